@@ -1,0 +1,1 @@
+"""The engine: plain Python that imports nothing from Airflow."""
