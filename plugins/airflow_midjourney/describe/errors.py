@@ -72,6 +72,10 @@ class TableError(DescribeError):
     """The metadata table cannot be used."""
 
 
+class TableConflictError(TableError):
+    """Another process was first: what it did is in the table now."""
+
+
 class BatchError(DescribeError):
     """The batch cannot go on, or ended worse than was allowed."""
 

@@ -1,0 +1,162 @@
+"""HTTP with the describe service: how a request is made and what comes back. It judges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import httpx
+
+from airflow_midjourney import __version__
+from airflow_midjourney.describe.errors import SettingsError
+from airflow_midjourney.describe.text import presentable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from airflow_midjourney.describe.service import ServiceSettings
+
+_VISIBLE_ASCII: Final = re.compile(r"[!-~]*")
+
+#: Seconds that connecting, and waiting for a free connection, may take at most, well within the total
+#: deadline: only a failure before the request began says for sure that nothing was sent.
+_LONGEST_CONNECT: Final = 10.0
+
+#: Errors that come before the first byte of the request.
+_NOTHING_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the service answered.
+
+    :param body: decompressed; cut after the limit.
+    :param complete: False if the body was longer than the limit.
+    """
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """There was no whole answer.
+
+    :param nothing_sent: True if the request surely never left.
+    :param description: what went wrong, without the request.
+    """
+
+    nothing_sent: bool
+    description: str
+
+
+class Transport:
+    """A connection pool that speaks to one service with its key.
+
+    :param settings: where it is, and how the key is sent.
+    :param transport: what to use in place of the network.
+    :raises SettingsError: if the key cannot stand in a header, or ``verify`` names no readable bundle.
+    """
+
+    def __init__(self, settings: ServiceSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._settings = settings
+        before_sending = min(_LONGEST_CONNECT, settings.timeout / 4)
+        self._client = httpx.AsyncClient(
+            base_url=settings.base_url,
+            headers=_headers(settings),
+            timeout=httpx.Timeout(settings.timeout, connect=before_sending, pool=before_sending),
+            verify=_tls(settings),
+            follow_redirects=False,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._client.__aexit__(kind, error, traceback)
+
+    async def exchange(
+        self, method: str, path: str, *, limit: int, payload: dict[str, object] | None = None
+    ) -> Answer | NoAnswer:
+        """Send one request and read the answer within the total deadline. Raises nothing but cancellation.
+
+        :param path: below the base URL.
+        :param limit: bytes of the body to read at most.
+        :param payload: sent as JSON.
+        """
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._exchange(method, path, limit, payload)
+        except _NOTHING_SENT as error:
+            return NoAnswer(nothing_sent=True, description=self._words(error))
+        except TimeoutError:
+            return NoAnswer(nothing_sent=False, description=f"no whole answer within {self._settings.timeout:g} s")
+        except (httpx.HTTPError, OSError) as error:
+            return NoAnswer(nothing_sent=False, description=self._words(error))
+
+    async def _exchange(
+        self, method: str, path: str, limit: int, payload: dict[str, object] | None
+    ) -> Answer | NoAnswer:
+        async with self._client.stream(method, path, json=payload) as response:
+            body = bytearray()
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > limit:
+                    return Answer(response.status_code, response.headers, bytes(body[:limit]), complete=False)
+            return Answer(response.status_code, response.headers, bytes(body))
+
+    def _words(self, error: Exception) -> str:
+        kind = type(error).__name__
+        # Messages of protocol errors may quote a header; those of the network name an address at most.
+        if not isinstance(error, httpx.NetworkError):
+            return kind
+        words = presentable(str(error), hidden=(self._settings.key,))
+        return f"{kind}: {words}" if words else kind
+
+
+def _headers(settings: ServiceSettings) -> dict[str, str]:
+    headers = {"User-Agent": f"airflow-provider-midjourney/{__version__}", "Accept": "application/json"}
+    key = settings.key.strip()
+    if not _VISIBLE_ASCII.fullmatch(key):
+        raise SettingsError(
+            f"the password of connection {settings.name!r} has to be the bare API key: no 'Bearer', no spaces"
+        )
+    if not key:
+        return headers
+    if settings.auth == "bearer":
+        return {**headers, "Authorization": f"Bearer {key}", "mj-api-secret": key}
+    if settings.auth == "secret":
+        return {**headers, "mj-api-secret": key}
+    return {**headers, "Authorization": key}
+
+
+def _tls(settings: ServiceSettings) -> ssl.SSLContext | bool:
+    if isinstance(settings.verify, bool):
+        return settings.verify
+    bundle = Path(settings.verify)
+    try:
+        if bundle.is_dir():
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"the extra 'verify' of connection {settings.name!r} names no CA bundle: {type(error).__name__}"
+        ) from None

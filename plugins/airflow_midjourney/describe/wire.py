@@ -1,0 +1,50 @@
+"""JSON as these services write it, read without losing a digit of an id."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+_INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
+_IDENTIFIER: Final = re.compile(r"[!-~]{1,200}")
+
+
+def decode(body: bytes) -> object:
+    """Read a JSON body whatever its Content-Type; new-api sends ``text/plain``.
+
+    Whole numbers come back as the text of their digits: ids of 17 digits do not survive every number type.
+
+    :raises ValueError: if it is not JSON.
+    """
+    try:
+        return json.loads(body.decode("utf-8-sig", "replace"), parse_int=str)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def as_integer(value: object) -> int | None:
+    """Read a whole number that came as a number or as text; None if it is neither."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return None
+
+
+def as_text(value: object) -> str:
+    """Read a text, or a whole number as text; everything else, null included, is empty."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def as_identifier(value: object) -> str | None:
+    """Read an opaque id that came as text or as a whole number; None where there is none.
+
+    A number with a fraction or an exponent is no id: it may have lost digits on its way.
+    """
+    text = as_text(value).strip()
+    return text if _IDENTIFIER.fullmatch(text) else None
