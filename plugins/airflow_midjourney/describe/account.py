@@ -1,0 +1,82 @@
+"""The account that pays: what it may do, and the rules that hold over all processes that use it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+#: Seconds added to a POST's deadline before a claim without an answer counts as doubtful.
+DOUBT_GRACE: Final = 120.0
+
+#: Seconds of nothing but failures after which a run gives up.
+PATIENCE_WITH_THE_SERVICE: Final = 300.0
+
+#: Polls further apart than this many seconds say nothing about the time between them.
+SILENCE_AFTER: Final = 60.0
+
+#: A poll that found nothing new is followed by a longer pause, up to this many seconds.
+LONGEST_POLL_INTERVAL: Final = 20.0
+
+#: Seconds to stay away when the service says no without saying for how long: first and longest.
+FIRST_PAUSE: Final = 2.0
+LONGEST_PAUSE: Final = 60.0
+
+#: While the service has said no and not yes again, the whole account sends at most one POST in this time.
+PROBE_INTERVAL: Final = 1.0
+
+#: Seconds that a process has to find out whether the service can be read again, before another may try.
+PROBE_LIMIT: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """One account of the service, as its connection describes it.
+
+    :param identity: scheme, host, port and account name, without a speed prefix.
+    :param max_in_flight: images that may be on their way at once, over all runs and processes.
+    :param price: what one accepted POST costs; None where it is not known.
+    :param currency: of the price.
+    :param max_submissions_per_day: POSTs that may be paid for in a UTC day, None for no cap.
+    :param max_cost_per_day: money that may be spent in a UTC day, None for no cap; needs a price.
+    :param submit_deadline: seconds that one POST may take in all.
+    :param task_timeout: seconds a describe may take from its start, while the service answers.
+    :param queue_timeout: seconds it may wait for its start, while the service answers.
+    :param lost_after: seconds the service may deny knowing a task before it is lost.
+    :param poll_interval: seconds between two polls while answers keep coming.
+    :param doubt_grace: seconds after a POST's deadline before a claim without an answer counts as doubtful.
+    """
+
+    identity: str
+    max_in_flight: int = 12
+    price: Decimal | None = None
+    currency: str | None = None
+    max_submissions_per_day: int | None = None
+    max_cost_per_day: Decimal | None = None
+    submit_deadline: float = 60.0
+    task_timeout: float = 1800.0
+    queue_timeout: float = 4500.0
+    lost_after: float = 600.0
+    poll_interval: float = 3.0
+    doubt_grace: float = DOUBT_GRACE
+
+    @property
+    def doubt_after(self) -> float:
+        """Seconds after a claim when its POST can no longer be on its way."""
+        return self.submit_deadline + self.doubt_grace
+
+
+def next_poll_interval(base: float, last: float, *, news: bool) -> float:
+    """Give the seconds until the next poll: short while answers come, longer while nothing happens."""
+    pause = base if news else min(max(last, base) * 1.5, max(LONGEST_POLL_INTERVAL, base))
+    return pause * random.uniform(0.85, 1.15)  # noqa: S311
+
+
+def pause_after_no(seconds_failing: float, retry_after: float | None) -> float:
+    """Give the seconds to stay away: what the service asked for, else longer the longer it says no."""
+    if retry_after is not None:
+        return min(max(retry_after, FIRST_PAUSE), LONGEST_PAUSE * 10)
+    return min(max(seconds_failing / 2, FIRST_PAUSE), LONGEST_PAUSE) * random.uniform(0.85, 1.15)  # noqa: S311

@@ -1,0 +1,261 @@
+"""Rows of ``…_accounts``: the lock behind the slots, whose turn it is to poll, and the brake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from airflow_midjourney.describe.account import (
+    PATIENCE_WITH_THE_SERVICE,
+    PROBE_INTERVAL,
+    PROBE_LIMIT,
+    SILENCE_AFTER,
+    AccountSettings,
+    next_poll_interval,
+    pause_after_no,
+)
+from airflow_midjourney.describe.status import IN_FLIGHT
+from airflow_midjourney.describe.table.schema import has_status
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.table.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What every process knows of an account at one moment.
+
+    :param in_flight: slots in use.
+    :param silence: seconds in all in which nobody heard from the service.
+    """
+
+    now: datetime
+    in_flight: int
+    paused: bool
+    closed_until: datetime | None
+    closed_at: datetime | None
+    closed_reason: str | None
+    submit_failing_since: datetime | None
+    poll_failing_since: datetime | None
+    poll_failed_at: datetime | None
+    next_poll_at: datetime
+    silence: float
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody may submit at this moment, slots or not."""
+        return self.paused or (self.closed_until is not None and self.closed_until > self.now)
+
+    def only_fails(self, tried_since: datetime) -> bool:
+        """Say whether the service has done nothing but fail for longer than a run should wait.
+
+        :param tried_since: failures before this moment do not count: every try has the same patience, or what
+            stopped one would stop all that follow without a single request.
+        """
+        submits = (self.submit_failing_since, self.closed_at)
+        polls = (self.poll_failing_since, self.poll_failed_at)
+        return any(
+            first is not None
+            and last is not None
+            and (last - max(first, tried_since)).total_seconds() > PATIENCE_WITH_THE_SERVICE
+            for first, last in (submits, polls)
+        )
+
+    def room(self, max_in_flight: int) -> int:
+        """Give how many images may be submitted at this moment."""
+        return 0 if self.is_closed else max(0, max_in_flight - self.in_flight)
+
+
+def ensure_account(tx: Transaction, settings: AccountSettings) -> None:
+    """Make the account's row if this is the first time it is used."""
+    accounts = tx.tables.accounts
+    tx.connection.execute(
+        tx.insert(accounts)
+        .values(
+            account=settings.identity,
+            paused=False,
+            next_poll_at=tx.now,
+            poll_interval=settings.poll_interval,
+            silence=0.0,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def lock_account(tx: Transaction, identity: str) -> AccountState:
+    """Take the account's lock for this transaction: slots and caps are exact only behind it."""
+    accounts = tx.tables.accounts
+    tx.connection.execute(select(accounts.c.account).where(accounts.c.account == identity).with_for_update()).one()
+    return read_account(tx, identity)
+
+
+def read_account(tx: Transaction, identity: str) -> AccountState:
+    """Give the account's state as last committed."""
+    row = _row(tx, identity)
+    images = tx.tables.images
+    in_flight = tx.connection.execute(
+        select(func.count()).select_from(images).where(images.c.account == identity, has_status(images, *IN_FLIGHT))
+    ).scalar_one()
+    return AccountState(
+        now=tx.now,
+        in_flight=in_flight,
+        paused=row["paused"],
+        closed_until=row["closed_until"],
+        closed_at=row["closed_at"],
+        closed_reason=row["closed_reason"],
+        submit_failing_since=row["submit_failing_since"],
+        poll_failing_since=row["poll_failing_since"],
+        poll_failed_at=row["poll_failed_at"],
+        next_poll_at=row["next_poll_at"],
+        silence=row["silence"],
+    )
+
+
+def take_poll_turn(tx: Transaction, settings: AccountSettings) -> bool:
+    """Say whether this process is the one to poll now; the others read the table.
+
+    The turn lasts for the deadline of a request, so that a poller that dies is followed by another.
+    """
+    accounts = tx.tables.accounts
+    turn = tx.connection.execute(
+        accounts.update()
+        .where(accounts.c.account == settings.identity, accounts.c.next_poll_at <= tx.now)
+        .values(next_poll_at=tx.now + timedelta(seconds=settings.submit_deadline), updated_at=tx.now)
+    )
+    return turn.rowcount == 1
+
+
+def expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
+    """Set the next turn when the first image of an idle account goes out: polling earlier tells nothing."""
+    _update(
+        tx,
+        settings.identity,
+        answered_at=tx.now,
+        poll_interval=settings.poll_interval,
+        next_poll_at=tx.now + timedelta(seconds=settings.poll_interval),
+    )
+
+
+def poll_answered(tx: Transaction, identity: str) -> None:
+    """Record that the service was heard; a long gap since it was last heard is silence."""
+    row = _row(tx, identity)
+    heard: datetime | None = row["answered_at"]
+    gap = 0.0 if heard is None else (tx.now - heard).total_seconds()
+    silence = row["silence"] + (gap if gap > SILENCE_AFTER else 0.0)
+    _update(tx, identity, poll_failing_since=None, answered_at=tx.now, silence=silence)
+
+
+def set_next_poll(tx: Transaction, settings: AccountSettings, *, news: bool) -> None:
+    """Set the next turn: soon while answers come, later while nothing happens."""
+    last = _row(tx, settings.identity)["poll_interval"]
+    interval = next_poll_interval(settings.poll_interval, last, news=news)
+    _update(
+        tx,
+        settings.identity,
+        poll_interval=interval,
+        next_poll_at=tx.now + timedelta(seconds=interval),
+    )
+
+
+def poll_failed(tx: Transaction, settings: AccountSettings, retry_after: float | None = None) -> None:
+    """Record that a poll came to nothing, and stay away for a while."""
+    since = _row(tx, settings.identity)["poll_failing_since"] or tx.now
+    pause = pause_after_no((tx.now - since).total_seconds(), retry_after)
+    _update(
+        tx,
+        settings.identity,
+        poll_failing_since=since,
+        poll_failed_at=tx.now,
+        next_poll_at=tx.now + timedelta(seconds=pause),
+    )
+
+
+def submit_accepted(tx: Transaction, identity: str, sent_at: datetime) -> None:
+    """Lift the brake: the service takes images.
+
+    :param sent_at: when the image was claimed; a no that came after that still holds.
+    """
+    accounts = tx.tables.accounts
+    tx.connection.execute(
+        accounts.update()
+        .where(
+            accounts.c.account == identity,
+            accounts.c.closed_reason.is_not(None) | accounts.c.submit_failing_since.is_not(None),
+            accounts.c.closed_at.is_(None) | (accounts.c.closed_at < sent_at),
+        )
+        .values(closed_until=None, closed_reason=None, submit_failing_since=None, updated_at=tx.now)
+    )
+
+
+def close_for_a_while(tx: Transaction, identity: str, reason: str, retry_after: float | None, *, failing: bool) -> None:
+    """Put on the brake for all processes: the service said no.
+
+    :param reason: what it said, in a few words.
+    :param failing: True where the service is not working, False where it is only full.
+    """
+    lock_account(tx, identity)
+    row = _row(tx, identity)
+    failing_since = (row["submit_failing_since"] or tx.now) if failing else None
+    trouble_for = (tx.now - (failing_since or tx.now)).total_seconds()
+    until = tx.now + timedelta(seconds=pause_after_no(trouble_for, retry_after))
+    if row["closed_until"] is not None:
+        until = max(until, row["closed_until"])
+    _update(
+        tx,
+        identity,
+        closed_until=until,
+        closed_at=tx.now,
+        closed_reason=reason[:200],
+        submit_failing_since=failing_since,
+    )
+
+
+def let_one_probe_pass(tx: Transaction, identity: str, state: AccountState) -> None:
+    """After a no, send one POST at a time until the service says yes. Call it behind the account's lock."""
+    if state.closed_reason is not None:
+        _update(tx, identity, closed_until=tx.now + timedelta(seconds=PROBE_INTERVAL))
+
+
+def was_heard_since(tx: Transaction, identity: str, moment: datetime) -> bool:
+    """Say whether the service has answered anything since a moment."""
+    heard: datetime | None = _row(tx, identity)["answered_at"]
+    return heard is not None and heard >= moment
+
+
+def take_probe_turn(tx: Transaction, identity: str) -> datetime | None:
+    """Say whether this process may ask the service whether it is back: after a no, one at a time does.
+
+    :return: until when no other may; None if it is not this one's turn.
+    """
+    state = lock_account(tx, identity)
+    if state.is_closed:
+        return None
+    until = tx.now + timedelta(seconds=PROBE_LIMIT)
+    if state.closed_reason is not None:
+        _update(tx, identity, closed_until=until)
+    return until
+
+
+def end_probe_turn(tx: Transaction, identity: str, until: datetime) -> None:
+    """Let the next image go out: the service can be read again. A no that came meanwhile still holds."""
+    accounts = tx.tables.accounts
+    tx.connection.execute(
+        accounts.update()
+        .where(accounts.c.account == identity, accounts.c.closed_until == until)
+        .values(closed_until=tx.now, updated_at=tx.now)
+    )
+
+
+def _row(tx: Transaction, identity: str) -> Any:
+    accounts = tx.tables.accounts
+    return tx.connection.execute(select(accounts).where(accounts.c.account == identity)).mappings().one()
+
+
+def _update(tx: Transaction, identity: str, **values: Any) -> None:
+    accounts = tx.tables.accounts
+    tx.connection.execute(accounts.update().where(accounts.c.account == identity).values(updated_at=tx.now, **values))

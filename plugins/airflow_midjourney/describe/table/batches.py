@@ -1,0 +1,212 @@
+"""Rows of ``…_batches``: opening a batch, walking its listing, and its scope as SQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
+
+from airflow_midjourney.describe.errors import BatchError
+from airflow_midjourney.describe.scope import Batch, BatchOptions, Listed, Origin, Position, Scope
+from airflow_midjourney.describe.status import OPEN, BotType, Status
+from airflow_midjourney.describe.table.columns import FilteredText
+from airflow_midjourney.describe.table.schema import has_status
+from airflow_midjourney.describe.text import storable
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.table.database import Transaction
+    from airflow_midjourney.describe.table.schema import Tables
+
+_LAST_CODE_POINT = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
+
+
+def open_batch(tx: Transaction, scope: Scope, options: BatchOptions, origin: Origin) -> Batch:
+    """Make the batch's row, or take it up again.
+
+    A batch whose listing had not ended goes on where it stopped. One whose listing had ended, or would have found
+    something else, is listed again from the beginning. When it first started never changes, so a clear cannot hide
+    what failed before it.
+    """
+    batches = tx.tables.batches
+    described = _describing(scope, options, origin)
+    tx.connection.execute(
+        tx.insert(batches)
+        .values(
+            batch_id=origin.batch_id,
+            started_at=tx.now,
+            tried_at=tx.now,
+            updated_at=tx.now,
+            **described,
+            **_fresh_listing(),
+        )
+        .on_conflict_do_nothing()
+    )
+    known = _locked_batch(tx, origin.batch_id)
+    restart = known.listing_ended_at is not None or _listed_by(known.scope, known.options) != _listed_by(scope, options)
+    tx.connection.execute(
+        batches.update()
+        .where(batches.c.batch_id == origin.batch_id)
+        .values(updated_at=tx.now, tried_at=tx.now, **described, **(_fresh_listing() if restart else {}))
+    )
+    return read_batch(tx, origin.batch_id)
+
+
+def read_batch(tx: Transaction, batch_id: str) -> Batch:
+    """Give a batch by its id.
+
+    :raises BatchError: if there is none.
+    """
+    batches = tx.tables.batches
+    row = tx.connection.execute(select(batches).where(batches.c.batch_id == batch_id)).mappings().first()
+    if row is None:
+        raise BatchError(
+            f"There is no batch {batch_id!r} in {batches.fullname!r}. Give the sensor the operator's output"
+            " (batch=submit.output) and the same database connection."
+        )
+    return _to_batch(row)
+
+
+def begin_try(tx: Transaction, batch_id: str) -> Batch:
+    """Note that a task of the batch starts anew: what stopped the try before says nothing about this one."""
+    batches = tx.tables.batches
+    tx.connection.execute(batches.update().where(batches.c.batch_id == batch_id).values(tried_at=tx.now))
+    return read_batch(tx, batch_id)
+
+
+def move_listing(tx: Transaction, batch_id: str, seen: Position, position: Position, found: Listed) -> bool:
+    """Keep how far the listing has come, in the transaction that wrote what it found.
+
+    :param seen: where the listing stood when the page was asked for.
+    :return: False if somebody else has listed this page meanwhile; then it is not counted twice.
+    """
+    batches = tx.tables.batches
+    batch = _locked_batch(tx, batch_id)
+    if batch.position != seen or batch.listing_ended_at is not None:
+        return False
+    tx.connection.execute(
+        batches.update()
+        .where(batches.c.batch_id == batch_id)
+        .values(
+            listing_source=position.source,
+            listing_after=position.after,
+            listed=(batch.listed + found).to_json(),
+            updated_at=tx.now,
+        )
+    )
+    return True
+
+
+def end_listing(tx: Transaction, batch_id: str) -> None:
+    """Close the scope: rows that come later belong to later batches."""
+    batches, images = tx.tables.batches, tx.tables.images
+    last = select(func.coalesce(func.max(images.c.id), 0)).scalar_subquery()
+    tx.connection.execute(
+        batches.update()
+        .where(batches.c.batch_id == batch_id)
+        .values(listing_ended_at=tx.now, last_row_id=last, updated_at=tx.now)
+    )
+
+
+def in_scope(tables: Tables, batch: Batch) -> ColumnElement[bool]:
+    """Give the condition that a row belongs to the batch."""
+    images, scope = tables.images.c, batch.scope
+    where = scope_keys(tables, scope)
+    within = true() if batch.last_row_id is None else images.id <= batch.last_row_id
+    return and_(images.bucket == scope.bucket, images.bot_type == scope.bot_type, where, within)
+
+
+def left_over(tables: Tables, batch: Batch) -> ColumnElement[bool]:
+    """Give the condition that an earlier run of the same task, for the same bot, wanted a row and did not send it."""
+    batches, images = tables.batches.c, tables.images.c
+    earlier = select(batches.batch_id).where(
+        batches.dag_id == batch.origin.dag_id,
+        batches.dag_task_id == batch.origin.dag_task_id,
+        batches.started_at < batch.started_at,
+    )
+    return and_(
+        has_status(tables.images, *OPEN),
+        images.status == Status.PENDING,
+        images.bot_type == batch.scope.bot_type,
+        images.batch_id.in_(earlier),
+    )
+
+
+def scope_keys(tables: Tables, scope: Scope) -> ColumnElement[bool]:
+    """Give the condition on the key alone."""
+    key = FilteredText(tables.images.c.key)
+    if scope.keys:
+        return key.in_([storable(wanted) for wanted in scope.keys])
+    return or_(*(_starts_with(key, storable(prefix)) for prefix in scope.prefixes))
+
+
+def after_prefix(prefix: str) -> str | None:
+    """Give the smallest text that is greater than everything under the prefix; None if there is none."""
+    trimmed = prefix.rstrip(chr(_LAST_CODE_POINT))
+    if not trimmed:
+        return None
+    following = ord(trimmed[-1]) + 1
+    if following in _SURROGATES:
+        following = _SURROGATES.stop
+    return trimmed[:-1] + chr(following)
+
+
+def _starts_with(key: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    end = after_prefix(prefix)
+    return key >= prefix if end is None else and_(key >= prefix, key < end)
+
+
+def _listed_by(scope: Scope, options: BatchOptions) -> tuple[Any, ...]:
+    """Give what a listing depends on: a plan, for one, leaves no rows behind."""
+    return scope, options.suffixes, options.plan_only
+
+
+def _locked_batch(tx: Transaction, batch_id: str) -> Batch:
+    batches = tx.tables.batches
+    query = select(batches).where(batches.c.batch_id == batch_id).with_for_update()
+    return _to_batch(tx.connection.execute(query).mappings().one())
+
+
+def _describing(scope: Scope, options: BatchOptions, origin: Origin) -> dict[str, Any]:
+    return {
+        "bucket": scope.bucket,
+        "prefixes": list(scope.prefixes),
+        "keys": list(scope.keys),
+        "bot_type": scope.bot_type.value,
+        "options": options.to_json(),
+        "dag_id": origin.dag_id,
+        "run_id": origin.run_id,
+        "dag_task_id": origin.dag_task_id,
+        "map_index": origin.map_index,
+        "logical_date": origin.logical_date,
+    }
+
+
+def _fresh_listing() -> dict[str, Any]:
+    return {
+        "listing_source": 0,
+        "listing_after": "",
+        "listing_ended_at": None,
+        "last_row_id": None,
+        "listed": Listed().to_json(),
+    }
+
+
+def _to_batch(row: Any) -> Batch:
+    return Batch(
+        batch_id=row["batch_id"],
+        scope=Scope(
+            bucket=row["bucket"],
+            prefixes=tuple(row["prefixes"]),
+            keys=tuple(row["keys"]),
+            bot_type=BotType(row["bot_type"]),
+        ),
+        options=BatchOptions.from_json(row["options"]),
+        origin=Origin(row["dag_id"], row["run_id"], row["dag_task_id"], row["map_index"], row["logical_date"]),
+        started_at=row["started_at"],
+        tried_at=row["tried_at"],
+        position=Position(row["listing_source"], row["listing_after"]),
+        listing_ended_at=row["listing_ended_at"],
+        last_row_id=row["last_row_id"],
+        listed=Listed(**row["listed"]),
+    )

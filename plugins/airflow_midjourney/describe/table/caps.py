@@ -1,0 +1,82 @@
+"""How much may still be paid for: the cap of a run and those of the account's day, counted from the bill."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, func, select
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.account import AccountSettings
+    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.table.database import Transaction
+
+#: Outcomes of submissions that cost nothing; all others count towards a cap.
+FREE_OUTCOMES: Final = ("full", "unavailable", "refused", "denied", "never_sent")
+
+
+def submissions_left(tx: Transaction, batch: Batch, account: AccountSettings) -> int | None:
+    """Give how many POSTs may still be paid for; None where there is no cap. Exact behind the locks of account and run.
+
+    A run is all map indexes and tries of a task in one DAG run; a day is a UTC day, over all runs.
+    """
+    lefts = [*_left_of_the_run(tx, batch, account), *_left_of_the_day(tx, account)]
+    return max(0, min(lefts)) if lefts else None
+
+
+def lock_caps_of_run(tx: Transaction, batch: Batch) -> None:
+    """Let claims for one capped run wait for each other: its map indexes may use several accounts."""
+    options = batch.options
+    if tx.is_postgres and (options.max_submissions is not None or options.max_cost is not None):
+        key = func.hashtextextended(batch.origin.cap_scope, 0)
+        tx.connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def run_is_capped(tx: Transaction, batch: Batch, account: AccountSettings) -> bool:
+    """Say whether the run itself may not pay for more; waiting for tomorrow would not change that."""
+    return any(left <= 0 for left in _left_of_the_run(tx, batch, account))
+
+
+def _left_of_the_run(tx: Transaction, batch: Batch, account: AccountSettings) -> list[int]:
+    options = batch.options
+    if options.max_submissions is None and options.max_cost is None:
+        return []
+    number, cost = _paid(tx, tx.tables.submissions.c.cap_scope == batch.origin.cap_scope)
+    lefts = []
+    if options.max_submissions is not None:
+        lefts.append(options.max_submissions - number)
+    if options.max_cost is not None:
+        lefts.append(_affordable(Decimal(options.max_cost) - cost, account))
+    return lefts
+
+
+def _left_of_the_day(tx: Transaction, account: AccountSettings) -> list[int]:
+    if account.max_submissions_per_day is None and account.max_cost_per_day is None:
+        return []
+    submissions = tx.tables.submissions.c
+    midnight = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    number, cost = _paid(tx, submissions.account == account.identity, submissions.claimed_at >= midnight)
+    lefts = []
+    if account.max_submissions_per_day is not None:
+        lefts.append(account.max_submissions_per_day - number)
+    if account.max_cost_per_day is not None:
+        lefts.append(_affordable(account.max_cost_per_day - cost, account))
+    return lefts
+
+
+def _affordable(money: Decimal, account: AccountSettings) -> int:
+    """Give how many images the money is enough for. A cap without a price was refused before anything was sent."""
+    if not account.price:
+        return 0
+    return int(money // account.price)
+
+
+def _paid(tx: Transaction, *conditions: ColumnElement[bool]) -> tuple[int, Decimal]:
+    submissions = tx.tables.submissions
+    row: Any = tx.connection.execute(
+        select(func.count(), func.coalesce(func.sum(submissions.c.price), 0)).where(
+            *conditions, submissions.c.outcome.not_in(FREE_OUTCOMES)
+        )
+    ).one()
+    return row[0], Decimal(row[1])

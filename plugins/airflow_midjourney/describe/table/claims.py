@@ -1,0 +1,359 @@
+"""Reserving rows, and claiming one: the intent that is committed before anything is paid for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, or_, select
+
+from airflow_midjourney.describe.account import PATIENCE_WITH_THE_SERVICE
+from airflow_midjourney.describe.status import OPEN, Reason, Status
+from airflow_midjourney.describe.table.accounts import (
+    AccountState,
+    expect_first_answer,
+    let_one_probe_pass,
+    lock_account,
+)
+from airflow_midjourney.describe.table.batches import in_scope, left_over
+from airflow_midjourney.describe.table.caps import lock_caps_of_run, submissions_left
+from airflow_midjourney.describe.table.schema import has_status
+from airflow_midjourney.describe.table.sharing import attempts_of_the_bytes, share_with_twin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement
+
+    from airflow_midjourney.describe.account import AccountSettings
+    from airflow_midjourney.describe.scope import Batch, Origin
+    from airflow_midjourney.describe.table.database import Transaction
+
+#: Seconds that a worker may take to read, check and encode an image before another may try.
+LEASE: Final = 300.0
+
+#: Seconds until the former task of an image is asked about again when the service could not say.
+POSTPONEMENT: Final = 15.0
+
+#: A row whose workers died this often is the reason that they died.
+MOST_RESERVATIONS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedImage:
+    """A row that this worker alone may read and claim for a while.
+
+    :param task_id: of the submission before, if that was taken and came to nothing.
+    :param submit_token: of the same.
+    """
+
+    id: int
+    bucket: str
+    key: str
+    image_uri: str
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+    storage_class: str
+    task_id: str | None
+    submit_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFacts:
+    """What was learnt by reading the object; written with the claim."""
+
+    content_sha256: str
+    media_type: str
+    width: int
+    height: int
+    version_id: str | None
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who claims which row, for which batch, with which token.
+
+    :param holder: the worker that reserved the row.
+    :param submit_token: unguessable; travels to the service as ``state``.
+    """
+
+    image_id: int
+    holder: str
+    submit_token: str
+    batch: Batch
+    origin: Origin
+    content: ContentFacts
+
+
+class ClaimResult(StrEnum):
+    """What became of a claim."""
+
+    CLAIMED = "claimed"
+    SHARED = "shared"
+    NO_ROOM = "no_room"
+    CAPPED = "capped"
+    LOST = "lost"
+
+
+def is_claimable(tx: Transaction) -> ColumnElement[bool]:
+    """Give the condition that a worker could reserve a row at this moment."""
+    columns = tx.tables.images.c
+    return and_(
+        has_status(tx.tables.images, *OPEN),
+        columns.status == Status.PENDING,
+        columns.shares_id.is_(None),
+        or_(columns.reserved_until.is_(None), columns.reserved_until < tx.now),
+        or_(columns.not_before.is_(None), columns.not_before <= tx.now),
+    )
+
+
+def reserve(tx: Transaction, batch: Batch, holder: str, limit: int) -> list[ReservedImage]:
+    """Take up to ``limit`` pending rows of the batch for this worker. Holds no slot."""
+    return _reserve(tx, in_scope(tx.tables, batch), holder, limit)
+
+
+def reserve_left_over(tx: Transaction, batch: Batch, holder: str, limit: int) -> list[ReservedImage]:
+    """Take rows that earlier runs of the batch's task left pending. Holds no slot."""
+    return _reserve(tx, left_over(tx.tables, batch), holder, limit)
+
+
+def _reserve(tx: Transaction, wanted: ColumnElement[bool], holder: str, limit: int) -> list[ReservedImage]:
+    images = tx.tables.images
+    columns = images.c
+    ids = _reject_unprocessable(tx, _apart(_free_rows(tx, wanted, limit)))
+    taken = tx.connection.execute(
+        images.update()
+        .where(columns.id.in_(ids), columns.status == Status.PENDING)
+        .values(
+            reserved_by=holder,
+            reserved_until=tx.now + timedelta(seconds=LEASE),
+            reservations=columns.reservations + 1,
+            updated_at=tx.now,
+        )
+        .returning(
+            columns.id,
+            columns.bucket,
+            columns.key,
+            columns.image_uri,
+            columns.etag,
+            columns.size_bytes,
+            columns.last_modified,
+            columns.storage_class,
+            columns.task_id,
+            columns.submit_token,
+        )
+    )
+    return sorted((ReservedImage(*row) for row in taken), key=lambda row: row.id)
+
+
+def _free_rows(tx: Transaction, wanted: ColumnElement[bool], limit: int) -> list[tuple[int, int]]:
+    """Find rows to reserve: those that were turned away before come last, so that they hold up no others.
+
+    :return: ids, and how often each was reserved without being sent.
+    """
+    columns = tx.tables.images.c
+    found: list[tuple[int, int]] = []
+    for turn, order in (
+        (columns.not_before.is_(None), columns.id),
+        (columns.not_before.is_not(None), columns.not_before),
+    ):
+        if len(found) < limit:
+            query = select(columns.id, columns.reservations).where(wanted, is_claimable(tx), turn).order_by(order)
+            rows = tx.connection.execute(query.limit(limit - len(found)).with_for_update(skip_locked=True))
+            found += [(row.id, row.reservations) for row in rows]
+    return found
+
+
+def _apart(found: list[tuple[int, int]]) -> dict[int, int]:
+    """Keep rows apart whose workers have died: such a row is read alone, so that no other dies with it.
+
+    :param found: ids, and how often each was reserved without being sent.
+    """
+    unsuspected = {image_id: times for image_id, times in found if times == 0}
+    return unsuspected or dict(found[:1])
+
+
+def release(tx: Transaction, ids: Sequence[int], holder: str) -> None:
+    """Give reserved rows back unread or unsent."""
+    images = tx.tables.images
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id.in_(ids), images.c.reserved_by == holder, images.c.status == Status.PENDING)
+        .values(reserved_by=None, reserved_until=None, reservations=0, updated_at=tx.now)
+    )
+
+
+def postpone(tx: Transaction, row: ReservedImage, holder: str) -> bool:
+    """Give a reserved row back whose former task cannot be asked about; it is tried again a little later.
+
+    :return: False if that has been tried for long enough.
+    """
+    images, submissions = tx.tables.images, tx.tables.submissions
+    recently = select(submissions.c.id).where(
+        submissions.c.submit_token == row.submit_token,
+        submissions.c.settled_at > tx.now - timedelta(seconds=PATIENCE_WITH_THE_SERVICE),
+    )
+    postponed = tx.connection.execute(
+        images.update()
+        .where(images.c.id == row.id, images.c.reserved_by == holder, recently.exists())
+        .values(
+            reserved_by=None,
+            reserved_until=None,
+            reservations=0,
+            not_before=tx.now + timedelta(seconds=POSTPONEMENT),
+            updated_at=tx.now,
+        )
+    )
+    return postponed.rowcount == 1
+
+
+def reject(tx: Transaction, image_id: int, holder: str, reason: Reason, detail: str, reader: str) -> None:
+    """Close a reserved row whose image cannot be sent."""
+    images = tx.tables.images
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id == image_id, images.c.reserved_by == holder, images.c.status == Status.PENDING)
+        .values(
+            status=Status.REJECTED.value,
+            reason=reason.value,
+            detail=detail,
+            reader=reader,
+            reserved_by=None,
+            reserved_until=None,
+            ended_at=tx.now,
+            updated_at=tx.now,
+        )
+    )
+
+
+def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimResult:
+    """Commit the intent to submit a reserved row, behind the account's lock.
+
+    Repeating a claim whose commit went unheard gives the same result: the token tells it apart.
+    """
+    state = lock_account(tx, account.identity)
+    images = tx.tables.images
+    row = tx.connection.execute(select(images).where(images.c.id == request.image_id).with_for_update()).one()
+    if row.status == Status.SUBMITTING and row.submit_token == request.submit_token:
+        return ClaimResult.CLAIMED
+    if row.status != Status.PENDING or row.reserved_by != request.holder:
+        return ClaimResult.LOST
+    _note_content(tx, request)
+    if share_with_twin(tx, row, request.content.content_sha256, request.batch.started_at):
+        return ClaimResult.SHARED
+    if state.room(account.max_in_flight) == 0:
+        return ClaimResult.NO_ROOM
+    lock_caps_of_run(tx, request.batch)
+    if submissions_left(tx, request.batch, account) == 0:
+        return ClaimResult.CAPPED
+    attempts = attempts_of_the_bytes(tx, row, request.content.content_sha256)
+    _write_intent(tx, request, account, state, attempts + 1)
+    return ClaimResult.CLAIMED
+
+
+def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
+    """Close rows whose workers died too often.
+
+    :return: ids of the others.
+    """
+    images = tx.tables.images
+    deadly = [image_id for image_id, times in found.items() if times >= MOST_RESERVATIONS]
+    if not deadly:
+        return list(found)
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id.in_(deadly), images.c.status == Status.PENDING)
+        .values(
+            status=Status.REJECTED.value,
+            reason=Reason.UNPROCESSABLE.value,
+            detail=f"{MOST_RESERVATIONS} workers died or gave up while they read this image.",
+            reserved_by=None,
+            reserved_until=None,
+            ended_at=tx.now,
+            updated_at=tx.now,
+        )
+    )
+    return [image_id for image_id in found if image_id not in deadly]
+
+
+def _note_content(tx: Transaction, request: Claim) -> None:
+    content, images = request.content, tx.tables.images
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id == request.image_id)
+        .values(
+            content_sha256=content.content_sha256,
+            media_type=content.media_type,
+            width=content.width,
+            height=content.height,
+            version_id=content.version_id,
+            reader=content.reader,
+            dag_id=request.origin.dag_id,
+            run_id=request.origin.run_id,
+            dag_task_id=request.origin.dag_task_id,
+            map_index=request.origin.map_index,
+            logical_date=request.origin.logical_date,
+            try_number=request.origin.try_number,
+            updated_at=tx.now,
+        )
+    )
+
+
+def _write_intent(
+    tx: Transaction, request: Claim, account: AccountSettings, state: AccountState, attempts: int
+) -> None:
+    images, submissions = tx.tables.images, tx.tables.submissions
+    let_one_probe_pass(tx, account.identity, state)
+    if state.in_flight == 0:
+        expect_first_answer(tx, account)
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id == request.image_id)
+        .values(
+            status=Status.SUBMITTING.value,
+            reason=None,
+            detail=None,
+            submit_token=request.submit_token,
+            account=account.identity,
+            task_id=None,
+            attempts=attempts,
+            max_attempts=request.batch.options.max_attempts,
+            in_doubt_after=tx.now + timedelta(seconds=account.doubt_after),
+            doubt_checked_at=None,
+            batch_id=request.batch.batch_id,
+            missing_since=None,
+            silence_before=state.silence,
+            submitted_at=None,
+            started_at=None,
+            finished_at=None,
+            ended_at=None,
+            reserved_by=None,
+            reserved_until=None,
+            reservations=0,
+            not_before=None,
+        )
+    )
+    tx.connection.execute(submissions.insert().values(**_submission(tx, request, account)))
+
+
+def _submission(tx: Transaction, request: Claim, account: AccountSettings) -> dict[str, Any]:
+    return {
+        "image_id": request.image_id,
+        "submit_token": request.submit_token,
+        "batch_id": request.batch.batch_id,
+        "cap_scope": request.batch.origin.cap_scope,
+        "account": account.identity,
+        "outcome": "sent",
+        "price": account.price,
+        "currency": account.currency,
+        "dag_id": request.origin.dag_id,
+        "run_id": request.origin.run_id,
+        "dag_task_id": request.origin.dag_task_id,
+        "map_index": request.origin.map_index,
+        "try_number": request.origin.try_number,
+        "claimed_at": tx.now,
+    }

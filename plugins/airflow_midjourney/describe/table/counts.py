@@ -1,0 +1,273 @@
+"""Where a batch stands: its open rows whoever works on them, and what ended since it started."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, and_, case, func, select
+
+from airflow_midjourney.describe.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Status
+from airflow_midjourney.describe.table.batches import in_scope, left_over
+from airflow_midjourney.describe.table.claims import is_claimable
+from airflow_midjourney.describe.table.schema import has_status
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.table.database import Transaction
+
+#: So many failures in a row for one reason that is not the images' fault end a run.
+ALIKE_IN_A_ROW: Final = 10
+
+#: How many of the latest answers tell how long a describe takes.
+_RECENT: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The rows of a batch's scope: those still open, and those that ended since it started.
+
+    :param reasons: how many ended rows per reason.
+    :param shared: of the succeeded, how many cost no POST of their own.
+    :param billed: accepted POSTs of this batch.
+    :param cost: what they cost in all, None where no price is set.
+    """
+
+    pending: int = 0
+    submitting: int = 0
+    submitted: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    rejected: int = 0
+    in_doubt: int = 0
+    shared: int = 0
+    billed: int = 0
+    cost: Decimal | None = None
+    currency: str | None = None
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values for an XCom; money as text."""
+        return asdict(self) | {"cost": None if self.cost is None else str(self.cost)}
+
+    @property
+    def in_flight(self) -> int:
+        """Rows that hold a slot."""
+        return self.submitting + self.submitted
+
+    @property
+    def open(self) -> int:
+        """Rows that something still has to happen to."""
+        return self.pending + self.in_flight
+
+    @property
+    def ended(self) -> int:
+        """Rows that ended since the batch started."""
+        return self.succeeded + self.failed + self.rejected + self.in_doubt
+
+    @property
+    def total(self) -> int:
+        """All rows that this batch has to do with."""
+        return self.open + self.ended
+
+
+def count(tx: Transaction, batch: Batch) -> Counts:
+    """Count a batch's rows by status and reason."""
+    images = tx.tables.images.c
+    open_rows = _grouped(tx, batch, has_status(tx.tables.images, *OPEN))
+    ended = _grouped(tx, batch, and_(images.ended_at >= batch.started_at, images.status.not_in(OPEN)))
+    by_status: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for group in (*open_rows, *ended):
+        by_status[group.status] += group.rows
+    for group in ended:
+        if group.reason:
+            reasons[group.reason] += group.rows
+    billed, cost, currency = _bill(tx, batch)
+    return Counts(
+        **{status.value: by_status[status.value] for status in Status},
+        shared=sum(group.shared for group in ended if group.status == Status.SUCCEEDED),
+        billed=billed,
+        cost=cost,
+        currency=currency,
+        reasons=dict(sorted(reasons.items())),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRows:
+    """The rows of a batch that have not ended: quick to count, however many have.
+
+    :param claimable: of the pending rows, those that a worker could reserve at this moment.
+    :param sharing: of the pending rows, those that wait for a twin that is on its way.
+    """
+
+    pending: int = 0
+    claimable: int = 0
+    submitting: int = 0
+    submitted: int = 0
+    sharing: int = 0
+
+    @property
+    def to_submit(self) -> int:
+        """Rows that have to be sent, now or later."""
+        return self.pending - self.sharing
+
+    @property
+    def in_flight(self) -> int:
+        """Rows that hold a slot."""
+        return self.submitting + self.submitted
+
+    @property
+    def total(self) -> int:
+        """Rows that something still has to happen to."""
+        return self.pending + self.in_flight
+
+
+def count_open(tx: Transaction, batch: Batch) -> OpenRows:
+    """Count a batch's rows that have not ended, whoever works on them."""
+    images = tx.tables.images.c
+
+    def how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+    row = tx.connection.execute(
+        select(
+            how_many(images.status == Status.PENDING),
+            how_many(is_claimable(tx)),
+            how_many(images.status == Status.SUBMITTING),
+            how_many(images.status == Status.SUBMITTED),
+            how_many(and_(images.status == Status.PENDING, images.shares_id.is_not(None))),
+        ).where(in_scope(tx.tables, batch), has_status(tx.tables.images, *OPEN))
+    ).one()
+    return OpenRows(*(int(number) for number in row))
+
+
+@dataclass(frozen=True, slots=True)
+class RowsBeside:
+    """Rows that a batch has to do with beside the open rows of its scope.
+
+    :param undecided: doubtful rows of its scope that the service can still be asked about.
+    :param leftover: pending rows of earlier runs of the same task that a worker could reserve at this moment.
+    :param sent: rows that this batch has sent and that are on their way, in its scope or left over.
+    """
+
+    undecided: int = 0
+    leftover: int = 0
+    sent: int = 0
+
+
+def count_beside(tx: Transaction, batch: Batch, account: str) -> RowsBeside:
+    """Count what a batch waits for beside its own open rows.
+
+    :param account: the account that this process can ask.
+    """
+    images = tx.tables.images.c
+    undecided = (
+        in_scope(tx.tables, batch),
+        images.account == account,
+        has_status(tx.tables.images, Status.IN_DOUBT),
+        images.doubt_checked_at.is_(None),
+        images.shares_id.is_(None),
+    )
+    sent = (has_status(tx.tables.images, *IN_FLIGHT), images.batch_id == batch.batch_id)
+    return RowsBeside(
+        undecided=_how_many_rows(tx, *undecided),
+        leftover=_leftover(tx, batch),
+        sent=_how_many_rows(tx, *sent),
+    )
+
+
+def _leftover(tx: Transaction, batch: Batch) -> int:
+    if batch.options.backlog == "none":
+        return 0
+    return _how_many_rows(tx, left_over(tx.tables, batch), is_claimable(tx))
+
+
+def _how_many_rows(tx: Transaction, *conditions: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(tx.tables.images).where(*conditions)
+    return tx.connection.execute(query).scalar_one()
+
+
+def alike_in_a_row(tx: Transaction, batch: Batch) -> tuple[str, str] | None:
+    """Say for which reason the latest submissions of this try all failed, if it is not the images' fault.
+
+    :return: the reason and the latest detail; None while the run may go on.
+    """
+    submissions = tx.tables.submissions.c
+    images = tx.tables.images
+    latest = tx.connection.execute(
+        select(submissions.reason, images.c.detail)
+        .join_from(tx.tables.submissions, images, images.c.id == submissions.image_id)
+        .where(submissions.batch_id == batch.batch_id, submissions.settled_at >= batch.tried_at)
+        .order_by(submissions.settled_at.desc(), submissions.id.desc())
+        .limit(ALIKE_IN_A_ROW)
+    ).all()
+    reasons = {row.reason for row in latest}
+    if len(latest) < ALIKE_IN_A_ROW or len(reasons) != 1 or not reasons <= NOT_THE_IMAGES_FAULT:
+        return None
+    return latest[0].reason, latest[0].detail or ""
+
+
+def typical_seconds(tx: Transaction, account: str) -> float | None:
+    """Give how long the account's latest describes took from answer to answer; None if there are none."""
+    submissions = tx.tables.submissions.c
+    recent = tx.connection.execute(
+        select(submissions.answered_at, submissions.settled_at)
+        .where(
+            submissions.account == account,
+            submissions.result == Status.SUCCEEDED,
+            submissions.claimed_at >= tx.now - timedelta(hours=1),
+        )
+        .order_by(submissions.claimed_at.desc())
+        .limit(_RECENT)
+    ).all()
+    if not recent:
+        return None
+    seconds: list[float] = [(row.settled_at - row.answered_at).total_seconds() for row in recent]
+    return fmean(seconds)
+
+
+def oldest_in_flight(tx: Transaction, account: str) -> datetime | None:
+    """Give when the image that has been on its way the longest was submitted."""
+    images = tx.tables.images
+    oldest: datetime | None = tx.connection.execute(
+        select(func.min(images.c.submitted_at)).where(
+            images.c.account == account, has_status(images, *IN_FLIGHT), images.c.status == Status.SUBMITTED
+        )
+    ).scalar()
+    return oldest
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    status: str
+    reason: str | None
+    rows: int
+    shared: int
+
+
+def _grouped(tx: Transaction, batch: Batch, condition: ColumnElement[bool]) -> list[_Group]:
+    images = tx.tables.images.c
+    shared = func.sum(case((images.shares_id.is_not(None), 1), else_=0))
+    query = (
+        select(images.status, images.reason, func.count(), shared)
+        .where(in_scope(tx.tables, batch), condition)
+        .group_by(images.status, images.reason)
+    )
+    return [_Group(*row) for row in tx.connection.execute(query)]
+
+
+def _bill(tx: Transaction, batch: Batch) -> tuple[int, Decimal | None, str | None]:
+    submissions = tx.tables.submissions.c
+    row = tx.connection.execute(
+        select(func.count(), func.sum(submissions.price), func.max(submissions.currency)).where(
+            submissions.batch_id == batch.batch_id, submissions.outcome == "accepted"
+        )
+    ).one()
+    return row[0], row[1], row[2]

@@ -1,0 +1,352 @@
+"""Matching what S3 lists against the rows: one query a page, and one home for what becomes of each image."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import select
+
+from airflow_midjourney.describe.images import ListedImage
+from airflow_midjourney.describe.scope import Listed
+from airflow_midjourney.describe.status import DEPENDS_ON_THE_READER, Reason, Status
+from airflow_midjourney.describe.text import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from airflow_midjourney.describe.scope import Redescribe
+    from airflow_midjourney.describe.status import BotType
+    from airflow_midjourney.describe.table.database import Transaction
+
+#: Storage classes whose objects cannot be read without a restore first.
+_ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+
+class Decision(StrEnum):
+    """What becomes of a listed image; the values are the counters of :class:`Listed`."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    REOPENED = "reopened"
+    AGAIN = "again"
+    PENDING = "pending"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    IN_DOUBT = "in_doubt"
+
+
+#: What ``redescribe`` takes up again. ``all`` is all that has ended and was sent.
+_REDESCRIBED: Final[dict[str, tuple[Status, ...]]] = {
+    "failed": (Status.FAILED,),
+    "in_doubt": (Status.IN_DOUBT,),
+    "all": (Status.SUCCEEDED, Status.FAILED, Status.IN_DOUBT),
+}
+
+_BY_STATUS: Final = {
+    Status.PENDING: Decision.PENDING,
+    Status.SUBMITTING: Decision.WAITING,
+    Status.SUBMITTED: Decision.WAITING,
+    Status.SUCCEEDED: Decision.DONE,
+    Status.FAILED: Decision.FAILED,
+    Status.REJECTED: Decision.REJECTED,
+    Status.IN_DOUBT: Decision.IN_DOUBT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVersion:
+    """A row as far as a listing needs it."""
+
+    id: int
+    image_version: str
+    status: Status
+    reason: str | None
+    reader: str | None
+    is_current: bool
+    ended_at: datetime | None
+    redescribed_by: str | None
+    redescribed_at: datetime | None
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One page, compared: which images are new, which rows change, and the counts.
+
+    :param insert: images that get a row.
+    :param reopen: ids of rejected rows that are tried again.
+    :param again: ids of rows that have ended and are described again because someone asked for it.
+    :param restore: ids of rows whose version is the current one again.
+    :param outdated: ids of rows whose object was replaced.
+    """
+
+    decisions: Counter[Decision] = field(default_factory=Counter)
+    insert: list[ListedImage] = field(default_factory=list)
+    reopen: list[int] = field(default_factory=list)
+    again: list[int] = field(default_factory=list)
+    restore: list[int] = field(default_factory=list)
+    outdated: list[int] = field(default_factory=list)
+
+    def listed(self, keys: int, missing: int = 0) -> Listed:
+        """Give the counts.
+
+        :param keys: keys that the page held in all.
+        :param missing: explicit keys that have no object; they are rejected.
+        """
+        counts = Counter({decision.value: count for decision, count in self.decisions.items()})
+        counts[Decision.REJECTED.value] += missing
+        return Listed(keys=keys, images=counts.total(), **counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who lists, and what decides whether a row that has ended is taken up again.
+
+    :param reader: the fingerprint of what this process can read.
+    :param redescribe: which rows are to be described again.
+    :param started_at: when the batch first started: answers that are younger need not be given again.
+    """
+
+    batch_id: str
+    bot_type: BotType
+    reader: str
+    redescribe: Redescribe | None = None
+    started_at: datetime | None = None
+
+
+def compare_page(tx: Transaction, images: Sequence[ListedImage], asker: Asker) -> Comparison:
+    """Decide what becomes of each image of a page. Reads only.
+
+    :param images: objects of one bucket, in the order of their keys.
+    """
+    comparison = Comparison()
+    known = _known_versions(tx, images, asker.bot_type)
+    for image in images:
+        versions = known.get(storable(image.key), [])
+        same = next((version for version in versions if version.image_version == storable(image.etag)), None)
+        comparison.outdated += [row.id for row in versions if row is not same and row.is_current]
+        if same is None:
+            decision = Decision.CHANGED if versions else Decision.NEW
+            comparison.insert.append(image)
+        else:
+            decision = _decide_again(image, same, asker)
+            if decision is Decision.REOPENED:
+                comparison.reopen.append(same.id)
+            elif decision is Decision.AGAIN:
+                comparison.again.append(same.id)
+            if not same.is_current:
+                comparison.restore.append(same.id)
+        comparison.decisions[decision] += 1
+    return comparison
+
+
+def write_page(tx: Transaction, comparison: Comparison, asker: Asker) -> None:
+    """Write what :func:`compare_page` decided. Written twice, or by two at once, it is the same."""
+    if comparison.insert:
+        rows = [_new_row(tx, image, asker) for image in comparison.insert]
+        rows.sort(key=lambda row: row["image_uri"])
+        tx.connection.execute(tx.insert(tx.tables.images).on_conflict_do_nothing(), rows)
+    _mark_outdated(tx, sorted(comparison.outdated))
+    _update(tx, sorted(comparison.restore), is_current=True)
+    _reopen(tx, sorted(comparison.reopen), asker.batch_id)
+    _describe_again(tx, sorted(comparison.again), asker)
+
+
+def insert_missing(tx: Transaction, bucket: str, keys: Sequence[str], asker: Asker) -> None:
+    """Give explicit keys that have no object a row that says so."""
+    rows = [_missing_row(tx, bucket, key, asker) for key in sorted(keys)]
+    if rows:
+        insert = tx.insert(tx.tables.images)
+        tx.connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=["image_uri", "image_version", "bot_type"],
+                set_={"ended_at": tx.now, "updated_at": tx.now},
+            ),
+            rows,
+        )
+
+
+def _missing_row(tx: Transaction, bucket: str, key: str, asker: Asker) -> dict[str, Any]:
+    nothing = ListedImage(bucket=bucket, key=key, etag="", size_bytes=0, last_modified=tx.now, storage_class="")
+    return _new_row(tx, nothing, asker) | {
+        "etag": None,
+        "size_bytes": None,
+        "last_modified": None,
+        "storage_class": None,
+        "is_current": False,
+        "status": Status.REJECTED.value,
+        "reason": Reason.MISSING.value,
+        "detail": "There is no object with this key.",
+        "ended_at": tx.now,
+    }
+
+
+def _known_versions(tx: Transaction, images: Sequence[ListedImage], bot_type: BotType) -> dict[str, list[KnownVersion]]:
+    if not images:
+        return {}
+    rows = tx.tables.images.c
+    keys = [storable(image.key) for image in images]
+    query = select(
+        rows.key,
+        rows.id,
+        rows.image_version,
+        rows.status,
+        rows.reason,
+        rows.reader,
+        rows.is_current,
+        rows.ended_at,
+        rows.redescribed_by,
+        rows.redescribed_at,
+    ).where(rows.bucket == images[0].bucket, rows.bot_type == bot_type, rows.key.in_(keys))
+    known: dict[str, list[KnownVersion]] = {}
+    for key, image_id, version, status, *facts in tx.connection.execute(query):
+        known.setdefault(key, []).append(KnownVersion(image_id, version, Status(status), *facts))
+    return known
+
+
+def _decide_again(image: ListedImage, known: KnownVersion, asker: Asker) -> Decision:
+    if _is_asked_for_again(known, asker):
+        return Decision.AGAIN
+    if known.status is not Status.REJECTED:
+        return _BY_STATUS[known.status]
+    if known.reason in DEPENDS_ON_THE_READER:
+        may_work_now = known.reader != asker.reader
+    elif known.reason == Reason.ARCHIVED:
+        may_work_now = image.restored or image.storage_class not in _ARCHIVES
+    else:
+        # The very version that was gone or replaced is listed, so it is back.
+        may_work_now = known.reason in {Reason.MISSING, Reason.REPLACED}
+    return Decision.REOPENED if may_work_now else Decision.REJECTED
+
+
+def _is_asked_for_again(known: KnownVersion, asker: Asker) -> bool:
+    """Say whether a row that has ended is described again: once per batch, and never what came after it started.
+
+    Another run may have described it again since; a retry of this one must not start that over.
+    """
+    if known.status not in _REDESCRIBED.get(asker.redescribe or "", ()) or known.redescribed_by == asker.batch_id:
+        return False
+    latest = known.ended_at if known.status is Status.SUCCEEDED else known.redescribed_at
+    return asker.started_at is None or latest is None or latest < asker.started_at
+
+
+def _new_row(tx: Transaction, image: ListedImage, asker: Asker) -> dict[str, Any]:
+    key = storable(image.key)
+    row: dict[str, Any] = {
+        "image_uri": f"s3://{image.bucket}/{key}",
+        "bucket": image.bucket,
+        "key": key,
+        "image_version": storable(image.etag),
+        "etag": storable(image.etag),
+        "is_current": True,
+        "size_bytes": image.size_bytes,
+        "last_modified": image.last_modified,
+        "storage_class": image.storage_class,
+        "bot_type": asker.bot_type.value,
+        "batch_id": asker.batch_id,
+        "status": Status.PENDING.value,
+        "reason": None,
+        "detail": None,
+        "attempts": 0,
+        "max_attempts": 1,
+        "reservations": 0,
+        "silence_before": 0.0,
+        "silence_before_missing": 0.0,
+        "ended_at": None,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+    }
+    if key != image.key:
+        row |= {
+            "status": Status.REJECTED.value,
+            "reason": Reason.UNPROCESSABLE.value,
+            "detail": "The key holds characters that the table cannot store; rename the object.",
+            "ended_at": tx.now,
+        }
+    return row
+
+
+def _mark_outdated(tx: Transaction, ids: list[int]) -> None:
+    """A version that was replaced is history; if it was still waiting, it never will be sent."""
+    _update(tx, ids, is_current=False)
+    images = tx.tables.images
+    for chunk in _chunks(ids):
+        tx.connection.execute(
+            images.update()
+            .where(images.c.id.in_(chunk), images.c.status == Status.PENDING)
+            .values(
+                status=Status.REJECTED.value,
+                reason=Reason.REPLACED.value,
+                detail="The object was replaced before this version was sent; the new version has its own row.",
+                ended_at=tx.now,
+                reserved_by=None,
+                reserved_until=None,
+                updated_at=tx.now,
+            )
+        )
+
+
+def _describe_again(tx: Transaction, ids: list[int], asker: Asker) -> None:
+    """Take up rows that have ended, once per batch; what they have stays until it is replaced."""
+    images = tx.tables.images
+    for chunk in _chunks(ids):
+        tx.connection.execute(
+            images.update()
+            .where(
+                images.c.id.in_(chunk),
+                images.c.status.in_(_REDESCRIBED["all"]),
+                images.c.redescribed_by.is_distinct_from(asker.batch_id),
+            )
+            .values(
+                status=Status.PENDING.value,
+                reason=None,
+                detail=None,
+                attempts=0,
+                shares_id=None,
+                submit_token=None,
+                task_id=None,
+                doubt_checked_at=None,
+                ended_at=None,
+                reservations=0,
+                not_before=None,
+                redescribed_by=asker.batch_id,
+                # Answers from then on are new enough to share, wherever in the listing their images are.
+                redescribed_at=asker.started_at or tx.now,
+                batch_id=asker.batch_id,
+                updated_at=tx.now,
+            )
+        )
+
+
+def _reopen(tx: Transaction, ids: list[int], batch_id: str) -> None:
+    images = tx.tables.images
+    for chunk in _chunks(ids):
+        tx.connection.execute(
+            images.update()
+            .where(images.c.id.in_(chunk), images.c.status == Status.REJECTED)
+            .values(
+                status=Status.PENDING.value,
+                reason=None,
+                detail=None,
+                ended_at=None,
+                reservations=0,
+                not_before=None,
+                batch_id=batch_id,
+                updated_at=tx.now,
+            )
+        )
+
+
+def _update(tx: Transaction, ids: list[int], **values: Any) -> None:
+    images = tx.tables.images
+    for chunk in _chunks(ids):
+        tx.connection.execute(images.update().where(images.c.id.in_(chunk)).values(updated_at=tx.now, **values))
+
+
+def _chunks(ids: list[int]) -> list[list[int]]:
+    return [ids[start : start + 500] for start in range(0, len(ids), 500)]

@@ -1,0 +1,273 @@
+"""Reserving holds no slot and ends by itself; claiming is exact, and the same however often it is repeated."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from airflow_midjourney.describe.scope import Scope
+from airflow_midjourney.describe.status import Reason
+from airflow_midjourney.describe.table import accounts, claims, counts, outcomes
+from airflow_midjourney.describe.table.caps import submissions_left
+from airflow_midjourney.describe.table.claims import ClaimResult
+from tests.support import rows
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.table.claims import Claim
+    from airflow_midjourney.describe.table.database import Database, Transaction
+
+HOUR = timedelta(hours=1)
+THREADS = 8
+
+
+def with_images(tx: Transaction, number: int, **options: Any) -> Batch:
+    rows.list_images(tx, [rows.listed(f"{index:03}.jpg") for index in range(number)])
+    return rows.open_batch(tx, **options)
+
+
+def ids(reserved: list[claims.ReservedImage]) -> list[int]:
+    return [row.id for row in reserved]
+
+
+def test_a_reserved_row_is_nobody_elses_until_its_lease_ends(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 3)
+        first = claims.reserve(tx, batch, "one", 2)
+        second = claims.reserve(tx, batch, "two", 5)
+
+        assert (len(first), len(second)) == (2, 1)
+        assert set(ids(first)).isdisjoint(ids(second))
+        assert claims.reserve(tx, batch, "three", 5) == []
+        assert counts.count_open(tx, batch) == counts.OpenRows(pending=3, claimable=0)
+        assert accounts.read_account(tx, rows.ACCOUNT.identity).in_flight == 0
+
+        rows.set_columns(tx, first[0].id, reserved_until=tx.now - HOUR)
+        assert ids(claims.reserve(tx, batch, "three", 5)) == [first[0].id]
+
+
+def test_reserved_rows_say_all_that_reading_them_needs(database: Database) -> None:
+    with database.writing() as tx:
+        rows.list_images(tx, [rows.listed("a.jpg", "v1", storage_class="GLACIER")])
+        (row,) = claims.reserve(tx, rows.open_batch(tx), "holder", 1)
+
+    assert (row.bucket, row.key, row.etag, row.size_bytes) == ("photos", "a.jpg", "v1", 1000)
+    assert (row.last_modified, row.storage_class, row.task_id) == (rows.LONG_AGO, "GLACIER", None)
+
+
+def test_whoever_lost_its_lease_cannot_claim_reject_or_release(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 1)
+        (row,) = claims.reserve(tx, batch, "slow", 1)
+        rows.set_columns(tx, row.id, reserved_until=tx.now - HOUR)
+        claims.reserve(tx, batch, "next", 1)
+        before = rows.image_rows(tx)
+
+        assert claims.claim(tx, rows.request(batch, row.id, holder="slow"), rows.ACCOUNT) is ClaimResult.LOST
+        claims.reject(tx, row.id, "slow", Reason.CORRUPT, "", rows.READER)
+        claims.release(tx, [row.id], "slow")
+        assert rows.image_rows(tx) == before
+        assert claims.claim(tx, rows.request(batch, row.id, holder="next"), rows.ACCOUNT) is ClaimResult.CLAIMED
+
+
+def test_released_rows_are_free_at_once_and_their_reader_did_not_die(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 1)
+        for _ in range(10):
+            (row,) = claims.reserve(tx, batch, "holder", 1)
+            claims.release(tx, [row.id], "holder")
+
+        assert rows.image_row(tx, row.id)["reservations"] == 0
+        assert len(claims.reserve(tx, batch, "holder", 1)) == 1
+
+
+def test_an_image_that_killed_three_workers_is_not_read_a_fourth_time(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 2)
+        first, innocent = (row["id"] for row in rows.image_rows(tx))
+        rows.set_columns(tx, innocent, not_before=tx.now + HOUR)
+        for _ in range(claims.MOST_RESERVATIONS):
+            assert ids(claims.reserve(tx, batch, "worker", 5)) == [first]
+            rows.set_columns(tx, first, reserved_until=tx.now - HOUR)
+        rows.set_columns(tx, innocent, not_before=None)
+        taken = [*claims.reserve(tx, batch, "worker", 5), *claims.reserve(tx, batch, "worker", 5)]
+
+        assert ids(taken) == [innocent]
+        row = rows.image_row(tx, first)
+    assert (row["status"], row["reason"]) == ("rejected", "unprocessable")
+    assert row["ended_at"] is not None
+
+
+def test_rows_that_wait_for_their_time_are_not_reserved(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 1)
+        (row,) = rows.image_rows(tx)
+        rows.set_columns(tx, row["id"], not_before=tx.now + HOUR)
+        assert claims.reserve(tx, batch, "holder", 1) == []
+
+        rows.set_columns(tx, row["id"], not_before=tx.now - HOUR)
+        assert len(claims.reserve(tx, batch, "holder", 1)) == 1
+
+
+def test_workers_that_reserve_at_once_share_the_rows_between_them(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 40)
+
+    def reserve(number: int) -> list[int]:
+        with database.writing() as tx:
+            return ids(claims.reserve(tx, batch, f"worker-{number}", 7))
+
+    with ThreadPoolExecutor(4) as threads:
+        taken = [image_id for part in threads.map(reserve, range(6)) for image_id in part]
+
+    assert len(taken) == len(set(taken)) == 40
+
+
+def test_a_claim_writes_row_and_bill_in_one_go(database: Database) -> None:
+    account = replace(rows.ACCOUNT, price=Decimal("0.05"), currency="USD")
+    with database.writing() as tx:
+        batch = with_images(tx, 1, max_attempts=3)
+        result, wanted = rows.claim_next(tx, batch, "bytes", account)
+        (row,), (entry,) = rows.image_rows(tx), rows.bill(tx)
+
+    assert result is ClaimResult.CLAIMED
+    assert (row["status"], row["submit_token"], row["account"]) == ("submitting", wanted.submit_token, account.identity)
+    assert (row["attempts"], row["max_attempts"]) == (1, 3)
+    assert (row["content_sha256"], row["media_type"]) == (wanted.content.content_sha256, "image/jpeg")
+    assert (row["width"], row["height"], row["version_id"]) == (64, 48, "version-1")
+    assert (row["dag_id"], row["run_id"], row["dag_task_id"]) == ("dag", "run", "task")
+    assert (row["reserved_by"], row["reservations"]) == (None, 0)
+    assert (row["in_doubt_after"] - row["updated_at"]).total_seconds() == account.doubt_after
+    assert (entry["image_id"], entry["submit_token"], entry["outcome"]) == (row["id"], wanted.submit_token, "sent")
+    assert (entry["price"], entry["currency"], entry["batch_id"]) == (Decimal("0.05"), "USD", batch.batch_id)
+
+
+def test_a_claim_whose_commit_went_unheard_is_repeated_for_nothing(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 1)
+        result, wanted = rows.claim_next(tx, batch)
+        before = rows.image_rows(tx)
+
+        assert claims.claim(tx, wanted, rows.ACCOUNT) is result is ClaimResult.CLAIMED
+        assert rows.image_rows(tx) == before
+        assert len(rows.bill(tx)) == 1
+
+
+def claim_all(database: Database, wanted: list[Claim], limit: int) -> list[ClaimResult]:
+    account = replace(rows.ACCOUNT, max_in_flight=limit)
+
+    def claim(request: Claim) -> ClaimResult:
+        with database.writing() as tx:
+            return claims.claim(tx, request, account)
+
+    with ThreadPoolExecutor(4) as threads:
+        return list(threads.map(claim, wanted))
+
+
+def test_slots_are_exact_however_many_claim_at_once(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 20)
+        wanted = [rows.request(batch, row.id) for row in claims.reserve(tx, batch, "holder", 20)]
+
+    results = claim_all(database, wanted, limit=7)
+
+    assert results.count(ClaimResult.CLAIMED) == 7
+    assert results.count(ClaimResult.NO_ROOM) == 13
+    with database.reading() as tx:
+        assert accounts.read_account(tx, rows.ACCOUNT.identity).in_flight == len(rows.bill(tx)) == 7
+
+
+def test_the_cap_of_a_run_is_exact_over_its_map_indexes(database: Database) -> None:
+    with database.writing() as tx:
+        batches = [with_images(tx, 20, max_submissions=5, map_index=index) for index in range(4)]
+        reserved = claims.reserve(tx, batches[0], "holder", 20)
+        wanted = [rows.request(batches[row.id % 4], row.id) for row in reserved]
+        other = rows.open_batch(tx, run_id="other", max_submissions=5)
+
+    results = claim_all(database, wanted, limit=50)
+
+    assert results.count(ClaimResult.CLAIMED) == 5
+    assert results.count(ClaimResult.CAPPED) == 15
+    with database.reading() as tx:
+        assert [submissions_left(tx, batch, rows.ACCOUNT) for batch in (*batches, other)] == [0, 0, 0, 0, 5]
+
+
+def test_what_cost_nothing_does_not_count_towards_a_cap(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 1, max_submissions=1)
+        _, wanted = rows.claim_next(tx, batch)
+        assert submissions_left(tx, batch, rows.ACCOUNT) == 0
+
+        outcomes.not_taken(tx, wanted.submit_token, "full", outcomes.PostFacts(200, 23))
+        assert submissions_left(tx, batch, rows.ACCOUNT) == 1
+        outcomes_of = rows.claim_next(tx, batch)
+        outcomes.ambiguous(tx, outcomes_of[1].submit_token, outcomes.PostFacts())
+        assert submissions_left(tx, batch, rows.ACCOUNT) == 0
+
+
+@pytest.mark.parametrize("closing", [{"paused": True}, {"closed_until": rows.LONG_AGO.replace(year=2999)}])
+def test_a_paused_or_closed_account_claims_nothing(database: Database, closing: dict[str, Any]) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 1)
+        rows.set_account(tx, **closing)
+
+        assert rows.claim_next(tx, batch)[0] is ClaimResult.NO_ROOM
+        assert accounts.read_account(tx, rows.ACCOUNT.identity).room(12) == 0
+        assert rows.bill(tx) == []
+
+
+def test_after_a_no_one_at_a_time_is_sent_until_there_is_a_yes(database: Database) -> None:
+    identity = rows.ACCOUNT.identity
+    with database.writing() as tx:
+        batch = with_images(tx, 4)
+        accounts.close_for_a_while(tx, identity, "full", None, failing=False)
+        rows.set_account(tx, closed_until=tx.now, closed_at=tx.now - HOUR)
+        wanted = [rows.request(batch, row.id) for row in claims.reserve(tx, batch, "holder", 4)]
+        first, second, third = (claims.claim(tx, request, rows.ACCOUNT) for request in wanted[:3])
+        assert (first, second, third) == (ClaimResult.CLAIMED, ClaimResult.NO_ROOM, ClaimResult.NO_ROOM)
+
+        rows.set_account(tx, closed_until=tx.now)
+        assert claims.claim(tx, wanted[1], rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert claims.claim(tx, wanted[2], rows.ACCOUNT) is ClaimResult.NO_ROOM
+
+        accounts.submit_accepted(tx, identity, tx.now)
+        assert claims.claim(tx, wanted[2], rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert claims.claim(tx, wanted[3], rows.ACCOUNT) is ClaimResult.CLAIMED
+
+
+def test_the_index_is_the_fence_between_two_accounts_with_the_same_bytes(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 2)
+        rows.claim_next(tx, batch, "bytes")
+        waiting = rows.image_rows(tx)[1]["id"]
+        values = {"status": "submitting", "content_sha256": rows.content("bytes").content_sha256}
+
+    with pytest.raises(IntegrityError), database.writing() as tx:
+        rows.set_columns(tx, waiting, **values)
+
+
+def test_old_prompts_stay_while_an_image_is_described_again(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 1)
+        outcomes.described(tx, rows.submit_next(tx, batch), rows.four_prompts(), "raw", outcomes.RemoteTimes())
+        (row,) = rows.image_rows(tx)
+        rows.set_columns(tx, row["id"], status="pending")
+        sent = rows.submit_next(tx, batch, "2")
+        outcomes.ended(tx, sent, Reason.BANNED, "no", outcomes.RemoteTimes(), "")
+        (row,) = rows.image_rows(tx)
+
+    assert (row["status"], row["prompt_1"], row["prompt_raw"]) == ("failed", "one", "raw")
+
+
+def test_only_rows_of_the_scope_are_reserved(database: Database) -> None:
+    with database.writing() as tx:
+        rows.list_images(tx, [rows.listed(key) for key in ("a/1", "b/1", "b/2")])
+        batch = rows.open_batch(tx, Scope(rows.BUCKET, ("b/",)))
+
+        assert [row.key for row in claims.reserve(tx, batch, "holder", 9)] == ["b/1", "b/2"]

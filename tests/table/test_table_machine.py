@@ -1,0 +1,209 @@
+"""Any order of listing, claiming, crashing, answering late, settling, expiring and clearing keeps the promises."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from airflow_midjourney.describe.crew import Watcher
+from airflow_midjourney.describe.doubting import resolve_doubts
+from airflow_midjourney.describe.status import IN_FLIGHT, Reason, Status
+from airflow_midjourney.describe.table import claims, outcomes, sharing
+from airflow_midjourney.describe.table.claims import ClaimResult
+from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.outcomes import PostFacts, RemoteTimes
+from airflow_midjourney.describe.task import RemoteTask, RemoteTaskStatus
+from tests.support import rows
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.table.claims import Claim
+
+KEYS = st.sampled_from(["a.jpg", "b.jpg", "copy of a.jpg", "c.jpg"])
+BODIES = {"a.jpg": "A", "copy of a.jpg": "A", "b.jpg": "B", "c.jpg": "C"}
+ACCOUNT = replace(rows.ACCOUNT, max_in_flight=2)
+
+
+@dataclass
+class Post:
+    """A POST as the service saw it: it bills each one it accepts."""
+
+    claim: Claim
+    task_id: str
+
+
+class Machine(RuleBasedStateMachine):
+    """A service that lists its tasks, and workers that may die between any two steps."""
+
+    sent = Bundle("sent")
+    accepted = Bundle("accepted")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.database = open_database(f"sqlite:///{self.folder}/table.sqlite")
+        ensure_tables(self.database)
+        self.tasks: list[RemoteTask] = []
+        self.billed: Counter[str] = Counter()
+        self.reported_failed: Counter[str] = Counter()
+        self.listed: set[str] = set()
+        with self.database.writing() as tx:
+            rows.open_batch(tx)
+
+    def teardown(self) -> None:
+        self.database.close()
+        shutil.rmtree(self.folder)
+
+    @initialize(keys=st.sets(KEYS, min_size=1))
+    def begin(self, keys: set[str]) -> None:
+        self.list_images(keys)
+
+    @rule(keys=st.sets(KEYS, min_size=1))
+    def list_images(self, keys: set[str]) -> None:
+        self.listed |= keys
+        with self.database.writing() as tx:
+            rows.list_images(tx, [rows.listed(key) for key in sorted(keys)])
+
+    @rule()
+    def clear(self) -> None:
+        with self.database.writing() as tx:
+            rows.open_batch(tx)
+
+    @rule(target=sent)
+    def reserve_and_claim(self) -> Any:
+        with self.database.writing() as tx:
+            batch = rows.open_batch(tx)
+            reserved = claims.reserve(tx, batch, "holder", 1)
+        if not reserved:
+            return multiple()
+        row = reserved[0]
+        request = rows.request(batch, row.id, BODIES[row.key])
+        with self.database.writing() as tx:
+            result = claims.claim(tx, request, ACCOUNT)
+            if result in (ClaimResult.NO_ROOM, ClaimResult.CAPPED):
+                claims.release(tx, [row.id], "holder")
+        return request if result is ClaimResult.CLAIMED else multiple()
+
+    @rule(target=accepted, request=consumes(sent), recorded=st.booleans())
+    def the_service_takes_it(self, request: Claim, recorded: bool) -> Any:
+        """The worker may die before it has written the answer down; then a slow answer may still come."""
+        post = Post(request, str(len(self.tasks)))
+        self.billed[request.content.content_sha256] += 1
+        self.tasks.append(RemoteTask(post.task_id, RemoteTaskStatus.SUBMITTED, state=request.submit_token))
+        if recorded:
+            self._record(post)
+        return post
+
+    @rule(request=consumes(sent))
+    def the_service_is_full(self, request: Claim) -> None:
+        with self.database.writing() as tx:
+            outcomes.not_taken(tx, request.submit_token, "full", PostFacts(200, 23))
+
+    @rule(request=consumes(sent))
+    def the_worker_dies_before_the_post(self, request: Claim) -> None:
+        """Nothing happens, and that is the point."""
+
+    @rule(post=accepted)
+    def a_slow_answer_comes(self, post: Post) -> None:
+        self._record(post)
+
+    @rule(post=accepted, succeeds=st.booleans())
+    def settle(self, post: Post, succeeds: bool) -> None:
+        with self.database.writing() as tx:
+            on_their_way = outcomes.in_flight(tx, ACCOUNT.identity)
+            mine = next((row for row in on_their_way if row.submit_token == post.claim.submit_token), None)
+            if mine is None:
+                return
+            if succeeds:
+                outcomes.described(tx, mine, rows.four_prompts(), "raw", RemoteTimes())
+            else:
+                outcomes.ended(tx, mine, Reason.SERVICE_ERROR, "the service says so", RemoteTimes(), "")
+                self.reported_failed[post.claim.content.content_sha256] += 1
+            sharing.resolve_shared(tx)
+
+    @rule()
+    def time_passes(self) -> None:
+        with self.database.writing() as tx:
+            images = tx.tables.images
+            tx.connection.execute(images.update().values(reserved_until=rows.LONG_AGO, not_before=None))
+            overdue = images.c.status == Status.SUBMITTING
+            tx.connection.execute(images.update().where(overdue).values(in_doubt_after=rows.LONG_AGO))
+            outcomes.doubt_overdue(tx)
+            sharing.resolve_shared(tx)
+
+    @rule()
+    def ask_about_doubts(self) -> None:
+        self.time_passes()
+
+        async def list_all() -> tuple[RemoteTask, ...]:
+            return tuple(self.tasks)
+
+        watcher = Watcher(
+            database=self.database,
+            service=cast("Any", None),
+            client=cast("Any", SimpleNamespace(list_all=list_all)),
+            account=ACCOUNT,
+        )
+        asyncio.run(resolve_doubts(watcher))
+        with self.database.writing() as tx:
+            sharing.resolve_shared(tx)
+
+    @invariant()
+    def nothing_is_paid_twice(self) -> None:
+        for content, billed in self.billed.items():
+            assert billed <= 1 + self.reported_failed[content]
+            assert billed <= 2, "max_attempts"
+
+    @invariant()
+    def the_slots_hold(self) -> None:
+        assert sum(row["status"] in IN_FLIGHT for row in self._rows()) <= ACCOUNT.max_in_flight
+
+    @invariant()
+    def every_row_says_what_it_is(self) -> None:
+        for row in self._rows():
+            assert (row["status"] == Status.SUCCEEDED) == (row["prompt_1"] is not None)
+            if row["status"] in (Status.FAILED, Status.REJECTED):
+                assert row["reason"]
+            assert (row["ended_at"] is None) == (row["status"] in (Status.PENDING, *IN_FLIGHT))
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        assert {row["key"] for row in self._rows()} == self.listed
+
+    @precondition(lambda self: self.tasks)
+    @invariant()
+    def every_post_is_in_the_books(self) -> None:
+        with self.database.reading() as tx:
+            known = {row["submit_token"] for row in rows.bill(tx)}
+        assert {task.state for task in self.tasks} <= known
+
+    def _record(self, post: Post) -> None:
+        with self.database.writing() as tx:
+            outcomes.accepted(tx, post.claim.submit_token, post.task_id, PostFacts(200, 1))
+
+    def _rows(self) -> list[dict[str, Any]]:
+        with self.database.reading() as tx:
+            return rows.image_rows(tx)
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True)

@@ -1,0 +1,178 @@
+"""With many finished rows in the table, no query walks through them: it goes by an index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy.schema import CreateSchema
+
+from airflow_midjourney.describe.scope import Scope
+from airflow_midjourney.describe.status import BotType, Reason
+from airflow_midjourney.describe.table import (
+    accounts,
+    batches,
+    claims,
+    counts,
+    doubts,
+    late_answers,
+    matching,
+    outcomes,
+    sharing,
+)
+from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.matching import Asker
+from airflow_midjourney.describe.table.schema import TableNames
+from tests.support import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_midjourney.describe.table.database import Database
+
+FINISHED = 100_000
+#: The new images lie between the finished ones, as a prefix that is described again and again has them.
+MIXED = Scope(rows.BUCKET, ("old/",))
+#: Each of them holds the rows that are on their way, and hardly any other.
+OF_FEW_ROWS = ("ix_image_prompts_in_flight", "uq_image_prompts_twin", "ix_image_prompts_open")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database with many finished rows, made once: filling it takes longer than all the tests."""
+    if request.param == "sqlite":
+        url, names = f"sqlite:///{tmp_path_factory.mktemp('plans')}/image_prompts.sqlite", TableNames()
+    else:
+        url, names = request.getfixturevalue("postgres_url"), TableNames(schema="plans")
+    opened = open_database(url, names)
+    if names.schema:
+        with opened.writing() as tx:
+            tx.connection.execute(CreateSchema(names.schema))
+    ensure_tables(opened)
+    with opened.writing() as tx:
+        rows.fill_with_finished_rows(tx, FINISHED)
+    rows.analyze(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def full(filled: Database) -> Iterator[Database]:
+    with filled.writing() as tx:
+        rows.list_images(tx, [rows.listed(f"old/{number}0.jpg") for number in range(5)])
+    yield filled
+    with filled.writing() as tx:
+        tables = tx.tables
+        tx.connection.execute(tables.images.delete().where(tables.images.c.key.like("%.jpg")))
+        tx.connection.execute(tables.submissions.delete().where(tables.submissions.c.batch_id != "old"))
+        tx.connection.execute(tables.batches.delete())
+        tx.connection.execute(tables.accounts.delete())
+
+
+def scans(found: list[str]) -> list[str]:
+    """Give the plans that walk through the whole metadata table, or through all rows of a bucket or prefix."""
+    return [plan for plan in found if walks(plan)]
+
+
+def walks(plan: str) -> bool:
+    return any(
+        words in plan
+        for words in (
+            "Seq Scan on image_prompts ",
+            "Seq Scan on image_prompts\n",
+            "Seq Scan on image_prompts_submissions ",
+            "SCAN image_prompts\n",
+            "ix_image_prompts_scope (bucket=? AND bot_type=? AND key>? AND key<?)",
+            "ix_image_prompts_scope (bucket=? AND bot_type=?)",
+            "ix_image_prompts_ended (bucket=? AND bot_type=?)",
+            "ix_image_prompts_submissions_day",
+        )
+    ) or plan.endswith(("SCAN image_prompts", "Seq Scan on image_prompts"))
+
+
+def uses(found: list[str], *indexes: str) -> bool:
+    return any(index in plan for plan in found for index in indexes)
+
+
+def test_reserving_and_claiming_look_at_unfinished_rows_only(full: Database) -> None:
+    with rows.plans(full) as found, full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
+        rows.submit_next(tx, batch)
+
+    assert scans(found) == []
+    assert uses(found, "ix_image_prompts_open")
+    assert uses(found, *OF_FEW_ROWS)
+    assert uses(found, "ix_image_prompts_content")
+
+
+def test_counting_looks_at_what_is_open_or_ended_lately(full: Database) -> None:
+    with full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
+        rows.submit_next(tx, batch)
+    with rows.plans(full) as found, full.reading() as tx:
+        counts.count_open(tx, batch)
+        counts.count(tx, batch)
+        counts.oldest_in_flight(tx, rows.ACCOUNT.identity)
+        accounts.read_account(tx, rows.ACCOUNT.identity)
+    assert scans(found) == []
+    assert uses(found, "ix_image_prompts_open")
+    assert uses(found, "ix_image_prompts_ended")
+    assert uses(found, *OF_FEW_ROWS)
+
+
+def test_settling_looks_at_what_is_on_its_way_only(full: Database) -> None:
+    with full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
+        rows.submit_next(tx, batch, body="same")
+        rows.claim_next(tx, batch, body="same")
+        sent = rows.submit_next(tx, batch, task_id="2")
+    with rows.plans(full) as found, full.writing() as tx:
+        outcomes.in_flight(tx, rows.ACCOUNT.identity)
+        outcomes.doubt_overdue(tx)
+        outcomes.ended(tx, sent, Reason.BANNED, "", outcomes.RemoteTimes(), "")
+        sharing.resolve_shared(tx)
+    assert scans(found) == []
+    assert uses(found, *OF_FEW_ROWS)
+    assert uses(found, "ix_image_prompts_sharing")
+
+
+@pytest.mark.parametrize("keys", [["old/1", "old/99999"], [f"old/{number}" for number in range(2000, 3000)]])
+def test_matching_a_page_looks_at_its_keys_only(full: Database, keys: list[str]) -> None:
+    with rows.plans(full) as found, full.reading() as tx:
+        compared = matching.compare_page(
+            tx, [rows.listed(key) for key in keys], Asker("batch", BotType.MID_JOURNEY, rows.READER)
+        )
+    assert compared.listed(len(keys)).done == len(keys)
+    assert scans(found) == []
+    assert any("image_prompts_scope" in plan for plan in found)
+
+
+def test_doubts_late_answers_and_left_overs_are_found_at_once(full: Database) -> None:
+    identity = rows.ACCOUNT.identity
+    with full.writing() as tx:
+        earlier = rows.open_batch(tx, MIXED, run_id="earlier")
+        _, doubtful = rows.claim_next(tx, earlier)
+        rows.set_columns(tx, doubtful.image_id, status="in_doubt", ended_at=tx.now, doubt_checked_at=tx.now)
+        sent = rows.submit_next(tx, earlier)
+        outcomes.ended(tx, sent, Reason.LOST, "", outcomes.RemoteTimes(), "")
+    with full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
+    with rows.plans(full) as found, full.writing() as tx:
+        doubts.unresolved(tx, identity)
+        assert doubts.release_for_resubmission(tx, batch, identity) != []
+        assert [one.submit_token for one in late_answers.given_up(tx, identity)] == [sent.submit_token]
+        counts.count_beside(tx, batch, identity)
+        claims.reserve_left_over(tx, batch, "holder", 3)
+    assert scans(found) == []
+    assert uses(found, "ix_image_prompts_in_doubt")
+    assert uses(found, "ix_image_prompts_submissions_unanswered", "ix_image_prompts_submissions_image")
+
+
+def test_ending_a_listing_finds_the_last_row_at_once(full: Database) -> None:
+    with full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
+    with rows.plans(full) as found, full.writing() as tx:
+        batches.end_listing(tx, batch.batch_id)
+    assert all("Seq Scan on image_prompts\n" not in plan for plan in found)
+    assert any("image_prompts_pkey" in plan or "SEARCH image_prompts" in plan for plan in found)
