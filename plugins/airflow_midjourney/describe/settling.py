@@ -1,0 +1,167 @@
+"""Asking the service about everything of an account that is on its way, and writing down what has ended."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from airflow_midjourney.describe.client import ListingUnsupportedError
+from airflow_midjourney.describe.doubting import resolve_doubts
+from airflow_midjourney.describe.errors import ServiceProtocolError, ServiceUnavailableError
+from airflow_midjourney.describe.late import take_late_answer
+from airflow_midjourney.describe.status import Reason, Status
+from airflow_midjourney.describe.table import accounts, doubts, late_answers, outcomes
+from airflow_midjourney.describe.table.outcomes import InFlight, RemoteTimes
+from airflow_midjourney.describe.table.sharing import resolve_shared
+from airflow_midjourney.describe.task import Described, Ended, RemoteTask, read_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from airflow_midjourney.describe.account import AccountSettings
+    from airflow_midjourney.describe.crew import Watcher
+    from airflow_midjourney.describe.table.accounts import AccountState
+    from airflow_midjourney.describe.table.database import Transaction
+    from airflow_midjourney.describe.table.late_answers import GivenUp
+
+#: What the service says about tasks, by their ids; None for one that it does not know. Those that it could not be
+#: asked about are left out.
+Answers: TypeAlias = "dict[str, RemoteTask | None]"
+
+#: Ids that a listing left out and that are asked for one by one, per poll.
+SINGLE_FETCHES: Final = 20
+
+
+async def settle(watcher: Watcher) -> int:
+    """Write down what has ended, if it is this process's turn to ask; otherwise others do it.
+
+    Safe to call from anywhere, as often as one likes: the account's row says when the next poll is due.
+
+    :return: how many images ended.
+    :raises ServiceDeniedError: when the key may not read any more.
+    """
+    database, account = watcher.database, watcher.account
+    rows = await database.read(outcomes.in_flight, account.identity)
+    late = await database.read(late_answers.given_up, account.identity)
+    doubtful = await database.read(doubts.unresolved, account.identity)
+    ended = 0
+    if rows or late or doubtful:
+        if not await database.write(accounts.take_poll_turn, account):
+            return 0
+        try:
+            ended = await _poll(watcher, rows, late)
+            ended += await resolve_doubts(watcher)
+        except (ServiceUnavailableError, ServiceProtocolError):
+            await database.write(accounts.poll_failed, account)
+            return ended
+        await database.write(accounts.set_next_poll, account, news=ended > 0)
+    await database.write(_tidy)
+    return ended
+
+
+async def _poll(watcher: Watcher, rows: Sequence[InFlight], late: Sequence[GivenUp]) -> int:
+    """Ask about everything at once, and write what has ended, one row after the other."""
+    database, account = watcher.database, watcher.account
+    if not rows and not late:
+        return 0
+    tasks = await _ask(watcher, [row.task_id for row in rows], [one.task_id for one in late])
+    state = await database.write(_heard, account)
+    ended = 0
+    for row in rows:
+        ended += await database.write(_settle_row, account, state, row, tasks)
+    for one in late:
+        ended += await take_late_answer(watcher, one, tasks.get(one.task_id))
+    return ended
+
+
+async def _ask(watcher: Watcher, task_ids: Sequence[str], late_ids: Sequence[str]) -> Answers:
+    """Ask about tasks; those that were given up are not worth requests of their own."""
+    try:
+        found: Answers = dict((await watcher.client.list_by_condition([*task_ids, *late_ids])).tasks)
+    except ListingUnsupportedError:
+        return await _ask_one_by_one(watcher, task_ids)
+    left_out = [task_id for task_id in task_ids if task_id not in found]
+    with suppress(ServiceUnavailableError):
+        found |= await _ask_one_by_one(watcher, left_out[:SINGLE_FETCHES])
+    return found
+
+
+async def _ask_one_by_one(watcher: Watcher, task_ids: Sequence[str]) -> Answers:
+    found: Answers = {}
+    for task_id in task_ids:
+        try:
+            found[task_id] = await watcher.client.fetch(task_id)
+        except ServiceProtocolError:
+            # An answer that nobody can read says nothing about the task, nor about the others.
+            continue
+        except ServiceUnavailableError:
+            if not found:
+                raise
+            break
+    return found
+
+
+def _heard(tx: Transaction, account: AccountSettings) -> AccountState:
+    accounts.poll_answered(tx, account.identity)
+    return accounts.read_account(tx, account.identity)
+
+
+def _tidy(tx: Transaction) -> None:
+    outcomes.doubt_overdue(tx)
+    resolve_shared(tx)
+
+
+def _settle_row(tx: Transaction, account: AccountSettings, state: AccountState, row: InFlight, tasks: Answers) -> bool:
+    """Write what the service said about one row.
+
+    :return: True if the row ended, or goes round again.
+    """
+    if row.task_id not in tasks:
+        return _end_if_overdue(tx, account, state, row, row.started_at)
+    task = tasks[row.task_id]
+    if task is None or task.state not in ("", row.submit_token):
+        # Two submissions in one millisecond may share an id: a task with another state is not ours.
+        return _settle_missing(tx, account, state, row)
+    times = RemoteTimes(task.start_time, task.finish_time)
+    answer = read_answer(task)
+    if isinstance(answer, Described):
+        return outcomes.described(tx, row, answer.prompts, answer.raw, times)
+    if isinstance(answer, Ended):
+        return _end(tx, row, answer.reason, answer.detail, times, raw="\n".join(task.texts[:1]))
+    began = task.start_time
+    if began != row.started_at or row.missing_since is not None:
+        outcomes.started(tx, row, RemoteTimes(began))
+    return _end_if_overdue(tx, account, state, row, began)
+
+
+def _end_if_overdue(
+    tx: Transaction, account: AccountSettings, state: AccountState, row: InFlight, began: datetime | None
+) -> bool:
+    limit, since = account.queue_timeout, row.submitted_at
+    if began is not None:
+        limit, since = account.task_timeout, max(began, row.submitted_at)
+    if _answered_seconds(tx, state, since, row.silence_before) <= limit:
+        return False
+    detail = f"No answer in {limit:.0f} s {'from its start' if began else 'in the queue'} while the service worked."
+    return _end(tx, row, Reason.TIMEOUT, detail, RemoteTimes(began))
+
+
+def _settle_missing(tx: Transaction, account: AccountSettings, state: AccountState, row: InFlight) -> bool:
+    if row.missing_since is None:
+        outcomes.missed(tx, row, state.silence)
+        return False
+    if _answered_seconds(tx, state, row.missing_since, row.silence_before_missing) <= account.lost_after:
+        return False
+    detail = f"The service has not known task {row.task_id} for {account.lost_after:.0f} s."
+    return _end(tx, row, Reason.LOST, detail, RemoteTimes())
+
+
+def _end(tx: Transaction, row: InFlight, reason: Reason, detail: str, times: RemoteTimes, raw: str = "") -> bool:
+    status = outcomes.ended(tx, row, reason, detail, times, raw)
+    return status in (Status.FAILED, Status.PENDING)
+
+
+def _answered_seconds(tx: Transaction, state: AccountState, since: datetime, silence_before: float) -> float:
+    """Give the seconds since a moment in which the service answered: silence counts for nobody's timeout."""
+    return (tx.now - since).total_seconds() - (state.silence - silence_before)

@@ -1,0 +1,52 @@
+"""How long to wait, and whether it is worth freeing the worker for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_midjourney.describe.batch import Progress
+
+#: A shorter wait is not worth the seconds that deferring and resuming a task cost.
+WORTH_DEFERRING: Final = 15.0
+
+#: Bounds of a pause between two looks, in seconds.
+SHORTEST_PAUSE: Final = 0.2
+LONGEST_PAUSE: Final = 5.0
+
+
+def pause_before_next_look(progress: Progress) -> float:
+    """Give the seconds until something may have changed: the next poll, or the end of a closure."""
+    account = progress.account
+    moments = [account.next_poll_at]
+    if account.closed_until is not None and progress.open.claimable:
+        moments.append(account.closed_until)
+    upcoming = [(moment - account.now).total_seconds() for moment in moments if moment > account.now]
+    return min(max(min(upcoming, default=SHORTEST_PAUSE), SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
+def expected_wait(progress: Progress, idle_since: datetime) -> float:
+    """Guess the seconds until the worker is needed again.
+
+    :param idle_since: since when this worker has had nothing to do; what it waited already is the best guess
+        where nothing else is known.
+    """
+    if progress.work_to_do:
+        return 0.0
+    account = progress.account
+    closed = 0.0 if account.closed_until is None else (account.closed_until - account.now).total_seconds()
+    if progress.typical_seconds is None or progress.oldest_in_flight is None:
+        return max(closed, (account.now - idle_since).total_seconds())
+    first_answer = progress.typical_seconds - (account.now - progress.oldest_in_flight).total_seconds()
+    if first_answer < 0:
+        return max(closed, (account.now - idle_since).total_seconds())
+    return max(closed, first_answer)
+
+
+def worth_waking(progress: Progress, max_in_flight: int) -> bool:
+    """Say whether a sleeping task should be woken to submit: a few slots at once, before the service runs dry."""
+    return progress.work_to_do and progress.room >= min(
+        max(1, max_in_flight // 4), progress.open.claimable + progress.beside.leftover
+    )

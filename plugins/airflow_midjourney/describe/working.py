@@ -1,0 +1,59 @@
+"""A worker's loop: advance until there is nothing left to do, or until waiting is better done elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from airflow_midjourney.describe.batch import Progress, advance
+from airflow_midjourney.describe.errors import BatchError
+from airflow_midjourney.describe.waiting import WORTH_DEFERRING, expected_wait, pause_before_next_look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from airflow_midjourney.describe.crew import Worker
+    from airflow_midjourney.describe.reporting import ProgressReport
+
+
+async def work(
+    worker: Worker,
+    batch_id: str,
+    report: ProgressReport,
+    *,
+    until: Callable[[Progress], bool],
+    may_leave: bool,
+) -> Progress:
+    """Advance a batch until it is where it should be.
+
+    :param until: what to reach, for instance ``all_submitted``.
+    :param may_leave: True to return early from a wait that is long enough to free the worker.
+    :return: the last progress; if ``until`` does not hold for it, the wait is worth leaving.
+    """
+    idle_since: datetime | None = None
+    while True:
+        progress = await advance(worker, batch_id)
+        await report.tell(worker, progress)
+        if until(progress):
+            return progress
+        if worker.stopping:
+            raise BatchError(
+                "The task was told to stop. What is on its way is remembered; the next try goes on from here.",
+                retry_helps=True,
+            )
+        if progress.handled or progress.can_list:
+            idle_since = None
+            continue
+        idle_since = idle_since or progress.account.now
+        if may_leave and expected_wait(progress, idle_since) >= WORTH_DEFERRING:
+            return progress
+        await asyncio.sleep(pause_before_next_look(progress))
+
+
+async def work_off(worker: Worker, batch_id: str) -> Progress:
+    """Advance a batch as far as it goes without waiting."""
+    while True:
+        progress = await advance(worker, batch_id)
+        if not progress.handled and not progress.can_list:
+            return progress
