@@ -1,0 +1,155 @@
+"""What operator and sensor arguments mean after templating, where everything may have become text."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from airflow_midjourney.describe.errors import SettingsError
+from airflow_midjourney.describe.scope import Origin, Scope
+from airflow_midjourney.describe.status import BotType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airflow.sdk import Context
+
+_NOTHING = ("", "None", "null")
+
+
+def read_scope(
+    *,
+    bucket: str | None,
+    prefix: str | Sequence[str] | None,
+    keys: str | Sequence[str] | None,
+    whole_bucket: bool,
+    bot_type: str,
+) -> Scope:
+    """Make a scope of rendered arguments.
+
+    :raises SettingsError: if one of them is empty or makes no sense.
+    """
+    wanted_keys = _texts(keys)
+    return Scope(
+        bucket=_text(bucket),
+        prefixes=() if wanted_keys and prefix is None else _prefixes(prefix, whole_bucket=whole_bucket),
+        keys=wanted_keys,
+        bot_type=_bot_type(bot_type),
+    )
+
+
+def read_origin(context: Context) -> Origin:
+    """Say which task of which run this is."""
+    ti = context["ti"]
+    return Origin(
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        dag_task_id=ti.task_id,
+        map_index=None if ti.map_index is None or ti.map_index < 0 else ti.map_index,
+        logical_date=context.get("logical_date"),
+        try_number=ti.try_number,
+    )
+
+
+def read_whole_number(value: int | str | None, name: str) -> int | None:
+    """Read a templated number; nothing, ``""`` and ``"None"`` are no number.
+
+    :raises SettingsError: if it is no whole number.
+    """
+    if value is None or str(value).strip() in _NOTHING:
+        return None
+    try:
+        return int(str(value).strip())
+    except ValueError:
+        raise SettingsError(f"{name} must be a whole number, not {value!r}.") from None
+
+
+def read_money(value: float | str | None, name: str) -> str | None:
+    """Read a templated amount of money, as exact text; nothing, ``""`` and ``"None"`` are no amount.
+
+    :raises SettingsError: if it is no amount of zero or more.
+    """
+    if value is None or str(value).strip() in _NOTHING:
+        return None
+    try:
+        amount = Decimal(str(value).strip())
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise SettingsError(f"{name} must be an amount of money, not {value!r}.")
+    return str(amount)
+
+
+def read_choice(value: str | None) -> Any:
+    """Read a templated choice; nothing, ``""`` and ``"None"`` are no choice. The batch checks what it may be."""
+    return None if value is None or str(value).strip() in _NOTHING else str(value).strip()
+
+
+def read_batch_ids(batch: str | Iterable[str] | None) -> list[str]:
+    """Read one batch id, or the list that a mapped operator gives.
+
+    :raises SettingsError: if there is none.
+    """
+    ids = [batch] if isinstance(batch, str) else list(batch or ())
+    ids = [str(batch_id) for batch_id in ids if batch_id and str(batch_id) not in _NOTHING]
+    if not ids:
+        raise SettingsError("batch= is empty: give it the operator's output, batch=submit.output.")
+    return list(dict.fromkeys(ids))
+
+
+def _text(value: str | None) -> str:
+    text = str(value or "").strip()
+    return "" if text in _NOTHING else text
+
+
+def _prefixes(prefix: str | Sequence[str] | None, *, whole_bucket: bool) -> tuple[str, ...]:
+    if prefix is None and whole_bucket:
+        return ("",)
+    prefixes = (prefix,) if isinstance(prefix, str) else tuple(str(one) for one in prefix or ())
+    if not prefixes:
+        raise SettingsError("Give prefix= or keys=; for all objects of the bucket, whole_bucket=True.")
+    if not whole_bucket and any(one.strip() in _NOTHING for one in prefixes):
+        raise SettingsError(
+            f"A prefix is empty after templating ({list(prefixes)}), which would describe the whole bucket. If that"
+            " is wanted, say whole_bucket=True."
+        )
+    return _without_nested(prefixes)
+
+
+def _without_nested(prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop prefixes that lie within another one, so that nothing is listed twice."""
+    kept: list[str] = []
+    for prefix in sorted(set(prefixes)):
+        if not kept or not prefix.startswith(kept[-1]):
+            kept.append(prefix)
+    return tuple(kept)
+
+
+def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Read a list, or the text that a template made of one."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return _texts_of_json(value)
+    return tuple(str(one) for one in value)
+
+
+def _texts_of_json(value: str) -> tuple[str, ...]:
+    if value.strip() in _NOTHING:
+        return ()
+    if not value.lstrip().startswith("["):
+        return (value,)
+    try:
+        found: Any = json.loads(value)
+    except ValueError:
+        raise SettingsError("keys= is text that looks like a list but is no JSON; render it with | tojson.") from None
+    return tuple(str(one) for one in found)
+
+
+def _bot_type(value: str) -> BotType:
+    try:
+        return BotType(str(value).strip())
+    except ValueError:
+        known = ", ".join(bot.value for bot in BotType)
+        raise SettingsError(f"bot_type must be one of {known}, not {value!r}.") from None

@@ -1,0 +1,86 @@
+"""Bringing together what the engine needs, from Airflow's connections."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from airflow_midjourney.describe.errors import DescribeError
+from airflow_midjourney.hooks.image_prompts import open_metadata
+from airflow_midjourney.hooks.images import open_images
+from airflow_midjourney.hooks.midjourney import MidjourneyHook
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from airflow_midjourney.describe.crew import Watcher, Worker
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_worker(db_conn_id: str, batch_id: str, try_number: int | None) -> AsyncIterator[Worker]:
+    """Make a worker for a batch, with an open client; the batch's row names its other connections.
+
+    :param try_number: of the task that works.
+    :raises DescribeError: if a connection is missing or makes no sense, or the database cannot be used.
+    """
+    from airflow_midjourney.describe.client import MidjourneyClient
+    from airflow_midjourney.describe.crew import Worker
+    from airflow_midjourney.describe.table.accounts import ensure_account
+    from airflow_midjourney.describe.table.batches import read_batch
+
+    database = open_metadata(db_conn_id)
+    options = (await database.read(read_batch, batch_id)).options
+    hook = MidjourneyHook(options.mj_conn_id)
+    service, account = hook.service(), hook.account()
+    images = open_images(
+        options.aws_conn_id, request_payer=options.requester_pays, allowed_uris=hook.extra().allowed_uris
+    )
+    await database.write(ensure_account, account)
+    async with MidjourneyClient(service) as client:
+        yield Worker(
+            database=database,
+            service=service,
+            client=client,
+            account=account,
+            images=images,
+            try_number=try_number,
+        )
+
+
+@asynccontextmanager
+async def open_watcher(db_conn_id: str, mj_conn_id: str) -> AsyncIterator[Watcher]:
+    """Make a watcher; nothing here blocks the event loop, so a triggerer may use it.
+
+    :raises DescribeError: as :func:`open_worker`.
+    """
+    from airflow_midjourney.describe.client import MidjourneyClient
+    from airflow_midjourney.describe.crew import Watcher
+    from airflow_midjourney.describe.table.accounts import ensure_account
+
+    database = await asyncio.to_thread(open_metadata, db_conn_id)
+    hook = MidjourneyHook(mj_conn_id)
+    service = await asyncio.to_thread(hook.service)
+    account = await asyncio.to_thread(hook.account)
+    await database.write(ensure_account, account)
+    async with MidjourneyClient(service) as client:
+        yield Watcher(database=database, service=service, client=client, account=account)
+
+
+@contextmanager
+def airflow_errors() -> Iterator[None]:
+    """Turn the engine's errors into Airflow's: one that no retry can cure fails the task at once.
+
+    The message says what to do, so the traceback of the engine goes to the log at DEBUG only.
+    """
+    try:
+        yield
+    except DescribeError as error:
+        log.debug("%s, raised here:", type(error).__name__, exc_info=True)
+        kind = AirflowException if error.retry_helps else AirflowFailException
+        raise kind(str(error)) from None

@@ -1,0 +1,1 @@
+"""Airflow hooks, thin: connections in, the engine called, the result out."""

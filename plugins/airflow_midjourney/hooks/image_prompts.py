@@ -1,0 +1,83 @@
+"""The connection to the database that holds the metadata table."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+
+from airflow_midjourney.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.table.database import Database
+
+DEFAULT_CONN_ID: Final = "image_prompts_db"
+
+#: A triggerer opens the database for many triggers at once, and should open it once.
+_OPENING: Final = Lock()
+
+
+def open_metadata(db_conn_id: str = DEFAULT_CONN_ID) -> Database:
+    """Open the metadata database, once per process and connection, and make its tables on first use.
+
+    :param db_conn_id: a ``postgres`` or ``sqlite`` connection.
+    :raises SettingsError: if there is no such connection.
+    :raises TableError: if it is another kind of database, cannot be reached, or lacks the tables.
+    """
+    digest, settings = _connection_digest(db_conn_id), read_settings()
+    with _OPENING:
+        return _open(db_conn_id, digest, settings)
+
+
+@lru_cache(maxsize=8)
+def _open(db_conn_id: str, _digest: int, settings: Settings) -> Database:
+    from airflow_midjourney.describe.errors import TableError
+    from airflow_midjourney.describe.table.creation import ensure_tables
+    from airflow_midjourney.describe.table.database import Database, engine_options
+    from airflow_midjourney.describe.table.schema import TableNames
+
+    hook = _hook(db_conn_id)
+    try:
+        engine = hook.get_sqlalchemy_engine(engine_options(hook.get_uri()))
+    except (AirflowException, ImportError, ValueError) as error:
+        raise TableError(f"Connection {db_conn_id!r} gives no database: {error}") from error
+    database = Database(engine, TableNames(settings.table, settings.schema), name=db_conn_id)
+    ensure_tables(database, manage_schema=settings.manage_schema)
+    return database
+
+
+def _connection_digest(db_conn_id: str) -> int:
+    """Tell a changed connection from the one that is open already."""
+    return hash(_connection(db_conn_id).get_uri())
+
+
+def _connection(db_conn_id: str) -> Any:
+    from airflow_midjourney.describe.errors import SettingsError
+
+    try:
+        return BaseHook.get_connection(db_conn_id)
+    except AirflowNotFoundException:
+        raise SettingsError(
+            f"There is no connection {db_conn_id!r}. Create it for the database that is to hold the prompts (type"
+            f" postgres, or sqlite on one host), or set AIRFLOW_CONN_{db_conn_id.upper()}."
+        ) from None
+
+
+def _hook(db_conn_id: str) -> Any:
+    from airflow_midjourney.describe.errors import TableError
+
+    conn_type = _connection(db_conn_id).conn_type
+    if conn_type not in ("postgres", "postgresql", "sqlite"):
+        raise TableError(
+            f"Connection {db_conn_id!r} has type {conn_type!r}. The metadata table needs postgres, or sqlite on one"
+            " host; export the rows to any other database from there."
+        )
+    try:
+        return BaseHook.get_hook(db_conn_id)
+    except (AirflowException, ImportError) as error:
+        raise TableError(
+            f"Connection {db_conn_id!r} needs apache-airflow-providers-{conn_type.removesuffix('ql')}: {error}"
+        ) from error

@@ -1,0 +1,58 @@
+"""The connection to the S3 buckets that hold the images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_midjourney.describe.errors import SettingsError
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.images import ImageStore
+
+#: Connections kept open: images are read side by side.
+_POOL: Final = 16
+
+
+def open_images(aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[str, ...]) -> ImageStore:
+    """Open S3 through an AWS connection: role, region and endpoint come from there.
+
+    :param aws_conn_id: the connection id; empty for what boto3 finds by itself, such as the machine's role.
+    :param request_payer: True to pay for requests to requester-pays buckets.
+    :param allowed_uris: patterns over ``s3://bucket/key`` outside of which nothing is read; empty for no bounds.
+    :raises SettingsError: if there is no such connection.
+    """
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from botocore.config import Config
+
+    from airflow_midjourney.describe.images import ImageStore
+
+    _check_connection(aws_conn_id)
+    config = Config(
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 5},
+        max_pool_connections=_POOL,
+    )
+    client = S3Hook(aws_conn_id=aws_conn_id or None, config=config).get_conn()
+    name = aws_conn_id or "none, boto3's own"
+    return ImageStore(client, name=name, request_payer=request_payer, allowed_uris=allowed_uris)
+
+
+def _check_connection(aws_conn_id: str) -> None:
+    """Refuse a connection that is not there: the hook would go on as whoever boto3 finds on this machine.
+
+    :raises SettingsError: if it is missing.
+    """
+    if not aws_conn_id:
+        return
+    try:
+        BaseHook.get_connection(aws_conn_id)
+    except AirflowNotFoundException:
+        raise SettingsError(
+            f"There is no connection {aws_conn_id!r}. Create it with type aws for the bucket with the images, or set"
+            f" AIRFLOW_CONN_{aws_conn_id.upper()}; aws_conn_id=None takes what boto3 finds by itself, such as the"
+            " machine's role."
+        ) from None

@@ -1,0 +1,133 @@
+"""The connection to a midjourney-proxy-compatible service."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_midjourney.settings import read_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from airflow_midjourney.describe.account import AccountSettings
+    from airflow_midjourney.describe.client import MidjourneyClient
+    from airflow_midjourney.describe.service import ServiceSettings
+    from airflow_midjourney.hooks.connection_extra import ConnectionExtra
+
+
+class MidjourneyHook(BaseHook):
+    """Read a ``midjourney`` connection: host, password (the API key) and the extras.
+
+    :param mj_conn_id: the connection id.
+    """
+
+    conn_name_attr = "mj_conn_id"
+    default_conn_name = "midjourney_default"
+    conn_type = "midjourney"
+    hook_name = "Midjourney (describe)"
+
+    def __init__(self, mj_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mj_conn_id = mj_conn_id
+        self._found: Connection | None = None
+
+    def connection(self) -> Connection:
+        """Give the Airflow connection; it is looked up once.
+
+        :raises SettingsError: if there is none.
+        """
+        from airflow_midjourney.describe.errors import SettingsError
+
+        try:
+            self._found = self._found or self.get_connection(self.mj_conn_id)
+        except AirflowNotFoundException:
+            raise SettingsError(
+                f"There is no connection {self.mj_conn_id!r}. Create it with type midjourney, the address of the"
+                " service as host and the API key as password, or set"
+                f" AIRFLOW_CONN_{self.mj_conn_id.upper()}."
+            ) from None
+        return self._found
+
+    def extra(self) -> ConnectionExtra:
+        """Give the extras, checked.
+
+        :raises SettingsError: if the connection is missing, or an extra is unknown or makes no sense.
+        """
+        from airflow_midjourney.hooks.connection_extra import read_extra
+
+        return read_extra(self.connection().extra_dejson, self.mj_conn_id)
+
+    def service(self) -> ServiceSettings:
+        """Give where the service is and how to speak to it.
+
+        :raises SettingsError: if the connection is missing or its host or an extra makes no sense.
+        """
+        from airflow_midjourney.describe.endpoint import normalise
+        from airflow_midjourney.describe.errors import SettingsError
+        from airflow_midjourney.describe.service import ServiceSettings
+
+        connection, extra = self.connection(), self.extra()
+        if not connection.host:
+            raise SettingsError(f"Connection {self.mj_conn_id!r} has no host: put the address of the service there.")
+        try:
+            base_url = normalise(connection.host, port=connection.port, schema=connection.schema)
+        except SettingsError as error:
+            raise SettingsError(f"Connection {self.mj_conn_id!r}: {error}") from None
+        return ServiceSettings(
+            name=self.mj_conn_id,
+            base_url=base_url,
+            key=connection.password or "",
+            auth=extra.auth,
+            account=extra.account,
+            timeout=extra.timeout,
+            verify=extra.verify,
+            notify_url=extra.callback_url,
+        )
+
+    def account(self) -> AccountSettings:
+        """Give what the account may do.
+
+        :raises SettingsError: as :meth:`service`.
+        """
+        from airflow_midjourney.describe.account import AccountSettings
+        from airflow_midjourney.describe.endpoint import account_identity
+
+        service, extra = self.service(), self.extra()
+        return AccountSettings(
+            identity=account_identity(service.base_url, key=service.key, account=service.account),
+            max_in_flight=extra.max_in_flight,
+            price=extra.price,
+            currency=extra.currency,
+            max_submissions_per_day=extra.max_submissions_per_day,
+            max_cost_per_day=extra.max_cost_per_day,
+            submit_deadline=extra.timeout,
+            task_timeout=extra.task_timeout,
+            poll_interval=read_settings().poll_interval,
+        )
+
+    def get_conn(self) -> MidjourneyClient:
+        """Give a client; open it with ``async with``."""
+        from airflow_midjourney.describe.client import MidjourneyClient
+
+        return MidjourneyClient(self.service())
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Prove with a free read that the key may read. Nothing is submitted."""
+        from airflow_midjourney.describe.errors import DescribeError
+
+        async def read() -> None:
+            async with self.get_conn() as client:
+                await client.check_access()
+
+        try:
+            asyncio.run(read())
+        except DescribeError as error:
+            return False, str(error)
+        return (
+            True,
+            "The service answers and lets this key read. Whether it may submit shows with the first image.",
+        )

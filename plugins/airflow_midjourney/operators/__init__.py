@@ -1,0 +1,1 @@
+"""Airflow operators, thin: connections in, the engine called, the result out."""

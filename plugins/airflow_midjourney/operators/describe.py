@@ -1,0 +1,111 @@
+"""Submitting the images of a prefix."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import conf
+
+from airflow_midjourney.arguments import read_origin
+from airflow_midjourney.crews import airflow_errors
+from airflow_midjourney.operators.scope import ImageScopeOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_midjourney.describe.batch import Progress
+    from airflow_midjourney.describe.crew import Worker
+
+
+class DescribeImagesOperator(ImageScopeOperator):
+    """Submit the images under an S3 prefix that have no prompts yet, and give the batch id to a sensor.
+
+    Lists the scope, compares it with the metadata table, and submits what is new or was replaced, as fast as the
+    account has room. Ends when nothing of the batch is left to submit; the answers are the business of
+    :class:`~airflow_midjourney.sensors.describe.DescribeImagesSensor`.
+
+    A retry goes on where the try before it stopped, with the same batch: nothing that was submitted is submitted
+    again. A clear lists the scope anew and submits only what has come or changed since. Images that failed or were
+    rejected stay so.
+
+    The batch id is the XCom ``return_value``, a string; counts are under the XCom key ``counts``. All arguments of
+    :class:`~airflow_midjourney.operators.scope.ImageScopeOperator` are taken, too.
+
+    .. seealso:: ``docs/architecture.md`` for what a batch is.
+
+    :param bucket: the bucket (templated).
+    :param plan_only: True to list, compare and price, and to write and submit nothing.
+    :param deferrable: True to free the worker during waits of 15 seconds and more.
+    """
+
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        plan_only: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(bucket=bucket, **kwargs)
+        self.plan_only = plan_only
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> str:
+        """Open the batch and submit."""
+        with airflow_errors():
+            asyncio.run(self.open_batch(context, plan_only=self.plan_only))
+        return self.execute_complete(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
+        """Go on after a wait. The table knows where; the event is only a reason to look."""
+        batch_id = read_origin(context).batch_id
+        with airflow_errors():
+            progress = asyncio.run(self._work(context, batch_id))
+        if not self._is_done(progress):
+            self._leave(batch_id)
+        return batch_id
+
+    def _is_done(self, progress: Progress) -> bool:
+        return progress.listing_ended if self.plan_only else progress.all_submitted
+
+    def _leave(self, batch_id: str) -> None:
+        from airflow_midjourney.triggers.describe import BatchTrigger, Until
+
+        self.log.info("No room for a while: freeing the worker.")
+        self.defer(
+            trigger=BatchTrigger(batch_ids=[batch_id], db_conn_id=self.db_conn_id, until=Until.SUBMITTED),
+            method_name="execute_complete",
+            timeout=self.execution_timeout,
+        )
+
+    async def _work(self, context: Context, batch_id: str) -> Progress:
+        from airflow_midjourney.describe.reporting import ProgressReport
+        from airflow_midjourney.describe.working import work
+
+        origin = read_origin(context)
+        async with self.working(batch_id, origin.try_number) as worker:
+            report = ProgressReport(self.log.info)
+            progress = await work(worker, batch_id, report, until=self._is_done, may_leave=self.deferrable)
+            if self._is_done(progress):
+                context["ti"].xcom_push(key="counts", value=await self._tell(worker, progress))
+        return progress
+
+    async def _tell(self, worker: Worker, progress: Progress) -> dict[str, Any]:
+        """Say what was found and sent.
+
+        :return: plain counts for the XCom: what the listing found under ``listed``, and the rows by status.
+        """
+        from airflow_midjourney.describe.reporting import listing_line, plan_line, submitted_line
+        from airflow_midjourney.describe.table.counts import count
+
+        batch = progress.batch
+        self.log.info(listing_line(batch))
+        if self.plan_only:
+            self.log.info(plan_line(batch, worker.account))
+            return {"listed": batch.listed.to_json()}
+        counts = await worker.database.read(count, batch)
+        self.log.info(submitted_line(progress, counts))
+        return {"listed": batch.listed.to_json(), **counts.to_json()}

@@ -1,0 +1,178 @@
+"""What the operator and the sensor have in common: naming images, and opening a batch for them."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.sdk import BaseOperator
+
+from airflow_midjourney.arguments import read_choice, read_money, read_origin, read_scope, read_whole_number
+from airflow_midjourney.crews import open_worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_midjourney.describe.crew import Worker
+    from airflow_midjourney.describe.scope import Backlog, Batch, BatchOptions, InDoubt
+
+#: For ``suffixes``: the endings that image files usually have.
+IMAGE_SUFFIXES: Final = "image"
+
+
+class ImageScopeOperator(BaseOperator):
+    """Name the images of a batch, and the connections to work with.
+
+    :param bucket: the bucket (templated).
+    :param prefix: one prefix, or a list of them (templated). Empty text is refused.
+    :param keys: up to 1,000 keys instead of a prefix: a list, or text that is a JSON list (templated).
+    :param whole_bucket: True to take all objects of the bucket when no prefix is given.
+    :param bot_type: ``MID_JOURNEY`` or ``NIJI_JOURNEY`` (templated).
+    :param suffixes: endings of keys that count as images; ``"image"`` for the usual ones, None to go by content.
+    :param max_submissions: POSTs that this task may pay for in one DAG run, over all map indexes and retries; None
+        for no cap (templated). The rest stays pending.
+    :param max_attempts: POSTs that one image may cost when the service itself reports a curable failure.
+    :param max_cost: money that this task may spend in one DAG run, in the currency of the connection's ``price``,
+        which it needs; None for no cap (templated).
+    :param redescribe: describe again what ``failed``, ``all`` that was sent before, or what is ``in_doubt``; at most
+        once per batch, however often it is retried or cleared. None to describe nothing again (templated).
+    :param in_doubt: a submission without an answer may have been billed. Where the service cannot be asked about it,
+        ``resubmit`` sends it once more, for at most 1 % of a batch or three images, and logs each; ``hold`` leaves
+        all to a person.
+    :param backlog: ``own`` to submit, after the batch's own images, what a cap made earlier runs of this task leave
+        pending; ``none`` to leave it.
+    :param strip_metadata: False to send EXIF, GPS and the like along.
+    :param requester_pays: True to pay for requests to a requester-pays bucket.
+    :param mj_conn_id: connection of the describe service (templated).
+    :param aws_conn_id: connection for S3 (templated); None for what boto3 finds by itself, such as a role.
+    :param db_conn_id: connection of the database with the metadata table (templated).
+    """
+
+    template_fields: Sequence[str] = (
+        "bucket",
+        "prefix",
+        "keys",
+        "bot_type",
+        "max_submissions",
+        "max_cost",
+        "redescribe",
+        "mj_conn_id",
+        "aws_conn_id",
+        "db_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        bucket: str | None = None,
+        prefix: str | Sequence[str] | None = None,
+        keys: str | Sequence[str] | None = None,
+        whole_bucket: bool = False,
+        bot_type: str = "MID_JOURNEY",
+        suffixes: str | Sequence[str] | None = IMAGE_SUFFIXES,
+        max_submissions: int | str | None = None,
+        max_attempts: int = 2,
+        max_cost: float | str | None = None,
+        redescribe: str | None = None,
+        in_doubt: InDoubt = "resubmit",
+        backlog: Backlog = "own",
+        strip_metadata: bool = True,
+        requester_pays: bool = False,
+        mj_conn_id: str = "midjourney_default",
+        aws_conn_id: str | None = "aws_default",
+        db_conn_id: str = "image_prompts_db",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.bucket = bucket
+        self.prefix = prefix
+        self.keys = keys
+        self.whole_bucket = whole_bucket
+        self.bot_type = bot_type
+        self.suffixes = suffixes
+        self.max_submissions = max_submissions
+        self.max_attempts = max_attempts
+        self.max_cost = max_cost
+        self.redescribe = redescribe
+        self.in_doubt = in_doubt
+        self.backlog = backlog
+        self.strip_metadata = strip_metadata
+        self.requester_pays = requester_pays
+        self.mj_conn_id = mj_conn_id
+        self.aws_conn_id = aws_conn_id
+        self.db_conn_id = db_conn_id
+        self._worker: Worker | None = None
+
+    @asynccontextmanager
+    async def working(self, batch_id: str, try_number: int | None) -> AsyncIterator[Worker]:
+        """Give a worker that is told when the task is killed.
+
+        :raises DescribeError: if a connection is missing or makes no sense, or the database cannot be used.
+        """
+        async with open_worker(self.db_conn_id, batch_id, try_number) as worker:
+            self._worker = worker
+            try:
+                yield worker
+            finally:
+                self._worker = None
+
+    def on_kill(self) -> None:
+        """Claim nothing more; what is on its way is finished and written down."""
+        if self._worker is not None:
+            self.log.info("Told to stop: nothing more is submitted.")
+            self._worker.stopping = True
+
+    async def open_batch(self, context: Context, *, plan_only: bool = False) -> Batch:
+        """Make the batch of this task, or take it up again.
+
+        :raises DescribeError: if an argument makes no sense or the database cannot be used.
+        """
+        from airflow_midjourney.describe.table.batches import open_batch
+        from airflow_midjourney.hooks.image_prompts import open_metadata
+
+        scope = read_scope(
+            bucket=self.bucket,
+            prefix=self.prefix,
+            keys=self.keys,
+            whole_bucket=self.whole_bucket,
+            bot_type=self.bot_type,
+        )
+        options = self._options(plan_only)
+        self._check_price(options)
+        database = open_metadata(self.db_conn_id)
+        batch = await database.write(open_batch, scope, options, read_origin(context))
+        self.log.info("Batch %s: %s", batch.batch_id, scope.describe())
+        return batch
+
+    def _check_price(self, options: BatchOptions) -> None:
+        """Refuse a cap on money while nobody knows what an image costs."""
+        from airflow_midjourney.describe.errors import SettingsError
+        from airflow_midjourney.hooks.midjourney import MidjourneyHook
+
+        if options.max_cost is not None and not MidjourneyHook(self.mj_conn_id).extra().price:
+            raise SettingsError(
+                f"max_cost needs a price: set the extra 'price' of connection {self.mj_conn_id!r} to what one accepted"
+                " image costs."
+            )
+
+    def _options(self, plan_only: bool) -> BatchOptions:
+        from airflow_midjourney.describe.images import DEFAULT_SUFFIXES, normalise_suffixes
+        from airflow_midjourney.describe.scope import BatchOptions
+
+        suffixes = DEFAULT_SUFFIXES if self.suffixes == IMAGE_SUFFIXES else normalise_suffixes(self.suffixes)
+        return BatchOptions(
+            mj_conn_id=self.mj_conn_id,
+            aws_conn_id=self.aws_conn_id or "",
+            suffixes=None if suffixes is None else tuple(sorted(suffixes)),
+            max_submissions=read_whole_number(self.max_submissions, "max_submissions"),
+            max_attempts=self.max_attempts,
+            max_cost=read_money(self.max_cost, "max_cost"),
+            redescribe=read_choice(self.redescribe),
+            in_doubt=self.in_doubt,
+            backlog=self.backlog,
+            strip_metadata=self.strip_metadata,
+            requester_pays=self.requester_pays,
+            plan_only=plan_only,
+        )

@@ -1,0 +1,1 @@
+"""Airflow sensors, thin: connections in, the engine called, the result out."""

@@ -1,0 +1,213 @@
+"""Waiting for the prompts of a batch."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk import BaseSensorOperator, conf
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+
+from airflow_midjourney.arguments import read_batch_ids, read_origin
+from airflow_midjourney.crews import airflow_errors
+from airflow_midjourney.operators.scope import ImageScopeOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_midjourney.describe.batch import Progress
+    from airflow_midjourney.describe.verdict import Verdict
+
+
+class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
+    """Wait until every image of a batch has its prompts or a reason, and judge the batch.
+
+    Writes answers into the metadata table as they come, and submits again what failed curably after the operator
+    had ended. Give it the operator's output; or, without an operator, ``bucket=`` and ``prefix=`` (and any other
+    argument of :class:`~airflow_midjourney.operators.scope.ImageScopeOperator`): then it submits, too.
+
+    A retry or a clear looks at the same batch again: it pays for nothing that has an answer, and judges all that
+    ended since the batch first started.
+
+    The task fails, without a retry, if too many images failed; ends skipped if a cap left images pending, or if the
+    batch is only a plan; and says in one line how many ended how.
+
+    :param batch: one batch id, or the list that a mapped operator gives (templated). If given, ``bucket`` and what
+        goes with it are not looked at.
+    :param max_failure_rate: failed and doubtful images, as a share of those and the succeeded, 0 to 1, above which
+        the task fails. It also fails if some failed and not one succeeded.
+    :param max_rejected_rate: rejected images, as a share of all that ended, 0 to 1, above which the task fails.
+    :param on_cap: at a cap with images left, ``skip`` ends the task skipped, so that nothing runs on half of the
+        data; ``finish`` ends it well; ``wait`` waits for the next day where a daily cap is the reason.
+    :param timeout: seconds in all after which the task fails, without a retry.
+    :param deferrable: True to free the worker during waits of 15 seconds and more. Otherwise ``mode`` and
+        ``poke_interval`` say how it waits.
+    :raises ValueError: if neither ``batch`` nor ``bucket`` is given.
+    """
+
+    template_fields: Sequence[str] = ("batch", *ImageScopeOperator.template_fields)
+    ui_color = "#e8f5e9"
+
+    def __init__(
+        self,
+        *,
+        batch: str | Iterable[str] | None = None,
+        max_failure_rate: float = 0.05,
+        max_rejected_rate: float = 1.0,
+        on_cap: Literal["skip", "wait", "finish"] = "skip",
+        poke_interval: float | timedelta = 15.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        if batch is None and self.bucket is None:
+            raise ValueError("Give the sensor the operator's output, batch=submit.output, or bucket= and prefix=.")
+        # Templating may make nothing of batch=; that must not start a batch of the sensor's own.
+        self._has_own_batch = batch is None
+        self.batch = batch
+        self.max_failure_rate = max_failure_rate
+        self.max_rejected_rate = max_rejected_rate
+        self.on_cap = on_cap
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> Any:
+        """Begin to wait."""
+        with airflow_errors():
+            asyncio.run(self._begin(context))
+        if not self.deferrable:
+            return super().execute(context)
+        # As after a wait, so that soft_fail and never_fail hold for both.
+        return self.resume_execution("execute_complete", None, context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> None:
+        """Go on after a wait. The table knows what has ended; the event is only a reason to look."""
+        with airflow_errors():
+            open_ids = asyncio.run(self._wait(context))
+        if open_ids:
+            self._leave(open_ids, self._seconds_left(context))
+        self._finish(context)
+
+    def poke(self, context: Context) -> bool:
+        """Do what can be done now; True when every image of every batch has ended."""
+        with airflow_errors():
+            all_ended = asyncio.run(self._poke(context))
+        if all_ended:
+            self._finish(context)
+        return all_ended
+
+    def _batch_ids(self, context: Context) -> list[str]:
+        if self._has_own_batch:
+            return [read_origin(context).batch_id]
+        return read_batch_ids(self.batch)
+
+    async def _begin(self, context: Context) -> None:
+        """Open the batch, or note that a new try of it starts; a rescheduled sensor has done so already."""
+        from airflow_midjourney.describe.table.batches import begin_try
+        from airflow_midjourney.hooks.image_prompts import open_metadata
+
+        if context.get("task_reschedule_count", 0):
+            return
+        if self._has_own_batch:
+            await self.open_batch(context)
+            return
+        database = open_metadata(self.db_conn_id)
+        for batch_id in self._batch_ids(context):
+            await database.write(begin_try, batch_id)
+
+    async def _poke(self, context: Context) -> bool:
+        from airflow_midjourney.describe.reporting import ProgressReport
+        from airflow_midjourney.describe.working import work_off
+
+        report = ProgressReport(self.log.info)
+        all_ended = True
+        for batch_id in self._batch_ids(context):
+            async with self.working(batch_id, context["ti"].try_number) as worker:
+                progress = await work_off(worker, batch_id)
+                await report.tell(worker, progress)
+                all_ended &= self._has_ended(progress)
+        return all_ended
+
+    async def _wait(self, context: Context) -> list[str]:
+        """Work on the batches one after the other; those that stay open are waited for elsewhere.
+
+        :return: the ids of the batches that are still open.
+        :raises AirflowSensorTimeout: when the sensor's time is over.
+        """
+        from airflow_midjourney.describe.reporting import ProgressReport
+        from airflow_midjourney.describe.working import work
+
+        def enough(progress: Progress) -> bool:
+            return self._has_ended(progress) or self._seconds_left(context) <= 0
+
+        open_ids = []
+        for batch_id in self._batch_ids(context):
+            async with self.working(batch_id, context["ti"].try_number) as worker:
+                report = ProgressReport(self.log.info)
+                progress = await work(worker, batch_id, report, until=enough, may_leave=True)
+                if not self._has_ended(progress):
+                    open_ids.append(batch_id)
+        if open_ids and self._seconds_left(context) <= 0:
+            raise AirflowSensorTimeout(f"The batch has not ended within the sensor's timeout of {self.timeout:g} s.")
+        return open_ids
+
+    def _seconds_left(self, context: Context) -> float:
+        started = context["ti"].start_date or datetime.now(UTC)
+        return self.timeout - (datetime.now(UTC) - started).total_seconds()
+
+    def _leave(self, open_ids: list[str], seconds_left: float) -> None:
+        from airflow_midjourney.triggers.describe import BatchTrigger, Until
+
+        until = Until.UNCAPPED if self.on_cap == "wait" else Until.ENDED
+        self.log.info("Waiting for %d batch(es): freeing the worker.", len(open_ids))
+        self.defer(
+            trigger=BatchTrigger(batch_ids=open_ids, db_conn_id=self.db_conn_id, until=until),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(seconds_left, 1.0)),
+        )
+
+    def _finish(self, context: Context) -> None:
+        """Say how the batches ended, and fail or skip if that is not good enough.
+
+        :raises AirflowFailException: if too many images failed or were rejected.
+        :raises AirflowSkipException: if a cap, or a plan, left images pending.
+        """
+        from airflow_midjourney.describe.verdict import Ending
+
+        with airflow_errors():
+            verdicts = asyncio.run(self._judge(context))
+        for verdict in verdicts:
+            self.log.info(verdict.message)
+        if bad := [verdict.message for verdict in verdicts if verdict.ending is Ending.BAD]:
+            raise AirflowFailException(" ".join(bad))
+        incomplete = [verdict.message for verdict in verdicts if verdict.ending is Ending.INCOMPLETE]
+        if incomplete and self.on_cap == "skip":
+            raise AirflowSkipException(" ".join(incomplete))
+
+    async def _judge(self, context: Context) -> list[Verdict]:
+        from airflow_midjourney.describe.table.batches import read_batch
+        from airflow_midjourney.describe.table.counts import count
+        from airflow_midjourney.describe.verdict import Ending, Tolerance, Verdict, judge
+        from airflow_midjourney.hooks.image_prompts import open_metadata
+
+        tolerance = Tolerance(self.max_failure_rate, self.max_rejected_rate)
+        database = open_metadata(self.db_conn_id)
+        verdicts, counted = [], []
+        for batch_id in self._batch_ids(context):
+            batch = await database.read(read_batch, batch_id)
+            counts = await database.read(count, batch)
+            if batch.options.plan_only:
+                verdicts.append(Verdict(Ending.INCOMPLETE, f"Batch {batch_id} is only a plan: nothing was submitted."))
+            else:
+                verdicts.append(judge(batch, counts, tolerance, database.tables.images.fullname))
+            counted.append({"batch": batch_id, **counts.to_json()})
+        context["ti"].xcom_push(key="counts", value=counted)
+        return verdicts
+
+    def _has_ended(self, progress: Progress) -> bool:
+        """Say whether there is nothing to wait for; a plan has nothing of its own on its way."""
+        if progress.batch.options.plan_only:
+            return progress.listing_ended
+        return progress.all_ended and not (self.on_cap == "wait" and progress.waits_for_tomorrow)

@@ -1,0 +1,1 @@
+"""Airflow triggers, thin: connections in, the engine called, the result out."""

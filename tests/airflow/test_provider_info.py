@@ -1,0 +1,103 @@
+"""What Airflow is told of this provider is true, and nothing is named so that Airflow would mask it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema
+import pytest
+from airflow.sdk._shared.module_loading import import_string
+from airflow.sdk._shared.secrets_masker import DEFAULT_SENSITIVE_FIELDS
+
+from airflow_midjourney import settings
+from airflow_midjourney.hooks.connection_extra import ConnectionExtra
+from airflow_midjourney.hooks.midjourney import MidjourneyHook
+from airflow_midjourney.operators.describe import DescribeImagesOperator
+from airflow_midjourney.provider import get_provider_info
+from airflow_midjourney.sensors.describe import DescribeImagesSensor
+from airflow_midjourney.triggers.describe import BatchTrigger
+
+TASKS = (DescribeImagesOperator, DescribeImagesSensor)
+
+
+@pytest.fixture
+def connection_type() -> dict[str, Any]:
+    return dict(get_provider_info()["connection-types"][0])
+
+
+def test_it_is_what_airflow_accepts() -> None:
+    schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
+
+    assert list(jsonschema.Draft7Validator(schema).iter_errors(get_provider_info())) == []
+
+
+def test_every_module_that_it_names_is_there() -> None:
+    info = get_provider_info()
+    modules = [
+        module
+        for kind in ("hooks", "operators", "sensors", "triggers")
+        for entry in info[kind]
+        for module in entry["python-modules"]
+    ]
+
+    assert len(modules) == 4
+    assert all(importlib.import_module(module) for module in modules)
+
+
+def test_the_form_of_the_connection_has_the_fields_that_the_hook_reads(connection_type: dict[str, Any]) -> None:
+    assert import_string(connection_type["hook-class-name"]) is MidjourneyHook
+    assert connection_type["connection-type"] == MidjourneyHook.conn_type
+    assert connection_type["hook-name"] == MidjourneyHook.hook_name
+    assert list(connection_type["conn-fields"]) == [field.name for field in fields(ConnectionExtra)]
+
+
+def test_every_field_may_be_left_empty_and_none_offers_what_the_hook_refuses(connection_type: dict[str, Any]) -> None:
+    for name, field in connection_type["conn-fields"].items():
+        jsonschema.Draft7Validator.check_schema(field["schema"])
+        assert "null" in field["schema"]["type"], name
+
+
+def test_the_configuration_that_it_documents_is_the_one_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = get_provider_info()["config"][settings.SECTION]["options"]
+    given = {"table": "prompts", "schema": "annotation", "manage_schema": "False", "poll_interval": "9.5"}
+    defaults = settings.read_settings()
+    for name, value in given.items():
+        monkeypatch.setenv(f"AIRFLOW__MIDJOURNEY__{name.upper()}", value)
+
+    assert set(options) == {field.name for field in fields(settings.Settings)} == set(given)
+    assert settings.read_settings() == settings.Settings("prompts", "annotation", False, 9.5)
+    assert (defaults.table, defaults.schema, defaults.manage_schema) == (options["table"]["default"], None, True)
+    assert str(defaults.poll_interval) == options["poll_interval"]["default"]
+
+
+@pytest.mark.parametrize("named", [*TASKS, BatchTrigger, MidjourneyHook])
+def test_nothing_is_named_so_that_airflow_would_mask_it(named: type) -> None:
+    names = [*inspect.signature(named).parameters, *getattr(named, "template_fields", ())]
+
+    assert [name for name in names if any(word in name.lower() for word in DEFAULT_SENSITIVE_FIELDS)] == []
+
+
+def test_no_field_of_the_connections_extra_is_masked() -> None:
+    names = [field.name for field in fields(ConnectionExtra)]
+
+    assert [name for name in names if any(word in name.lower() for word in DEFAULT_SENSITIVE_FIELDS)] == []
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_templated_field_is_an_argument_and_an_attribute(task: type) -> None:
+    made = task(task_id="task", bucket="photos", prefix="in/")
+    parameters = {
+        name
+        for one in task.__mro__
+        if one.__module__.startswith("airflow_midjourney")
+        for name in inspect.signature(one.__init__).parameters
+    }
+
+    assert set(made.template_fields) <= parameters
+    assert all(hasattr(made, name) for name in made.template_fields)
