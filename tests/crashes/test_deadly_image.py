@@ -1,0 +1,37 @@
+"""An image that kills every worker that reads it is given up after three, and takes no other with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_midjourney.describe.status import Reason, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.crash_runs import CrashSite
+
+#: More than are read side by side at first.
+IMAGES = 6
+DEADLY = 2
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_the_third_worker_that_dies_of_an_image_is_the_last(
+    moment: str, make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]]
+) -> None:
+    site = make_site("novicezk")
+    errand = site.prepare(photos(IMAGES))
+    deadly = f"{errand.scope.prefixes[0]}{DEADLY:02}.jpg"
+
+    deaths = [errand.run_and_die(f"{moment} reading {deadly}") for _ in range(3)]
+    errand.run()
+
+    assert deaths == [True, True, True]
+    statuses = [Status.SUCCEEDED] * IMAGES
+    statuses[DEADLY] = Status.REJECTED
+    assert site.statuses(errand) == statuses
+    assert site.rows(errand)[DEADLY].reason == Reason.UNPROCESSABLE
+    assert site.billed() == [1] * (IMAGES - 1)

@@ -1,0 +1,146 @@
+"""Every fault for a tenth of the images at once, with several processes: nothing is lost, nothing is paid twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select
+
+from airflow_midjourney.describe.scope import Scope
+from airflow_midjourney.describe.status import Reason, Status
+from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.table.database import open_database
+from tests.support import batches
+from tests.support.processes import Job, run_side_by_side
+from tests.support.s3_faults import S3Faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mypy_boto3_s3 import S3Client
+
+    from airflow_midjourney.describe.table.database import Database
+    from simulator.serving import RunningSimulator
+    from tests.support.places import MetadataPlace
+
+PHOTOS = 150
+
+#: What the service does to a tenth of the images each, the first time; banned images stay banned.
+ON_IMAGES = (
+    "http_429_empty",
+    "http_429_retry_after",
+    "queue_full",
+    "no_account",
+    "http_500_spring",
+    "bad_gateway",
+    "reset_before_submit",
+    "slow_submit",
+    "ambiguous_submit_500",
+    "ambiguous_submit_504",
+    "ambiguous_submit_reset",
+    "truncated_json",
+    "task_timeout",
+    "internal_error",
+    "slow_work",
+    "unknown_at_first",
+)
+#: What it does to the first so many requests that read.
+ON_READS = ("http_500_on_reads:first=6", "http_429_on_reads:first=6", "slow_reads:first=20", "outage:first=4")
+ON_LISTS = ("malformed_list_item:first=20", "missing_list_id:first=40", "list_shuffled", "list_duplicates")
+
+S3_FAULTS = S3Faults(passing={"SlowDown": 0.1, "InternalError": 0.1}, lasting={"NoSuchKey": 0.1})
+
+SERVICE = {"latency": 0.1, "slots": 200, "queue": 200, "pause": 0.5}
+ACCOUNT = {"max_in_flight": 60, "submit_deadline": 2.0, "doubt_grace": 1.0, "poll_interval": 0.5}
+
+
+@pytest.fixture
+def postgres_database(postgres_place: MetadataPlace) -> Iterator[Database]:
+    opened = open_database(postgres_place.url, postgres_place.names)
+    ensure_tables(opened)
+    yield opened
+    opened.close()
+
+
+def rows(database: Database) -> list[Any]:
+    images = database.tables.images.c
+    with database.reading() as tx:
+        return list(tx.connection.execute(select(images.key, images.status, images.reason, images.prompt_count)))
+
+
+@pytest.mark.parametrize("dialect", ["novicezk", "trueai"])
+def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
+    postgres_place: MetadataPlace,
+    postgres_database: Database,
+    bucket: str,
+    s3: S3Client,
+    s3_url: str,
+    simulate: Callable[..., RunningSimulator],
+    dialect: str,
+) -> None:
+    batches.put_photos(s3, bucket, range(PHOTOS))
+    faults = [f"{fault}:share=0.1:times=1" for fault in ON_IMAGES]
+    service = simulate(dialect=dialect, **SERVICE, scenarios=(*faults, "banned_image:share=0.1", *ON_READS, *ON_LISTS))
+    job = Job(
+        postgres_place,
+        s3_url,
+        service.url,
+        Scope(bucket, ("in/",)),
+        batches.origin(),
+        batches.options(max_attempts=4),
+        account=ACCOUNT,
+        s3_faults=S3_FAULTS,
+        longest_pause=0.4,
+    )
+
+    all_counts = run_side_by_side([replace(job, origin=batches.origin(f"run-{number}")) for number in range(4)])
+
+    ended = rows(postgres_database)
+    assert len(ended) == PHOTOS
+    gone = {row.key for row in ended if S3_FAULTS.lasting_for(row.key)}
+    assert {row.key for row in ended if row.reason == Reason.MISSING} == gone
+    assert {(row.status, row.reason) for row in ended} == {
+        (Status.SUCCEEDED, None),
+        (Status.FAILED, Reason.BANNED),
+        (Status.REJECTED, Reason.MISSING),
+    }
+    assert all(row.prompt_count == 4 for row in ended if row.status == Status.SUCCEEDED)
+    assert all(counts.total == PHOTOS for counts in all_counts)
+    counters = service.counters()
+    failed_tasks = sum(number for status, number in counters["ended"].items() if status != "SUCCESS")
+    succeeded = sum(row.status == Status.SUCCEEDED for row in ended)
+    assert counters["ended"]["SUCCESS"] == succeeded
+    assert counters["billed"] == succeeded + failed_tasks
+
+
+def test_eight_processes_before_a_service_that_says_no_send_under_two_requests_a_second(
+    postgres_place: MetadataPlace,
+    postgres_database: Database,
+    bucket: str,
+    s3: S3Client,
+    s3_url: str,
+    simulate: Callable[..., RunningSimulator],
+) -> None:
+    """With the pauses that users have: nothing else is scaled down."""
+    batches.put_photos(s3, bucket, range(12))
+    service = simulate(dialect="novicezk", latency=0.1, slots=200, queue=200, scenarios=("http_429_empty:first=10",))
+    job = Job(
+        postgres_place,
+        s3_url,
+        service.url,
+        Scope(bucket, ("in/",)),
+        batches.origin(),
+        account={"max_in_flight": 4, "poll_interval": 3.0},
+    )
+
+    run_side_by_side([replace(job, origin=batches.origin(f"run-{number}")) for number in range(8)])
+
+    counters = service.counters()
+    closed = counters["while_closed"]
+    assert counters["billed"] == 12
+    assert closed["periods"] == 1
+    # Eight processes prove that they may read, and four images were on their way at the first no.
+    assert closed["requests"] - 8 - 4 < 2 * closed["seconds"]
+    assert closed["submits"] - 4 < closed["seconds"]
