@@ -2,21 +2,65 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOWEST := .venv-lowest
+LOWEST_STAMP := $(LOWEST)/.installed
+# Airflow's own constraints file pins what was new when it was released; the index tells what that was.
+OLDEST_AIRFLOW_RELEASED := 2026-04-10
+# Tests that kill processes, run many of them at once, or break the service, S3 and the database.
+FORCE := tests/crashes tests/contention tests/faults
+# Most tests wait for servers rather than for a core.
+WORKERS ?= 4
 
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo test test-force test-lowest lint format lock clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
 setup: $(STAMP) ## make .venv with everything that the lock file names
 
-$(STAMP): requirements.lock pyproject.toml
+demo: setup ## describe a dozen photographs on this machine, with a simulated service
+	@$(BIN)/python -m demo
+
+test: setup lint ## check style and types, and run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%)
+	@echo "Left out, since they take as long again: $(FORCE). They run with: make test-force"
+
+test-force: setup ## kill it, crowd it and break what it stands on, for some minutes
+	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE)
+
+test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra tests/unit tests/table tests/engine tests/airflow
+
+lint: setup ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: setup ## format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: setup ## write both lock files anew from pyproject.toml
+	@mkdir -p build
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --group dev --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --no-deps --resolution lowest-direct \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet -o build/lowest-direct.txt
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --group dev -c build/lowest-direct.txt \
+		--exclude-newer $(OLDEST_AIRFLOW_RELEASED) \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade -o requirements-lowest.lock
+
+clean: ## remove what setup, demo and tests have made
+	rm -rf $(VENV) $(LOWEST) .demo build dist .mypy_cache .ruff_cache .hypothesis
+
+$(STAMP): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(sed -nE 's/^(uv==[0-9.]+).*/\1/p' requirements.lock)
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@touch $@
 
-lock: ## write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --group dev --universal \
-		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade -o requirements.lock
+$(LOWEST_STAMP): requirements-lowest.lock $(STAMP)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip sync --quiet --python $(LOWEST)/bin/python --require-hashes requirements-lowest.lock
+	@touch $@
