@@ -8,6 +8,7 @@ LOWEST_STAMP := $(LOWEST)/.installed
 OLDEST_AIRFLOW_RELEASED := 2026-04-10
 # Tests that kill processes, run many of them at once, or break the service, S3 and the database.
 FORCE := tests/crashes tests/contention tests/faults
+LOWEST_TESTS ?= tests/unit tests/table tests/engine tests/airflow
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
@@ -29,7 +30,7 @@ test-force: setup ## kill it, crowd it and break what it stands on, for some min
 	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
-	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra tests/unit tests/table tests/engine tests/airflow
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra $(LOWEST_TESTS)
 
 lint: setup ## check style and types
 	$(BIN)/ruff check

@@ -27,7 +27,7 @@ def test_each_prefix_is_a_batch_and_one_sensor_waits_for_all(
     put_photos: Callable[..., None],
     deferrals: list[dict[str, Any]],
 ) -> None:
-    simulator.change(latency=3.0)
+    simulator.change(latency=12.0)
     connect(simulator, sqlite_place)
     put_photos("a/", 2)
     put_photos("b/", 1, first=2)

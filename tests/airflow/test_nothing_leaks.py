@@ -41,7 +41,7 @@ def test_neither_key_nor_image_is_kept_or_shown(
     simulate: Callable[..., RunningSimulator],
     put_photos: Callable[..., None],
 ) -> None:
-    simulator = simulate(latency=3.0, key=KEY)
+    simulator = simulate(latency=12.0, key=KEY)
     put_photos("in/", 2)
     home = tmp_path / "airflow"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -59,6 +60,11 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # Pauses end in `time_passes` and never by themselves, however slow the machine is.
+        self.pauses = [patch.object(outcomes, name, 1e6) for name in ("RETRY_PAUSE", "PAUSE_AFTER_NO")]
+        self.pauses.append(patch.object(claims, "LEASE", 1e6))
+        for pause in self.pauses:
+            pause.start()
         self.folder = Path(tempfile.mkdtemp())
         self.database = open_database(f"sqlite:///{self.folder}/table.sqlite")
         ensure_tables(self.database)
@@ -70,6 +76,8 @@ class Machine(RuleBasedStateMachine):
             rows.open_batch(tx)
 
     def teardown(self) -> None:
+        for pause in self.pauses:
+            pause.stop()
         self.database.close()
         shutil.rmtree(self.folder)
 
