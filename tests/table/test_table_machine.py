@@ -72,6 +72,8 @@ class Machine(RuleBasedStateMachine):
         self.billed: Counter[str] = Counter()
         self.reported_failed: Counter[str] = Counter()
         self.listed: set[str] = set()
+        self.on_their_way: set[str] = set()
+        self.too_late: set[str] = set()
         with self.database.writing() as tx:
             rows.open_batch(tx)
 
@@ -109,11 +111,19 @@ class Machine(RuleBasedStateMachine):
             result = claims.claim(tx, request, ACCOUNT)
             if result in (ClaimResult.NO_ROOM, ClaimResult.CAPPED):
                 claims.release(tx, [row.id], "holder")
-        return request if result is ClaimResult.CLAIMED else multiple()
+        if result is not ClaimResult.CLAIMED:
+            return multiple()
+        self.on_their_way.add(request.submit_token)
+        return request
 
     @rule(target=accepted, request=consumes(sent), recorded=st.booleans())
     def the_service_takes_it(self, request: Claim, recorded: bool) -> Any:
-        """The worker may die before it has written the answer down; then a slow answer may still come."""
+        """The worker may die before it has written the answer down; then a slow answer may still come.
+
+        No POST reaches the service after its deadline and the grace time: its worker gives it up before that.
+        """
+        if request.submit_token in self.too_late:
+            return multiple()
         post = Post(request, str(len(self.tasks)))
         self.billed[request.content.content_sha256] += 1
         self.tasks.append(RemoteTask(post.task_id, RemoteTaskStatus.SUBMITTED, state=request.submit_token))
@@ -150,6 +160,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def time_passes(self) -> None:
+        self.too_late |= self.on_their_way
         with self.database.writing() as tx:
             images = tx.tables.images
             tx.connection.execute(images.update().values(reserved_until=rows.LONG_AGO, not_before=None))
