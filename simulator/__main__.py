@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--forwards-hooks", action="store_true", help="new-api: notifyHook reaches the upstream")
     option("--price", type=float, default=defaults.price, help="of one description, for the counters")
     option("--seed", type=int, help="makes identifiers and latencies repeatable")
-    option("--scenario", action="append", default=[], metavar="NAME[:first=N][:share=P][,NAME...]")
+    option("--scenario", action="append", default=[], metavar="NAME[:first=N][:every=N][:share=P][,NAME...]")
     option("--list-scenarios", action="store_true", help="show all scenarios and end")
     option("--ready-file", type=Path, help="gets the URL once the simulator listens")
     return parser

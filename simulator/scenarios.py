@@ -29,18 +29,21 @@ class ActiveScenario:
     :param first: it plays for the first so many occasions only.
     :param share: it plays for this share of the images, chosen by a hash of their bytes.
     :param times: it plays so many times for each image.
+    :param every: it plays on each so manieth occasion, whichever image it concerns.
     """
 
     scenario: Scenario
     first: int | None = None
     share: float | None = None
     times: int | None = None
+    every: int | None = None
+    occasions: int = 0
     played: int = 0
     played_for: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def parse(cls, text: str) -> ActiveScenario:
-        """Read ``name``, ``name:first=2``, ``name:share=0.1`` or ``name:share=0.1:times=1``.
+        """Read ``name``, ``name:first=2``, ``name:every=10``, ``name:share=0.1`` or ``name:share=0.1:times=1``.
 
         :raises ScenarioError: for an unknown name or option.
         """
@@ -52,6 +55,11 @@ class ActiveScenario:
         for option in options:
             active._set(option)
         return active
+
+    def comes_up(self) -> bool:
+        """Count an occasion, and say whether it is one of those that it plays on."""
+        self.occasions += 1
+        return self.every is None or self.occasions % self.every == 0
 
     def applies_to(self, subject: str) -> bool:
         """Whether it would play now for this image (or, where there is none, this request)."""
@@ -69,7 +77,7 @@ class ActiveScenario:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        limits = {"first": self.first, "share": self.share, "times": self.times}
+        limits = {"first": self.first, "share": self.share, "times": self.times, "every": self.every}
         given = {name: value for name, value in limits.items() if value is not None}
         return {"name": self.scenario.name, "played": self.played, **given}
 
@@ -80,10 +88,12 @@ class ActiveScenario:
                 self.first = int(value)
             elif name == "times":
                 self.times = int(value)
+            elif name == "every":
+                self.every = max(1, int(value))
             elif name == "share":
                 self.share = float(value)
             else:
-                raise ScenarioError(f"A scenario has no option {name!r}; there are first, share and times.")
+                raise ScenarioError(f"A scenario has no option {name!r}; there are first, every, share and times.")
         except ValueError as error:
             if isinstance(error, ScenarioError):
                 raise
@@ -128,7 +138,7 @@ class ScenarioBook:
         found: list[EffectKind] = []
         for active in self.active:
             effect = active.scenario.effect
-            if isinstance(effect, kind) and where(effect) and active.applies_to(subject):
+            if isinstance(effect, kind) and where(effect) and active.comes_up() and active.applies_to(subject):
                 active.play(subject)
                 found.append(effect)
         return found
@@ -141,7 +151,7 @@ class ScenarioBook:
         found: list[tuple[EffectKind, frozenset[int]]] = []
         for active in self.active:
             effect = active.scenario.effect
-            if not isinstance(effect, kind):
+            if not isinstance(effect, kind) or not active.comes_up():
                 continue
             hit = frozenset(place for place, subject in enumerate(subjects) if active.applies_to(subject))
             if hit:

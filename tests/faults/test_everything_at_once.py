@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
-PHOTOS = 150
-
 #: What the service does to a tenth of the images each, the first time; banned images stay banned.
 ON_IMAGES = (
     "http_429_empty",
@@ -46,9 +44,21 @@ ON_IMAGES = (
     "slow_work",
     "unknown_at_first",
 )
-#: What it does to the first so many requests that read.
-ON_READS = ("http_500_on_reads:first=6", "http_429_on_reads:first=6", "slow_reads:first=20", "outage:first=4")
-ON_LISTS = ("malformed_list_item:first=20", "missing_list_id:first=40", "list_shuffled", "list_duplicates")
+#: What it does to each tenth request, or list.
+ON_READS = (
+    "http_500_on_reads:every=10",
+    "http_429_on_reads:every=10",
+    "reset_on_reads:every=10",
+    "slow_reads:every=10",
+)
+ON_LISTS = (
+    "malformed_list_item:every=10",
+    "missing_list_id:every=10",
+    "list_shuffled:every=10",
+    "list_duplicates:every=10",
+)
+#: What it does to all requests, at first.
+AT_FIRST = ("outage:first=4",)
 
 S3_FAULTS = S3Faults(passing={"SlowDown": 0.1, "InternalError": 0.1}, lasting={"NoSuchKey": 0.1})
 
@@ -70,7 +80,8 @@ def rows(database: Database) -> list[Any]:
         return list(tx.connection.execute(select(images.key, images.status, images.reason, images.prompt_count)))
 
 
-@pytest.mark.parametrize("dialect", ["novicezk", "trueai"])
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("dialect", "photos"), [("novicezk", 1000), ("trueai", 150)])
 def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
     postgres_place: MetadataPlace,
     postgres_database: Database,
@@ -79,10 +90,12 @@ def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
     s3_url: str,
     simulate: Callable[..., RunningSimulator],
     dialect: str,
+    photos: int,
 ) -> None:
-    batches.put_photos(s3, bucket, range(PHOTOS))
+    batches.put_photos(s3, bucket, range(photos))
     faults = [f"{fault}:share=0.1:times=1" for fault in ON_IMAGES]
-    service = simulate(dialect=dialect, **SERVICE, scenarios=(*faults, "banned_image:share=0.1", *ON_READS, *ON_LISTS))
+    scenarios = (*faults, "banned_image:share=0.1", *ON_READS, *ON_LISTS, *AT_FIRST)
+    service = simulate(dialect=dialect, **SERVICE, scenarios=scenarios)
     job = Job(
         postgres_place,
         s3_url,
@@ -98,7 +111,7 @@ def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
     all_counts = run_side_by_side([replace(job, origin=batches.origin(f"run-{number}")) for number in range(4)])
 
     ended = rows(postgres_database)
-    assert len(ended) == PHOTOS
+    assert len(ended) == photos
     gone = {row.key for row in ended if S3_FAULTS.lasting_for(row.key)}
     assert {row.key for row in ended if row.reason == Reason.MISSING} == gone
     assert {(row.status, row.reason) for row in ended} == {
@@ -107,7 +120,7 @@ def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
         (Status.REJECTED, Reason.MISSING),
     }
     assert all(row.prompt_count == 4 for row in ended if row.status == Status.SUCCEEDED)
-    assert all(counts.total == PHOTOS for counts in all_counts)
+    assert all(counts.total == photos for counts in all_counts)
     counters = service.counters()
     failed_tasks = sum(number for status, number in counters["ended"].items() if status != "SUCCESS")
     succeeded = sum(row.status == Status.SUCCEEDED for row in ended)
@@ -115,6 +128,7 @@ def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
     assert counters["billed"] == succeeded + failed_tasks
 
 
+@pytest.mark.parametrize("no", ["http_429_empty:first=10", "queue_full:first=10", "http_500_spring:first=5"])
 def test_eight_processes_before_a_service_that_says_no_send_under_two_requests_a_second(
     postgres_place: MetadataPlace,
     postgres_database: Database,
@@ -122,10 +136,11 @@ def test_eight_processes_before_a_service_that_says_no_send_under_two_requests_a
     s3: S3Client,
     s3_url: str,
     simulate: Callable[..., RunningSimulator],
+    no: str,
 ) -> None:
     """With the pauses that users have: nothing else is scaled down."""
     batches.put_photos(s3, bucket, range(12))
-    service = simulate(dialect="novicezk", latency=0.1, slots=200, queue=200, scenarios=("http_429_empty:first=10",))
+    service = simulate(dialect="novicezk", latency=0.1, slots=200, queue=200, scenarios=(no,))
     job = Job(
         postgres_place,
         s3_url,

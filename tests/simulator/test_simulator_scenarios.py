@@ -44,6 +44,11 @@ def test_first_limits_how_often_a_scenario_plays(simulate: Running) -> None:
     assert [client.submit().status_code for _ in range(4)] == [429, 429, 200, 200]
 
 
+def test_every_lets_a_scenario_play_again_and_again(simulate: Running) -> None:
+    client = simulate("novicezk", "http_429_empty:every=3")
+    assert [client.submit().status_code for _ in range(7)] == [200, 200, 429, 200, 200, 429, 200]
+
+
 def test_a_share_hits_the_same_images_each_time(simulate: Running) -> None:
     client = simulate("novicezk", "banned_image:share=0.3", latency=0.0, slots=50)
 
