@@ -8,11 +8,14 @@ LOWEST_STAMP := $(LOWEST)/.installed
 OLDEST_AIRFLOW_RELEASED := 2026-04-10
 # Tests that kill processes, run many of them at once, or break the service, S3 and the database.
 FORCE := tests/crashes tests/contention tests/faults
+# Tests that start a whole Airflow, each of which wants the machine for itself.
+E2E := tests/e2e
+COMPOSE := tests/deploy/test_compose_native.py
 LOWEST_TESTS ?= tests/unit tests/table tests/engine tests/airflow
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
-.PHONY: help setup demo test test-force test-lowest lint format lock clean
+.PHONY: help setup demo env test test-force e2e e2e-celery test-lowest lint format lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -22,12 +25,22 @@ setup: $(STAMP) ## make .venv with everything that the lock file names
 demo: setup ## describe a dozen photographs on this machine, with a simulated service
 	@$(BIN)/python -m demo
 
+env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=https://... for a real service)
+	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")
+
 test: setup lint ## check style and types, and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%)
-	@echo "Left out, since they take as long again: $(FORCE). They run with: make test-force"
+	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE)
+	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e), $(COMPOSE) (make e2e-celery)"
 
 test-force: setup ## kill it, crowd it and break what it stands on, for some minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE)
+
+e2e: setup ## run, kill, schedule and backfill on real Airflow processes with LocalExecutor
+	$(BIN)/python -m pytest -ra --durations=10 $(E2E)
+
+e2e-celery: setup ## the same on Celery with Redis, and the commands of docker-compose.yml (needs redis-server)
+	E2E_EXECUTOR=CeleryExecutor $(BIN)/python -m pytest -ra --durations=10 -m core $(E2E)
+	$(BIN)/python -m pytest -ra $(COMPOSE)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
 	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra $(LOWEST_TESTS)
@@ -36,6 +49,7 @@ lint: setup ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy deploy/*.py
 
 format: setup ## format the code
 	$(BIN)/ruff check --fix
