@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
 
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
 
 look_back_days = 2
+prompts = Asset("image_prompts")
 
 # A run without a logical date has no data interval; it takes the day before it was asked for.
 DAY = (
@@ -52,5 +53,5 @@ with DAG(
         max_submissions="{{ params.max_submissions }}",
         deferrable=True,
     )
-    wait = DescribeImagesSensor(task_id="wait", batch=submit.output, deferrable=True)
+    wait = DescribeImagesSensor(task_id="wait", batch=submit.output, deferrable=True, outlets=[prompts])
     submit >> wait

@@ -25,18 +25,42 @@ def read_scope(
     keys: str | Sequence[str] | None,
     whole_bucket: bool,
     bot_type: str,
+    manifest: str = "",
 ) -> Scope:
     """Make a scope of rendered arguments.
 
+    :param manifest: as :func:`read_manifest` gives it.
     :raises SettingsError: if one of them is empty or makes no sense.
     """
     wanted_keys = _texts(keys)
+    named = bool(wanted_keys or manifest)
     return Scope(
         bucket=_text(bucket),
-        prefixes=() if wanted_keys and prefix is None else _prefixes(prefix, whole_bucket=whole_bucket),
+        prefixes=() if named and prefix is None else _prefixes(prefix, whole_bucket=whole_bucket),
         keys=wanted_keys,
         bot_type=_bot_type(bot_type),
+        manifest=manifest,
     )
+
+
+def read_manifest(value: str | None) -> str:
+    """Read the templated URI of a manifest.
+
+    :param value: None where the images are named otherwise.
+    :return: the URI, empty for None.
+    :raises SettingsError: if it is given and empty.
+    """
+    if value is None:
+        return ""
+    uri = str(value).strip()
+    if uri in _NOTHING:
+        raise SettingsError("manifest= is empty after templating. Give s3://bucket/key of an object that names images.")
+    return uri
+
+
+def read_bucket(value: str | None) -> str | None:
+    """Read a templated bucket; nothing, ``""`` and ``"None"`` are none."""
+    return _text(value) or None
 
 
 def read_origin(context: Context) -> Origin:
@@ -108,7 +132,7 @@ def _prefixes(prefix: str | Sequence[str] | None, *, whole_bucket: bool) -> tupl
         return ("",)
     prefixes = (prefix,) if isinstance(prefix, str) else tuple(str(one) for one in prefix or ())
     if not prefixes:
-        raise SettingsError("Give prefix= or keys=; for all objects of the bucket, whole_bucket=True.")
+        raise SettingsError("Give prefix= or keys= or manifest=; for all objects of the bucket, whole_bucket=True.")
     if not whole_bucket and any(one.strip() in _NOTHING for one in prefixes):
         raise SettingsError(
             f"A prefix is empty after templating ({list(prefixes)}), which would describe the whole bucket. If that"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -17,7 +17,10 @@ from airflow_midjourney.hooks.midjourney import MidjourneyHook
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from airflow_midjourney.describe.account import AccountSettings
     from airflow_midjourney.describe.crew import Watcher, Worker
+    from airflow_midjourney.describe.service import ServiceSettings
+    from airflow_midjourney.describe.table.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -53,23 +56,33 @@ async def open_worker(db_conn_id: str, batch_id: str, try_number: int | None) ->
         )
 
 
-@asynccontextmanager
-async def open_watcher(db_conn_id: str, mj_conn_id: str) -> AsyncIterator[Watcher]:
-    """Make a watcher; nothing here blocks the event loop, so a triggerer may use it.
+@dataclass(frozen=True, slots=True)
+class WatchPost:
+    """What there is to watch: equal for all who wait for the same account in the same way."""
+
+    database: Database
+    service: ServiceSettings
+    account: AccountSettings
+
+    @asynccontextmanager
+    async def open_watcher(self) -> AsyncIterator[Watcher]:
+        """Make a watcher, with an open client."""
+        from airflow_midjourney.describe.client import MidjourneyClient
+        from airflow_midjourney.describe.crew import Watcher
+        from airflow_midjourney.describe.table.accounts import ensure_account
+
+        await self.database.write(ensure_account, self.account)
+        async with MidjourneyClient(self.service) as client:
+            yield Watcher(database=self.database, service=self.service, client=client, account=self.account)
+
+
+def find_watch_post(db_conn_id: str, mj_conn_id: str) -> WatchPost:
+    """Look the connections up. It blocks: an event loop has to call it in a thread.
 
     :raises DescribeError: as :func:`open_worker`.
     """
-    from airflow_midjourney.describe.client import MidjourneyClient
-    from airflow_midjourney.describe.crew import Watcher
-    from airflow_midjourney.describe.table.accounts import ensure_account
-
-    database = await asyncio.to_thread(open_metadata, db_conn_id)
     hook = MidjourneyHook(mj_conn_id)
-    service = await asyncio.to_thread(hook.service)
-    account = await asyncio.to_thread(hook.account)
-    await database.write(ensure_account, account)
-    async with MidjourneyClient(service) as client:
-        yield Watcher(database=database, service=service, client=client, account=account)
+    return WatchPost(open_metadata(db_conn_id), hook.service(), hook.account())
 
 
 @contextmanager

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
 
 _PACKAGE: Final = "airflow_midjourney"
 
@@ -29,8 +32,27 @@ def refuse_a_second_copy(this_file: str = __file__) -> None:
 
 refuse_a_second_copy()
 
+from airflow_midjourney.links import URL_PREFIX, BatchLink  # noqa: E402
+
+
+class PagesOnDemand:
+    """The pages as an ASGI app that is loaded with the first request: only the API server ever needs it."""
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Answer a request."""
+        from airflow_midjourney.web.app import app
+
+        await app(scope, receive, send)
+
 
 class MidjourneyPlugin(AirflowPlugin):
     """Registers what this provider adds to Airflow beside operators and connections."""
 
     name = "airflow_midjourney"
+    fastapi_apps = [{"name": "midjourney", "app": PagesOnDemand(), "url_prefix": URL_PREFIX}]  # noqa: RUF012
+    operator_extra_links = [BatchLink()]  # noqa: RUF012

@@ -61,6 +61,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules(f"{package}.operators.describe")],
         "sensors": [_modules(f"{package}.sensors.describe")],
         "triggers": [_modules(f"{package}.triggers.describe")],
+        "extra-links": [f"{package}.links.BatchLink"],
         "connection-types": [
             {
                 "connection-type": "midjourney",

@@ -142,7 +142,7 @@ def test_at_a_cap_it_says_how_many_are_pending(
 def test_it_gives_up_when_its_time_is_over(
     way: dict[str, Any], bucket: str, simulator: RunningSimulator, put_photos: Callable[..., None]
 ) -> None:
-    simulator.change(latency=30.0)
+    simulator.change(latency=3000.0)
     put_photos("in/", 1)
     troubles = Troubles()
 

@@ -26,12 +26,16 @@ READ = {
     "the plugin": "import airflow_midjourney.plugin",
     "the provider": "import airflow_midjourney.provider",
     "the example DAG": "import runpy; runpy.run_path('dags/describe_images.py')",
+    "the DAG by manifest": "import runpy; runpy.run_path('dags/describe_manifest.py')",
+    "the DAG by asset": "import runpy; runpy.run_path('dags/describe_on_arrival.py')",
 }
 
 SHOW_HEAVY = """
 import sys
 from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, BaseHook, CronDataIntervalTimetable, Param, conf
 DAG('d', schedule=CronDataIntervalTimetable('@daily', timezone='UTC'), params={'a': Param(1)})
+# Airflow's own decorator loads its standard provider.
+import airflow.providers.standard.decorators.python, airflow.providers.standard.operators.empty
 before = set(sys.modules)
 %s
 heavy = ('boto3', 'botocore', 'PIL', 'httpx', 'tenacity', 'sqlalchemy', 'airflow.providers', 'psycopg2', 'numpy')

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+import uuid
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvicorn
 from airflow.sdk import Connection
+from sqlalchemy import create_engine, inspect
 
 from airflow_midjourney.describe.errors import SettingsError
 from airflow_midjourney.hooks.connection_extra import read_extra
@@ -15,9 +21,10 @@ from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from tests.support import airflow_connections as connections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from simulator.serving import RunningSimulator
+    from tests.support.places import MetadataPlace
 
 VARIABLE = "AIRFLOW_CONN_MIDJOURNEY_DEFAULT"
 
@@ -154,8 +161,9 @@ def test_the_test_button_says_what_is_wrong(
     worked, message = MidjourneyHook().test_connection()
 
     assert not worked
-    assert "'midjourney_default'" in message
-    assert "HTTP 401" in message
+    assert message.startswith("This connection: the service answers HTTP 401")
+    assert "Check the API key in the password field" in message
+    assert "another" not in message
 
 
 def test_the_test_button_says_that_there_is_no_connection() -> None:
@@ -163,3 +171,141 @@ def test_the_test_button_says_that_there_is_no_connection() -> None:
 
     assert not worked
     assert "AIRFLOW_CONN_ELSEWHERE" in message
+
+
+@pytest.fixture
+def web_site() -> Iterator[str]:
+    """Something that answers everything with a web page."""
+
+    async def page(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"<!doctype html><html><body>Welcome</body></html>"})
+
+    server = uvicorn.Server(uvicorn.Config(page, host="127.0.0.1", port=0, lifespan="off", log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def test_the_test_button_tells_a_web_page_from_the_service(web_site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, connections.midjourney(web_site, "the-key"))
+
+    worked, message = MidjourneyHook().test_connection()
+
+    assert not worked
+    assert "a web page instead of JSON" in message
+    assert "Check the host, and the path before /mj" in message
+
+
+def test_the_test_button_says_that_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, connections.midjourney("http://127.0.0.1:9", "the-key"))
+
+    worked, message = MidjourneyHook().test_connection()
+
+    assert not worked
+    assert "no answer from http://127.0.0.1:9/mj" in message
+    assert "whether this machine may reach it" in message
+
+
+def test_the_test_button_says_that_there_is_no_metadata_database(
+    simulate: Callable[..., RunningSimulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, connections.midjourney(simulate(key="the-key").url, "the-key"))
+    seen = [MidjourneyHook().test_connection()]
+    for broken in (
+        {"conn_type": "mysql"},
+        {"conn_type": "postgres", "host": "127.0.0.1", "port": 9, "password": "pw-of-db"},
+    ):
+        monkeypatch.setenv("AIRFLOW_CONN_IMAGE_PROMPTS_DB", json.dumps(broken))
+        seen.append(MidjourneyHook().test_connection())
+
+    assert [worked for worked, _ in seen] == [True, False, False]
+    for (_, message), said in zip(
+        seen, ("no connection 'image_prompts_db'", "has type 'mysql'", "could not be reached"), strict=True
+    ):
+        assert "lets this key read" in message
+        assert said in message
+        assert "pw-of-db" not in message
+
+
+def test_the_test_button_makes_no_tables(
+    simulate: Callable[..., RunningSimulator], place: MetadataPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, connections.midjourney(simulate(key="the-key").url, "the-key"))
+    monkeypatch.setenv("AIRFLOW_CONN_IMAGE_PROMPTS_DB", connections.metadata(place))
+
+    worked, message = MidjourneyHook().test_connection()
+
+    assert worked
+    assert "'image_prompts_db' can be reached" in message
+    engine = create_engine(place.url)
+    assert not inspect(engine).has_table("image_prompts_meta", schema=place.names.schema)
+    engine.dispose()
+
+
+def test_airflows_api_tests_a_connection_that_is_not_saved_yet(
+    simulate: Callable[..., RunningSimulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from starlette.testclient import TestClient
+
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    # The provider is not installed here, so Airflow's manager of hooks has to be told of it.
+    monkeypatch.setattr("airflow.models.connection.Connection.get_hook", lambda one, **_: MidjourneyHook(one.conn_id))
+    purge_cached_app()
+    api = TestClient(create_app(apps="core"))
+    signed = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="somebody", role="admin"))
+    url = simulate(key="the-right-key").url
+
+    answers = [
+        api.post(
+            "/api/v2/connections/test",
+            json={"connection_id": "mj", "conn_type": "midjourney", "host": url, "password": key},
+            headers={"Authorization": f"Bearer {signed}"},
+        )
+        for key in ("the-right-key", "a-wrong-key")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.json()["status"] for answer in answers] == [True, False]
+    assert "This connection: the service answers HTTP 401" in answers[1].json()["message"]
+    assert not any(key in answer.text for answer in answers for key in ("the-right-key", "a-wrong-key"))
+
+
+def test_a_worker_tests_a_connection(
+    simulate: Callable[..., RunningSimulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = pytest.importorskip(
+        "airflow.sdk.execution_time.connection_test_supervisor", reason="Airflow 3.3 and newer test on workers"
+    )
+    url, told = simulate(key="the-right-key").url, []
+    kept = {"conn_id": "mj", "conn_type": "midjourney", "host": url, "login": None, "schema_": None, "port": None}
+    keys = iter(("the-right-key", "a-wrong-key"))
+
+    class ExecutionApi:
+        """What the worker asks the API server for."""
+
+        def __init__(self, **_: Any) -> None:
+            self.connection_tests = self
+
+        def get_connection(self, _id: Any) -> SimpleNamespace:
+            return SimpleNamespace(**kept, password=next(keys), extra=None)
+
+        def update_state(self, _id: Any, state: Any, message: str) -> None:
+            told.append((state.value, message))
+
+    monkeypatch.setattr(supervisor, "Client", ExecutionApi)
+    monkeypatch.setattr("airflow.sdk.Connection.get_hook", lambda one, **_: MidjourneyHook(one.conn_id))
+    for _ in range(2):
+        supervisor.supervise_connection_test(
+            connection_test_id=uuid.uuid4(), connection_id="mj", timeout=60, token="none", server="http://unused"
+        )
+
+    assert [state for state, _ in told] == ["success", "failed"]
+    assert "This connection: the service answers HTTP 401" in told[1][1]
+    assert not any(key in message for _, message in told for key in ("the-right-key", "a-wrong-key"))

@@ -41,14 +41,15 @@ def test_neither_key_nor_image_is_kept_or_shown(
     simulate: Callable[..., RunningSimulator],
     put_photos: Callable[..., None],
 ) -> None:
-    simulator = simulate(latency=12.0, key=KEY)
+    simulator = simulate(latency=5.0, key=KEY)
     put_photos("in/", 2)
     home = tmp_path / "airflow"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     environment |= airflow_variables(home, REPOSITORY / "dags", REPOSITORY / "plugins")
     environment |= {
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
-        "AIRFLOW_CONN_MIDJOURNEY_DEFAULT": connections.midjourney(simulator.url, KEY),
+        # With one slot for two images the operator has to wait, so it defers however slow this machine is.
+        "AIRFLOW_CONN_MIDJOURNEY_DEFAULT": connections.midjourney(simulator.url, KEY, max_in_flight=1),
         "AIRFLOW_CONN_AWS_DEFAULT": connections.aws(s3_url),
         "AIRFLOW_CONN_IMAGE_PROMPTS_DB": connections.metadata(sqlite_place),
         "AIRFLOW__MIDJOURNEY__POLL_INTERVAL": "0.2",

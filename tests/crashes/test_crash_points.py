@@ -64,9 +64,9 @@ ASKED: Final = ALWAYS | {"_resolve"}
 #: What it does where the service cannot be asked.
 NOT_ASKED: Final = ALWAYS | {"cannot_tell"}
 
-#: What it does when a claim comes after another's submission has closed the account, and when there is room but nothing
-#: to send: a matter of moments.
-PERHAPS: Final = frozenset({"release", "reserve_left_over"})
+#: What it does when a claim comes after another's submission has closed the account, when there is room but nothing to
+#: send, and when so much time passed between claiming and sending that nothing is sent: a matter of moments.
+PERHAPS: Final = frozenset({"not_taken", "release", "reserve_left_over"})
 
 #: What it does for each image: killed amid them, too.
 OF_EACH_IMAGE: Final = ("_record", "_settle_row", "claim", "read", "submit_describe")
@@ -221,9 +221,9 @@ def _sent_again(site: CrashSite, bodies: list[bytes], point: str, occurrence: in
     assert billed.count(2) <= FEWEST_RESUBMISSIONS
     rows = site.rows(errand)
     sent_again = [row for row in rows if row.resubmitted_at is not None]
-    doubtful = [row for row in rows if row.status == Status.IN_DOUBT and row.shares_id is None]
+    held = [row for row in rows if row.status == Status.IN_DOUBT and row.shares_id is None and not row.resubmitted_at]
     assert 1 <= len(sent_again) <= FEWEST_RESUBMISSIONS
-    assert not doubtful or len(sent_again) == FEWEST_RESUBMISSIONS
+    assert not held or len(sent_again) == FEWEST_RESUBMISSIONS
     assert {row.status for row in rows[:-1]} <= {Status.SUCCEEDED, Status.IN_DOUBT}
 
 

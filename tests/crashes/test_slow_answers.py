@@ -67,7 +67,9 @@ async def _submit_and_wait(errand: Errand, held: HeldAnswers) -> None:
             return held.instead or outcome
 
         worker.client.submit_describe = submit_describe  # type: ignore[method-assign]
-        await advance(worker, batch.batch_id)
+        # A worker that is held up after its claim sends nothing, and tries again.
+        while (await advance(worker, batch.batch_id)).open.pending:
+            await asyncio.sleep(0.05)
     engine.database.close()
 
 
@@ -220,12 +222,12 @@ def test_the_old_task_is_asked_once_more_before_a_second_is_paid(
 def _fail_once_when_asked_for_the_old_task(monkeypatch: pytest.MonkeyPatch) -> None:
     failures = [ServiceUnavailableError("the service is away", retry_helps=True)]
 
-    async def ask_the_old_task(worker: Any, row: Any) -> bool:
-        if row.task_id is not None and failures:
+    async def ask_once_more(worker: Any, former: Any) -> bool:
+        if failures:
             raise failures.pop()
-        return await late.ask_the_old_task(worker, row)
+        return await late.ask_once_more(worker, former)
 
-    monkeypatch.setattr("airflow_midjourney.describe.submitting.ask_the_old_task", ask_the_old_task)
+    monkeypatch.setattr("airflow_midjourney.describe.submitting.ask_once_more", ask_once_more)
 
 
 def test_a_worker_that_was_held_up_after_its_claim_does_not_send_what_others_may_have_sent(

@@ -33,6 +33,7 @@ WITHOUT_A_FACT = {
     "reserved_until",
     "not_before",
     "in_doubt_after",
+    "absent_since",
     "doubt_checked_at",
     "resubmitted_at",
     "redescribed_by",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,6 +89,25 @@ def test_twins_of_an_image_described_long_ago_cost_nothing(
     s3.put_object(Bucket=bucket, Key="old/first.jpg", Body=jpeg(7, size=16))
     engine = Engine(database, s3, service.url)
     engine.run(Scope(bucket, ("old/",)), run_id="old")
+
+    _, counts = engine.run(scope, run_id="new")
+
+    assert (counts.succeeded, counts.shared, counts.billed) == (KEYS, KEYS, 0)
+    assert service.counters()["billed"] == 1
+
+
+def test_a_task_that_was_given_up_is_asked_for_before_its_bytes_are_paid_for_under_another_key(
+    database: Database, s3: S3Client, bucket: str, scope: Scope, service: RunningSimulator
+) -> None:
+    s3.put_object(Bucket=bucket, Key="old/first.jpg", Body=jpeg(7, size=16))
+    engine = Engine(database, s3, service.url)
+    engine.run(Scope(bucket, ("old/",)), run_id="old")
+    with database.writing() as tx:
+        (old,) = rows.image_rows(tx)
+        rows.set_columns(tx, old["id"], status="failed", reason="timeout", prompt_count=None)
+        # Nobody else asks for it: the next poll is far away.
+        accounts = tx.tables.accounts
+        tx.connection.execute(accounts.update().values(next_poll_at=tx.now + timedelta(hours=1)))
 
     _, counts = engine.run(scope, run_id="new")
 

@@ -18,6 +18,7 @@ from airflow_midjourney.describe.waiting import (
     WORTH_DEFERRING,
     expected_wait,
     pause_before_next_look,
+    queue_seconds,
     worth_waking,
 )
 from tests.support.rows import LONG_AGO as NOW
@@ -83,15 +84,27 @@ def test_a_plan_and_a_capped_run_list_to_the_end(plan: dict[str, Any]) -> None:
     assert listing.can_list
 
 
-def test_a_wait_is_as_long_as_describes_take_lately() -> None:
-    waiting = progress(typical_seconds=60.0, oldest_in_flight=NOW - seconds(20))
+def test_a_wait_is_as_long_as_the_quickest_describes_take_lately() -> None:
+    waiting = progress(typical_seconds=90.0, quickest_seconds=60.0, oldest_in_flight=NOW - seconds(20))
 
     assert expected_wait(waiting, NOW) == pytest.approx(40)
 
 
+@pytest.mark.parametrize(("queued", "lasts"), [(0, 0), (3, 6), (9, 18)])
+def test_while_the_service_has_a_queue_the_worker_is_not_needed(queued: int, lasts: float) -> None:
+    state = replace(ACCOUNT, in_flight=queued + 3, queued=queued)
+    facts = {"typical_seconds": 2.0 * (queued + 3), "quickest_seconds": 6.0, "oldest_in_flight": NOW - seconds(7)}
+    waiting = progress(account=state, open=OpenRows(pending=50, claimable=50, submitted=queued + 3), **facts)
+
+    assert queue_seconds(waiting) == pytest.approx(lasts)
+    fresh = replace(waiting, typical_seconds=6.0, oldest_in_flight=NOW - seconds(2.0 * (queued + 3)))
+    assert queue_seconds(fresh) == pytest.approx(lasts)
+    assert expected_wait(waiting, NOW - seconds(1)) == pytest.approx(max(lasts, 1))
+
+
 def test_where_nothing_is_known_it_is_as_long_as_it_was_so_far() -> None:
     assert expected_wait(progress(), NOW - seconds(7)) == pytest.approx(7)
-    overdue = progress(typical_seconds=10.0, oldest_in_flight=NOW - seconds(60))
+    overdue = progress(typical_seconds=10.0, quickest_seconds=10.0, oldest_in_flight=NOW - seconds(60))
     assert expected_wait(overdue, NOW - seconds(30)) == pytest.approx(30)
 
 

@@ -128,7 +128,7 @@ def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
     assert counters["billed"] == succeeded + failed_tasks
 
 
-@pytest.mark.parametrize("no", ["http_429_empty:first=10", "queue_full:first=10", "http_500_spring:first=5"])
+@pytest.mark.parametrize("no", ["http_429_empty:first=10", "queue_full:first=10"])
 def test_eight_processes_before_a_service_that_says_no_send_under_two_requests_a_second(
     postgres_place: MetadataPlace,
     postgres_database: Database,

@@ -192,7 +192,7 @@ def test_the_wheel_has_the_package_alone_and_says_what_it_is(wheel: Path) -> Non
     source = REPOSITORY / "plugins"
     modules = {str(path.relative_to(source)) for path in (source / "airflow_midjourney").rglob("*.py")}
     packed = {name for name in names if ".dist-info/" not in name}
-    assert packed == modules | {"airflow_midjourney/py.typed"}
+    assert packed == modules | {"airflow_midjourney/py.typed", "airflow_midjourney/web/batch.html"}
     assert any(name.endswith("LICENSE") for name in names)
     assert metadata["Name"] == "airflow-provider-midjourney"
     assert metadata["License-Expression"] == "Apache-2.0"

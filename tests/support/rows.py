@@ -87,10 +87,16 @@ def request(batch: Batch, image_id: int, body: str | None = None, holder: str = 
 def claim_next(
     tx: Transaction, batch: Batch, body: str | None = None, account: AccountSettings = ACCOUNT
 ) -> tuple[ClaimResult, Claim]:
-    """Reserve the next row of a batch and claim it."""
+    """Reserve the next row of a batch and claim it; former tasks of its bytes have no answer when asked for."""
     (row,) = claims.reserve(tx, batch, "holder", 1)
     wanted = request(batch, row.id, body)
-    return claims.claim(tx, wanted, account), wanted
+    return claim(tx, wanted, account), wanted
+
+
+def claim(tx: Transaction, wanted: Claim, account: AccountSettings = ACCOUNT) -> ClaimResult:
+    """Claim a reserved row; former tasks of its bytes have no answer when they are asked for."""
+    asked = frozenset(one.submit_token for one in claims.unasked(tx, wanted, account.identity))
+    return claims.claim(tx, replace(wanted, asked=asked), account)
 
 
 def submit_next(

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from airflow_midjourney.describe.errors import TableError
 from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import Database, open_database
+from airflow_midjourney.describe.table.revisions import latest
 from airflow_midjourney.describe.table.schema import SCHEMA_VERSION, TableNames
 from tests.support import rows
 
@@ -40,8 +41,10 @@ def test_several_processes_at_once_make_the_tables_once(place: MetadataPlace) ->
 
     database = open_database(place.url, place.names)
     with database.reading() as tx:
-        assert tx.connection.execute(text(f"SELECT value FROM {tx.tables.meta.fullname}")).scalars().all() == [
-            str(SCHEMA_VERSION)
+        facts = tx.connection.execute(text(f"SELECT name, value FROM {tx.tables.meta.fullname} ORDER BY name"))
+        assert [tuple(fact) for fact in facts] == [
+            ("revision", str(latest())),
+            ("schema_version", str(SCHEMA_VERSION)),
         ]
         assert len(rows.image_rows(tx)) == 1
     database.close()

@@ -195,7 +195,7 @@ def test_a_late_answer_turns_a_failed_row_into_a_succeeded_one(database: Databas
         outcomes.ended(tx, row, Reason.TIMEOUT, "too long", TIMES, "")
         (given_up,) = late_answers.given_up(tx, rows.ACCOUNT.identity)
 
-        assert late_answers.answered_late(tx, given_up, rows.four_prompts(), "late", TIMES)
+        assert late_answers.answered_late(tx, rows.ACCOUNT.identity, given_up, rows.four_prompts(), "late", TIMES)
         found = the_row(tx)
         assert (found["status"], found["reason"], found["prompt_4"]) == ("succeeded", None, "four")
         assert late_answers.given_up(tx, rows.ACCOUNT.identity) == []
@@ -254,3 +254,23 @@ def test_a_sure_answer_on_the_bill_gives_way_to_no_other(database: Database) -> 
 
         assert (the_entry(tx)["outcome"], the_entry(tx)["task_id"]) == ("accepted", "1")
         assert the_row(tx)["status"] == "submitted"
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("broken_off", "failed"), ("never_sent", "pending")])
+def test_an_image_is_to_blame_for_posts_that_break_but_not_for_workers_that_die_before_them(
+    database: Database, outcome: str, status: str
+) -> None:
+    with database.writing() as tx:
+        rows.list_images(tx, [rows.listed("0.jpg"), rows.listed("1.jpg")])
+        batch = rows.open_batch(tx)
+        _, sent = rows.claim_next(tx, batch)
+        outcomes.not_taken(tx, sent.submit_token, outcome, PostFacts())
+        rows.set_columns(tx, sent.image_id, not_before=tx.now + timedelta(hours=1))
+    with database.writing() as tx:
+        rows.submit_next(tx, batch)
+        for _ in range(outcomes.MOST_TURNED_AWAY - 1):
+            rows.set_columns(tx, sent.image_id, not_before=None)
+            _, sent = rows.claim_next(tx, batch)
+            outcomes.not_taken(tx, sent.submit_token, outcome, PostFacts())
+
+        assert rows.image_row(tx, sent.image_id)["status"] == status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -124,6 +125,26 @@ def test_when_the_leader_goes_round_again_either_is_sent_and_attempts_count_for_
         resolve_shared(tx)
         assert [row["status"] for row in rows.image_rows(tx)] == ["failed", "failed"]
         assert len(rows.bill(tx)) == 2
+
+
+def test_a_task_that_came_to_nothing_is_asked_about_before_its_bytes_are_paid_for_under_another_key(
+    database: Database,
+) -> None:
+    with database.writing() as tx:
+        batch, leader = leader_and_follower(tx, max_attempts=2)
+        outcomes.ended(tx, leader, Reason.TIMEOUT, "too long", TIMES, "")
+        resolve_shared(tx)
+        rows.set_columns(tx, leader.id + 1, not_before=None)
+        (row,) = claims.reserve(tx, batch, "holder", 5)
+        wanted = rows.request(batch, row.id, "same")
+
+        assert claims.claim(tx, wanted, rows.ACCOUNT) is ClaimResult.ASK_FIRST
+        (former,) = claims.unasked(tx, wanted, rows.ACCOUNT.identity)
+        assert (former.image_id, former.task_id) == (leader.id, leader.task_id)
+        assert len(rows.bill(tx)) == 1
+
+        asked = replace(wanted, asked=frozenset([former.submit_token]))
+        assert claims.claim(tx, asked, rows.ACCOUNT) is ClaimResult.CLAIMED
 
 
 def test_when_the_leader_was_not_taken_either_is_sent(database: Database) -> None:

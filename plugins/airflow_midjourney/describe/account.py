@@ -69,9 +69,13 @@ class AccountSettings:
         return self.submit_deadline + self.doubt_grace
 
 
-def next_poll_interval(base: float, last: float, *, news: bool) -> float:
-    """Give the seconds until the next poll: short while answers come, longer while nothing happens."""
-    pause = base if news else min(max(last, base) * 1.5, max(LONGEST_POLL_INTERVAL, base))
+def next_poll_interval(base: float, last: float, *, news: bool, quickest: float | None = None) -> float:
+    """Give the seconds until the next poll: short while answers come, longer while nothing happens.
+
+    :param quickest: seconds that an image takes at least lately; an eighth of it is late enough to hear of one.
+    """
+    longest = LONGEST_POLL_INTERVAL if quickest is None else min(LONGEST_POLL_INTERVAL, quickest / 8)
+    pause = base if news else min(max(last, base) * 1.5, max(longest, base))
     return pause * random.uniform(0.85, 1.15)  # noqa: S311
 
 

@@ -22,6 +22,7 @@ from airflow_midjourney.describe.table.counts import (
     oldest_in_flight,
     typical_seconds,
 )
+from airflow_midjourney.describe.table.pace import quickest_seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,6 +44,7 @@ class Progress:
     :param typical_seconds: how long describes took lately, None if not known.
     :param oldest_in_flight: when the account's oldest unanswered image was submitted.
     :param handled: images that this round has read, whatever came of them.
+    :param quickest_seconds: how long the quickest of them took, None if not known.
     """
 
     batch: Batch
@@ -55,6 +57,7 @@ class Progress:
     typical_seconds: float | None
     oldest_in_flight: datetime | None
     handled: int = 0
+    quickest_seconds: float | None = None
 
     @property
     def listing_ended(self) -> bool:
@@ -116,7 +119,9 @@ async def advance(worker: Worker, batch_id: str) -> Progress:
 
 async def look(watcher: Watcher, batch_id: str, handled: int = 0) -> Progress:
     """See where a batch stands, without doing anything."""
-    return await watcher.database.read(_progress, batch_id, watcher.account, handled)
+    progress = await watcher.database.read(_progress, batch_id, watcher.account, handled)
+    watcher.database.observer.in_flight(watcher.service.name, progress.account.in_flight)
+    return progress
 
 
 async def stop_if_hopeless(watcher: Watcher, batch: Batch) -> None:
@@ -158,4 +163,5 @@ def _progress(tx: Transaction, batch_id: str, account: AccountSettings, handled:
         typical_seconds=typical_seconds(tx, account.identity),
         oldest_in_flight=oldest_in_flight(tx, account.identity),
         handled=handled,
+        quickest_seconds=quickest_seconds(tx, account.identity),
     )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.account import AccountSettings
     from airflow_midjourney.describe.client import MidjourneyClient
     from airflow_midjourney.describe.images import ImageStore
+    from airflow_midjourney.describe.manifest import ManifestReader
     from airflow_midjourney.describe.service import ServiceSettings
     from airflow_midjourney.describe.table.database import Database
 
@@ -35,6 +36,7 @@ class Worker(Watcher):
 
     :param try_number: of the Airflow task that works, for the lineage.
     :param holder: this worker's name on the rows that it reserves; unique.
+    :param manifest: the batch's manifest, where its listing stands; None before its first page.
     :param stopping: set from outside to claim nothing more; what is on its way is finished.
     :param access_checked: whether the free read before the first POST has been made.
     """
@@ -43,4 +45,5 @@ class Worker(Watcher):
     try_number: int | None = None
     holder: str = field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(6)}")
     access_checked: bool = False
+    manifest: ManifestReader | None = None
     stopping: bool = False

@@ -85,8 +85,11 @@ def _resolve(tx: Transaction, account: str, doubt: Doubt, tasks: Iterable[Remote
         facts = PostFacts(detail="adopted: the service lists a task with this row's token")
         return outcomes.accepted(tx, doubt.submit_token, taken.id, facts)
     if _was_never_sent(tx, account, doubt, by_state, len(list(tasks))):
-        facts = PostFacts(detail="never sent: the service's list reaches back further and lacks it")
-        return outcomes.not_taken(tx, doubt.submit_token, "never_sent", facts)
+        if not doubts.is_absent_again(tx, doubt):
+            return False
+        facts = PostFacts(detail="never sent: the service's lists reach back further and lack it")
+        outcome = "broken_off" if doubt.was_broken_off else "never_sent"
+        return outcomes.not_taken(tx, doubt.submit_token, outcome, facts)
     doubts.cannot_tell(tx, doubt)
     return False
 

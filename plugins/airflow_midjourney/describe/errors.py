@@ -40,6 +40,10 @@ class SettingsError(DescribeError):
     """A connection, a setting or an argument is missing, malformed or contradicts another."""
 
 
+class ManifestError(SettingsError):
+    """The manifest that names a batch's images cannot be read. The next try lists it from the beginning."""
+
+
 class ServiceError(DescribeError):
     """The describe service did not do what was asked."""
 

@@ -223,14 +223,33 @@ class ImageStore:
         """
         self._check_allowed(image.uri)
         self._check_readable(image)
-        attempts = Retrying(
-            retry=retry_if_exception_type(BROKEN_STREAM),
-            stop=stop_after_attempt(_READ_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.2, max=2),
-            reraise=True,
-        )
         with translated(Place(self._name, image.bucket, image.key)):
-            return attempts(self._read_once, image)
+            return _patient()(self._read_once, image)
+
+    def read_part(self, stored: ListedImage, start: int, size: int) -> bytes:
+        """Read some bytes of one object of any kind, if it is still the version that was looked up.
+
+        :param stored: as :meth:`look_up` gave it.
+        :param start: the first byte, within the object.
+        :param size: how many bytes at most, at least 1.
+        :raises ImageRejectedError: ``missing``, ``replaced`` or ``archived``.
+        :raises SettingsError: the object is outside ``allowed_uris``; it was not read.
+        :raises StorageError: S3 cannot be read; the subclass says why.
+        """
+        self._check_allowed(stored.uri)
+        with translated(Place(self._name, stored.bucket, stored.key)):
+            return _patient()(self._read_part_once, stored, start, size)
+
+    def _read_part_once(self, stored: ListedImage, start: int, size: int) -> bytes:
+        answer = self._client.get_object(
+            Bucket=stored.bucket,
+            Key=stored.key,
+            IfMatch=f'"{stored.etag}"',
+            Range=f"bytes={start}-{start + size - 1}",
+            **self._payer,
+        )
+        with closing(answer["Body"]) as stream:
+            return bytes(stream.read(size))
 
     def _read_once(self, image: ListedImage) -> StoredImage:
         answer = self._client.get_object(Bucket=image.bucket, Key=image.key, IfMatch=f'"{image.etag}"', **self._payer)
@@ -287,6 +306,15 @@ def normalise_suffixes(suffixes: str | Iterable[str] | None) -> frozenset[str] |
         msg = f"suffixes: {suffixes!r} must be file name endings, such as ['.png', '.jpg'], or None."
         raise SettingsError(msg)
     return frozenset(f".{name}" for name in names)
+
+
+def _patient() -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(BROKEN_STREAM),
+        stop=stop_after_attempt(_READ_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.2, max=2),
+        reraise=True,
+    )
 
 
 def _is_wanted(entry: ObjectTypeDef, suffixes: frozenset[str] | None) -> bool:

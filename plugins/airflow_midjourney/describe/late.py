@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.errors import ServiceProtocolError
 from airflow_midjourney.describe.table import late_answers
-from airflow_midjourney.describe.table.late_answers import GivenUp
 from airflow_midjourney.describe.table.outcomes import RemoteTimes
 from airflow_midjourney.describe.task import Described, RemoteTask, read_answer
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.crew import Watcher
-    from airflow_midjourney.describe.table.claims import ReservedImage
+    from airflow_midjourney.describe.table.late_answers import GivenUp
 
 
 async def take_late_answer(watcher: Watcher, one: GivenUp, task: RemoteTask | None) -> bool:
@@ -26,21 +25,20 @@ async def take_late_answer(watcher: Watcher, one: GivenUp, task: RemoteTask | No
     if not isinstance(answer, Described):
         return False
     times = RemoteTimes(task.start_time, task.finish_time)
-    return await watcher.database.write(late_answers.answered_late, one, answer.prompts, answer.raw, times)
+    account = watcher.account.identity
+    return await watcher.database.write(late_answers.answered_late, account, one, answer.prompts, answer.raw, times)
 
 
-async def ask_the_old_task(watcher: Watcher, row: ReservedImage) -> bool:
-    """Ask for the task that a row had before, once more, before it is paid for again.
+async def ask_once_more(watcher: Watcher, one: GivenUp) -> bool:
+    """Ask for a task that came to nothing, once more, before its image is paid for again.
 
-    :return: True if it has its prompts by now; then there is nothing to submit.
+    :return: True if its row has its prompts by now.
     :raises ServiceDeniedError: when the key may not read.
     :raises ServiceUnavailableError: when there is no answer.
     """
-    if row.task_id is None or row.submit_token is None:
-        return False
     try:
-        task = await watcher.client.fetch(row.task_id)
+        task = await watcher.client.fetch(one.task_id)
     except ServiceProtocolError:
         # What nobody can read says nothing about the task, and will not tomorrow.
         return False
-    return await take_late_answer(watcher, GivenUp(row.id, row.task_id, row.submit_token), task)
+    return await take_late_answer(watcher, one, task)

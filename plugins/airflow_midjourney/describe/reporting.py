@@ -85,7 +85,8 @@ def listing_line(batch: Batch) -> str:
         return f"0 of {listed.keys:,} keys in {batch.scope.describe()} have an image suffix."
     parts = [f"{number:,} {name.replace('_', ' ')}" for name in _FOUND if (number := getattr(listed, name))]
     found = f"{listed.images:,} images among {listed.keys:,} keys in {batch.scope.describe()}"
-    return f"{found}: {', '.join(parts) or 'none'}."
+    passed_over = f" {listed.bad_lines:,} bad lines were passed over." if listed.bad_lines else ""
+    return f"{found}: {', '.join(parts) or 'none'}.{passed_over}"
 
 
 def plan_line(batch: Batch, account: AccountSettings) -> str:

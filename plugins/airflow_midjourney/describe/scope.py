@@ -119,31 +119,35 @@ class BatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Bucket, prefix(es) or keys, and bot.
+    """Bucket, prefix(es) or keys or a manifest of them, and bot.
 
     :param prefixes: one or more; ``""`` is the whole bucket.
     :param keys: up to 1,000 explicit keys, instead of prefixes.
-    :raises SettingsError: if it names neither or both, or too many keys.
+    :param manifest: ``s3://bucket/key`` of an object that names the images, instead of prefixes and keys.
+    :raises SettingsError: if it names none of these or several, or too many keys.
     """
 
     bucket: str
     prefixes: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     bot_type: BotType = BotType.MID_JOURNEY
+    manifest: str = ""
 
     def __post_init__(self) -> None:
         if not self.bucket:
             raise SettingsError("The bucket is empty after templating. Name the bucket that holds the images.")
-        if bool(self.prefixes) == bool(self.keys):
-            raise SettingsError("Give either prefix= or keys=, not both and not neither.")
+        if sum(map(bool, (self.prefixes, self.keys, self.manifest))) != 1:
+            raise SettingsError("Give either prefix= or keys= or manifest=, and only one of them.")
         if len(self.keys) > MAX_KEYS:
             raise SettingsError(
-                f"keys= holds {len(self.keys)} keys, at most {MAX_KEYS} are taken. Put the images under a prefix"
-                " or split the list."
+                f"keys= holds {len(self.keys)} keys, at most {MAX_KEYS} are taken. Put the images under a prefix,"
+                " write the keys into an object and name it with manifest=, or split the list."
             )
 
     def describe(self) -> str:
         """Say it in a few words, for logs."""
+        if self.manifest:
+            return f"{self.manifest!r} for s3://{self.bucket}"
         if self.keys:
             return f"{len(self.keys)} keys of s3://{self.bucket}"
         return ", ".join(f"s3://{self.bucket}/{prefix}" for prefix in self.prefixes)
@@ -151,7 +155,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a listing has come: which prefix (or chunk of keys), and after which key of it."""
+    """How far a listing has come: which prefix (chunk of keys, file of a manifest), and after which key of it.
+
+    :param after: of a manifest, where in the file and of which version of it.
+    """
 
     source: int = 0
     after: str = ""
@@ -173,6 +180,7 @@ class Listed:
     :param failed: images that failed before and stay so until someone asks again.
     :param rejected: images that cannot be sent.
     :param in_doubt: images that may have been taken and billed.
+    :param bad_lines: lines of a manifest that name no image of the bucket that may be read.
     """
 
     keys: int = 0
@@ -187,6 +195,7 @@ class Listed:
     failed: int = 0
     rejected: int = 0
     in_doubt: int = 0
+    bad_lines: int = 0
 
     def __add__(self, other: Listed) -> Listed:
         return Listed(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})

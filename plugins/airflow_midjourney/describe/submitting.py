@@ -16,7 +16,7 @@ from airflow_midjourney.describe.errors import (
     TableConflictError,
 )
 from airflow_midjourney.describe.images import ListedImage
-from airflow_midjourney.describe.late import ask_the_old_task
+from airflow_midjourney.describe.late import ask_once_more
 from airflow_midjourney.describe.outcome import (
     Accepted,
     Ambiguous,
@@ -31,6 +31,7 @@ from airflow_midjourney.describe.status import Reason
 from airflow_midjourney.describe.table import accounts, claims, outcomes
 from airflow_midjourney.describe.table.caps import submissions_left
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts, ReservedImage
+from airflow_midjourney.describe.table.late_answers import GivenUp
 from airflow_midjourney.describe.table.outcomes import PostFacts
 
 if TYPE_CHECKING:
@@ -120,8 +121,10 @@ async def _has_access(worker: Worker, batch: Batch) -> bool:
 async def _submit_one(worker: Worker, batch: Batch, row: ReservedImage) -> None:
     """Read, claim and send one reserved image."""
     database = worker.database
-    if await _needs_no_new_task(worker, row):
-        return
+    if row.task_id is not None and row.submit_token is not None:
+        former = GivenUp(row.id, row.task_id, row.submit_token)
+        if await _needs_no_new_task(worker, row.id, former):
+            return
     try:
         ready = await asyncio.to_thread(_read, worker.images, row, batch.options.strip_metadata)
     except ImageRejectedError as error:
@@ -156,17 +159,17 @@ async def _submit_one(worker: Worker, batch: Batch, row: ReservedImage) -> None:
         raise denied_error(outcome, worker.service)
 
 
-async def _needs_no_new_task(worker: Worker, row: ReservedImage) -> bool:
-    """Ask for the task that the row had before; while the service cannot say, nothing is paid for again.
+async def _needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> bool:
+    """Ask for a task that the bytes of a row had before; while the service cannot say, nothing is paid for again.
 
     :return: True if there is nothing to submit, at least for now.
     """
     try:
-        return await ask_the_old_task(worker, row)
+        return await ask_once_more(worker, former)
     except ServiceUnavailableError:
-        return await worker.database.write(claims.postpone, row, worker.holder)
+        return await worker.database.write(claims.postpone, image_id, worker.holder, former.submit_token)
     except DescribeError:
-        await worker.database.write(claims.release, [row.id], worker.holder)
+        await worker.database.write(claims.release, [image_id], worker.holder)
         raise
 
 
@@ -199,18 +202,27 @@ async def _claim(worker: Worker, request: Claim) -> bool:
 
     :return: True if it is ours to send.
     """
-    database = worker.database
+    result = await _try_to_claim(worker, request)
+    if result is ClaimResult.ASK_FIRST:
+        former = await worker.database.read(claims.unasked, request, worker.account.identity)
+        for one in former:
+            if await _needs_no_new_task(worker, request.image_id, one):
+                break
+        # With an answer the row shares it now; one that was postponed is not reserved any more.
+        result = await _try_to_claim(worker, replace(request, asked=frozenset(one.submit_token for one in former)))
+    if result in (ClaimResult.NO_ROOM, ClaimResult.CAPPED, ClaimResult.ASK_FIRST):
+        await worker.database.write(claims.release, [request.image_id], worker.holder)
+    return result is ClaimResult.CLAIMED
+
+
+async def _try_to_claim(worker: Worker, request: Claim) -> ClaimResult:
+    if worker.stopping:
+        return ClaimResult.NO_ROOM
     try:
-        if worker.stopping:
-            result = ClaimResult.NO_ROOM
-        else:
-            result = await database.write(claims.claim, request, worker.account)
+        return await worker.database.write(claims.claim, request, worker.account)
     except TableConflictError:
         # The twin that another account is sending at this very moment: the next round shares with it.
-        result = ClaimResult.NO_ROOM
-    if result in (ClaimResult.NO_ROOM, ClaimResult.CAPPED):
-        await database.write(claims.release, [request.image_id], worker.holder)
-    return result is ClaimResult.CLAIMED
+        return ClaimResult.NO_ROOM
 
 
 def _record(tx: Transaction, account: str, submit_token: str, outcome: SubmitOutcome) -> None:

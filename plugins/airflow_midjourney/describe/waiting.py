@@ -30,6 +30,9 @@ def pause_before_next_look(progress: Progress) -> float:
 def expected_wait(progress: Progress, idle_since: datetime) -> float:
     """Guess the seconds until the worker is needed again.
 
+    A service with a queue has something to do meanwhile: then it is the time in which the queue lasts, however many
+    answers come before.
+
     :param idle_since: since when this worker has had nothing to do; what it waited already is the best guess
         where nothing else is known.
     """
@@ -37,12 +40,25 @@ def expected_wait(progress: Progress, idle_since: datetime) -> float:
         return 0.0
     account = progress.account
     closed = 0.0 if account.closed_until is None else (account.closed_until - account.now).total_seconds()
-    if progress.typical_seconds is None or progress.oldest_in_flight is None:
-        return max(closed, (account.now - idle_since).total_seconds())
-    first_answer = progress.typical_seconds - (account.now - progress.oldest_in_flight).total_seconds()
-    if first_answer < 0:
-        return max(closed, (account.now - idle_since).total_seconds())
-    return max(closed, first_answer)
+    queue = queue_seconds(progress)
+    waited = (account.now - idle_since).total_seconds()
+    if progress.quickest_seconds is None or progress.oldest_in_flight is None:
+        return max(closed, queue, waited)
+    first_answer = progress.quickest_seconds - (account.now - progress.oldest_in_flight).total_seconds()
+    return max(closed, queue, waited if first_answer < 0 else first_answer)
+
+
+def queue_seconds(progress: Progress) -> float:
+    """Give how long the service has enough to do if nothing more is sent; 0 where it does not say.
+
+    As many images leave the service in the time that one spends there as are in it. How long one spends there, the
+    answered ones tell late when a queue has only just been filled; the one that has waited longest tells sooner.
+    """
+    account = progress.account
+    if progress.typical_seconds is None or progress.oldest_in_flight is None or account.in_flight == 0:
+        return 0.0
+    spent = max(progress.typical_seconds, (account.now - progress.oldest_in_flight).total_seconds())
+    return account.queued * spent / account.in_flight
 
 
 def worth_waking(progress: Progress, max_in_flight: int) -> bool:

@@ -32,21 +32,64 @@ def open_metadata(db_conn_id: str = DEFAULT_CONN_ID) -> Database:
         return _open(db_conn_id, digest, settings)
 
 
+def look_at_metadata(db_conn_id: str = DEFAULT_CONN_ID) -> tuple[bool, str]:
+    """Say whether a metadata database can be used, without making tables in it.
+
+    :return: False only if there is a connection and it does not work: a connection that is kept elsewhere, or has
+        another id, cannot be seen from everywhere.
+    """
+    from airflow_midjourney.describe.errors import DescribeError, SettingsError
+
+    try:
+        _connection(db_conn_id)
+    except SettingsError as error:
+        return True, f"For the metadata table: {error} Or give the tasks db_conn_id=."
+    try:
+        _reach(_unchecked(db_conn_id, read_settings()))
+    except DescribeError as error:
+        return False, f"But the metadata table cannot be used: {error}"
+    return True, f"The metadata database of connection {db_conn_id!r} can be reached."
+
+
+def _reach(database: Database) -> None:
+    """Ask once: whoever presses a button does not wait for minutes.
+
+    :raises TableError: if there is no answer.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with database.reading():
+            return
+    except SQLAlchemyError as error:
+        raise database.explained(error) from error
+    finally:
+        database.close()
+
+
 @lru_cache(maxsize=8)
 def _open(db_conn_id: str, _digest: int, settings: Settings) -> Database:
-    from airflow_midjourney.describe.errors import TableError
     from airflow_midjourney.describe.table.creation import ensure_tables
+
+    database = _unchecked(db_conn_id, settings)
+    ensure_tables(database, manage_schema=settings.manage_schema)
+    return database
+
+
+def _unchecked(db_conn_id: str, settings: Settings) -> Database:
+    """Make the database object; whether anything is there has yet to be seen."""
+    from airflow_midjourney.describe.errors import TableError
     from airflow_midjourney.describe.table.database import Database, engine_options
     from airflow_midjourney.describe.table.schema import TableNames
+    from airflow_midjourney.metrics import StatsObserver
 
     hook = _hook(db_conn_id)
     try:
         engine = hook.get_sqlalchemy_engine(engine_options(hook.get_uri()))
     except (AirflowException, ImportError, ValueError) as error:
         raise TableError(f"Connection {db_conn_id!r} gives no database: {error}") from error
-    database = Database(engine, TableNames(settings.table, settings.schema), name=db_conn_id)
-    ensure_tables(database, manage_schema=settings.manage_schema)
-    return database
+    names = TableNames(settings.table, settings.schema)
+    return Database(engine, names, name=db_conn_id, observer=StatsObserver())
 
 
 def _connection_digest(db_conn_id: str) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.account import AccountSettings
     from airflow_midjourney.describe.client import MidjourneyClient
+    from airflow_midjourney.describe.errors import DescribeError
     from airflow_midjourney.describe.service import ServiceSettings
     from airflow_midjourney.hooks.connection_extra import ConnectionExtra
 
@@ -116,18 +117,41 @@ class MidjourneyHook(BaseHook):
         return MidjourneyClient(self.service())
 
     def test_connection(self) -> tuple[bool, str]:
-        """Prove with a free read that the key may read. Nothing is submitted."""
-        from airflow_midjourney.describe.errors import DescribeError
+        """Prove with free reads that the key may read, and that the metadata database can be used.
 
-        async def read() -> None:
-            async with self.get_conn() as client:
-                await client.check_access()
+        Runs in the API server or on a worker; nothing is submitted or created.
+
+        :return: whether it may be used, and in words what is wrong and what to do.
+        """
+        from airflow_midjourney.describe.errors import DescribeError
+        from airflow_midjourney.hooks.image_prompts import look_at_metadata
 
         try:
-            asyncio.run(read())
+            asyncio.run(self._read())
         except DescribeError as error:
-            return False, str(error)
+            return False, self._named_for_the_button(f"{error}{_cure(error)}")
+        reads = "The service answers and lets this key read. Whether it may submit shows with the first image."
+        usable, metadata = look_at_metadata()
+        return usable, f"{reads} {metadata}"
+
+    async def _read(self) -> None:
+        async with self.get_conn() as client:
+            await client.check_access()
+
+    def _named_for_the_button(self, message: str) -> str:
+        """Leave the id out: Airflow tests a copy of the connection, whose id it has made up."""
+        return message.replace(f"Connection {self.mj_conn_id!r}", "This connection")
+
+
+def _cure(error: DescribeError) -> str:
+    """Say what to do where the error itself only says what happened."""
+    from airflow_midjourney.describe.errors import ServiceProtocolError, ServiceUnavailableError
+
+    if isinstance(error, ServiceProtocolError):
+        return ". Check the host, and the path before /mj: it has to be the address of the service's API."
+    if isinstance(error, ServiceUnavailableError):
         return (
-            True,
-            "The service answers and lets this key read. Whether it may submit shows with the first image.",
+            ". Check host and port, whether the service is up, and whether this machine may reach it; workers and"
+            " the triggerer need to reach it, too."
         )
+    return ""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
 
 from airflow_midjourney.arguments import read_origin
 from airflow_midjourney.crews import airflow_errors
+from airflow_midjourney.links import BatchLink
 from airflow_midjourney.operators.scope import ImageScopeOperator
+from airflow_midjourney.outlets import tell_outlets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_midjourney.describe.batch import Progress
     from airflow_midjourney.describe.crew import Worker
+    from airflow_midjourney.lineage import LineageFacts
 
 
 class DescribeImagesOperator(ImageScopeOperator):
@@ -34,24 +38,28 @@ class DescribeImagesOperator(ImageScopeOperator):
 
     .. seealso:: ``docs/architecture.md`` for what a batch is.
 
-    :param bucket: the bucket (templated).
+    :param bucket: the bucket (templated); may be left out with ``manifest``.
     :param plan_only: True to list, compare and price, and to write and submit nothing.
     :param deferrable: True to free the worker during waits of 15 seconds and more.
     """
 
     ui_color = "#e8f0fe"
+    operator_extra_links = (BatchLink(),)
 
     def __init__(
         self,
         *,
-        bucket: str,
+        bucket: str | None = None,
         plan_only: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(bucket=bucket, **kwargs)
+        if bucket is None and self.manifest is None:
+            raise ValueError("Give the operator bucket=, or manifest= with a list that names the bucket.")
         self.plan_only = plan_only
         self.deferrable = deferrable
+        self._lineage: LineageFacts | None = None
 
     def execute(self, context: Context) -> str:
         """Open the batch and submit."""
@@ -65,21 +73,34 @@ class DescribeImagesOperator(ImageScopeOperator):
         with airflow_errors():
             progress = asyncio.run(self._work(context, batch_id))
         if not self._is_done(progress):
-            self._leave(batch_id)
+            self._leave(batch_id, context)
         return batch_id
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Tell OpenLineage which prefixes this task read, and which table it wrote."""
+        from airflow_midjourney.lineage import operator_lineage
+
+        return operator_lineage(self._lineage)
 
     def _is_done(self, progress: Progress) -> bool:
         return progress.listing_ended if self.plan_only else progress.all_submitted
 
-    def _leave(self, batch_id: str) -> None:
+    def _leave(self, batch_id: str, context: Context) -> None:
         from airflow_midjourney.triggers.describe import BatchTrigger, Until
 
         self.log.info("No room for a while: freeing the worker.")
         self.defer(
             trigger=BatchTrigger(batch_ids=[batch_id], db_conn_id=self.db_conn_id, until=Until.SUBMITTED),
             method_name="execute_complete",
-            timeout=self.execution_timeout,
+            timeout=self._time_left(context),
         )
+
+    def _time_left(self, context: Context) -> timedelta | None:
+        """Give what is left of ``execution_timeout``; it begins once, not anew with each wait."""
+        if self.execution_timeout is None:
+            return None
+        now = datetime.now(UTC)
+        return max(self.execution_timeout - (now - (context["ti"].start_date or now)), timedelta(seconds=1))
 
     async def _work(self, context: Context, batch_id: str) -> Progress:
         from airflow_midjourney.describe.reporting import ProgressReport
@@ -90,7 +111,9 @@ class DescribeImagesOperator(ImageScopeOperator):
             report = ProgressReport(self.log.info)
             progress = await work(worker, batch_id, report, until=self._is_done, may_leave=self.deferrable)
             if self._is_done(progress):
-                context["ti"].xcom_push(key="counts", value=await self._tell(worker, progress))
+                counts = await self._tell(worker, progress)
+                context["ti"].xcom_push(key="counts", value=counts)
+                tell_outlets(context, [{"batch": batch_id, **counts}])
         return progress
 
     async def _tell(self, worker: Worker, progress: Progress) -> dict[str, Any]:
@@ -100,6 +123,7 @@ class DescribeImagesOperator(ImageScopeOperator):
         """
         from airflow_midjourney.describe.reporting import listing_line, plan_line, submitted_line
         from airflow_midjourney.describe.table.counts import count
+        from airflow_midjourney.lineage import lineage_facts
 
         batch = progress.batch
         self.log.info(listing_line(batch))
@@ -107,5 +131,6 @@ class DescribeImagesOperator(ImageScopeOperator):
             self.log.info(plan_line(batch, worker.account))
             return {"listed": batch.listed.to_json()}
         counts = await worker.database.read(count, batch)
+        self._lineage = lineage_facts(worker.database, [(batch, counts)])
         self.log.info(submitted_line(progress, counts))
         return {"listed": batch.listed.to_json(), **counts.to_json()}

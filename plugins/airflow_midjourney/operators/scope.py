@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator
 
-from airflow_midjourney.arguments import read_choice, read_money, read_origin, read_scope, read_whole_number
+from airflow_midjourney.arguments import (
+    read_bucket,
+    read_choice,
+    read_manifest,
+    read_money,
+    read_origin,
+    read_scope,
+    read_whole_number,
+)
 from airflow_midjourney.crews import open_worker
 
 if TYPE_CHECKING:
@@ -25,12 +33,17 @@ IMAGE_SUFFIXES: Final = "image"
 class ImageScopeOperator(BaseOperator):
     """Name the images of a batch, and the connections to work with.
 
-    :param bucket: the bucket (templated).
+    :param bucket: the bucket (templated). With a manifest it may be left out: then it is the bucket that the first
+        line, or the inventory, names, else that of the manifest.
     :param prefix: one prefix, or a list of them (templated). Empty text is refused.
     :param keys: up to 1,000 keys instead of a prefix: a list, or text that is a JSON list (templated).
+    :param manifest: ``s3://bucket/key`` of an object that names the images, instead of a prefix and keys, for lists of
+        any length: lines of keys or URIs, CSV, or the ``manifest.json`` of an S3 Inventory in CSV (templated). It must
+        not change while it is listed: then the task fails, and its next try lists the new one from the beginning.
     :param whole_bucket: True to take all objects of the bucket when no prefix is given.
     :param bot_type: ``MID_JOURNEY`` or ``NIJI_JOURNEY`` (templated).
-    :param suffixes: endings of keys that count as images; ``"image"`` for the usual ones, None to go by content.
+    :param suffixes: endings of keys that count as images; ``"image"`` for the usual ones, None to go by content. Keys
+        that are named one by one, with ``keys`` or in a list, count whatever they end in.
     :param max_submissions: POSTs that this task may pay for in one DAG run, over all map indexes and retries; None
         for no cap (templated). The rest stays pending.
     :param max_attempts: POSTs that one image may cost when the service itself reports a curable failure.
@@ -54,6 +67,7 @@ class ImageScopeOperator(BaseOperator):
         "bucket",
         "prefix",
         "keys",
+        "manifest",
         "bot_type",
         "max_submissions",
         "max_cost",
@@ -69,6 +83,7 @@ class ImageScopeOperator(BaseOperator):
         bucket: str | None = None,
         prefix: str | Sequence[str] | None = None,
         keys: str | Sequence[str] | None = None,
+        manifest: str | None = None,
         whole_bucket: bool = False,
         bot_type: str = "MID_JOURNEY",
         suffixes: str | Sequence[str] | None = IMAGE_SUFFIXES,
@@ -89,6 +104,7 @@ class ImageScopeOperator(BaseOperator):
         self.bucket = bucket
         self.prefix = prefix
         self.keys = keys
+        self.manifest = manifest
         self.whole_bucket = whole_bucket
         self.bot_type = bot_type
         self.suffixes = suffixes
@@ -132,12 +148,14 @@ class ImageScopeOperator(BaseOperator):
         from airflow_midjourney.describe.table.batches import open_batch
         from airflow_midjourney.hooks.image_prompts import open_metadata
 
+        manifest = read_manifest(self.manifest)
         scope = read_scope(
-            bucket=self.bucket,
+            bucket=read_bucket(self.bucket) or (self._bucket_of(manifest) if manifest else None),
             prefix=self.prefix,
             keys=self.keys,
             whole_bucket=self.whole_bucket,
             bot_type=self.bot_type,
+            manifest=manifest,
         )
         options = self._options(plan_only)
         self._check_price(options)
@@ -145,6 +163,19 @@ class ImageScopeOperator(BaseOperator):
         batch = await database.write(open_batch, scope, options, read_origin(context))
         self.log.info("Batch %s: %s", batch.batch_id, scope.describe())
         return batch
+
+    def _bucket_of(self, manifest: str) -> str:
+        """Ask a manifest which bucket it is about."""
+        from airflow_midjourney.describe.manifest import bucket_of
+        from airflow_midjourney.hooks.images import open_images
+        from airflow_midjourney.hooks.midjourney import MidjourneyHook
+
+        images = open_images(
+            self.aws_conn_id or "",
+            request_payer=self.requester_pays,
+            allowed_uris=MidjourneyHook(self.mj_conn_id).extra().allowed_uris,
+        )
+        return bucket_of(images, manifest)
 
     def _check_price(self, options: BatchOptions) -> None:
         """Refuse a cap on money while nobody knows what an image costs."""

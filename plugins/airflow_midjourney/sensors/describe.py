@@ -11,7 +11,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, A
 
 from airflow_midjourney.arguments import read_batch_ids, read_origin
 from airflow_midjourney.crews import airflow_errors
+from airflow_midjourney.links import BatchLink
 from airflow_midjourney.operators.scope import ImageScopeOperator
+from airflow_midjourney.outlets import tell_outlets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.batch import Progress
     from airflow_midjourney.describe.verdict import Verdict
+    from airflow_midjourney.lineage import LineageFacts
 
 
 class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
@@ -45,11 +48,12 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
     :param timeout: seconds in all after which the task fails, without a retry.
     :param deferrable: True to free the worker during waits of 15 seconds and more. Otherwise ``mode`` and
         ``poke_interval`` say how it waits.
-    :raises ValueError: if neither ``batch`` nor ``bucket`` is given.
+    :raises ValueError: if neither ``batch`` nor ``bucket`` nor ``manifest`` is given.
     """
 
     template_fields: Sequence[str] = ("batch", *ImageScopeOperator.template_fields)
     ui_color = "#e8f5e9"
+    operator_extra_links = (BatchLink(),)
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        if batch is None and self.bucket is None:
+        if batch is None and self.bucket is None and self.manifest is None:
             raise ValueError("Give the sensor the operator's output, batch=submit.output, or bucket= and prefix=.")
         # Templating may make nothing of batch=; that must not start a batch of the sensor's own.
         self._has_own_batch = batch is None
@@ -72,6 +76,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         self.max_rejected_rate = max_rejected_rate
         self.on_cap = on_cap
         self.deferrable = deferrable
+        self._lineage: LineageFacts | None = None
 
     def execute(self, context: Context) -> Any:
         """Begin to wait."""
@@ -97,6 +102,12 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         if all_ended:
             self._finish(context)
         return all_ended
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Tell OpenLineage from which prefixes into which table, and how it went."""
+        from airflow_midjourney.lineage import operator_lineage
+
+        return operator_lineage(self._lineage)
 
     def _batch_ids(self, context: Context) -> list[str]:
         if self._has_own_batch:
@@ -191,6 +202,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         from airflow_midjourney.describe.table.counts import count
         from airflow_midjourney.describe.verdict import Ending, Tolerance, Verdict, judge
         from airflow_midjourney.hooks.image_prompts import open_metadata
+        from airflow_midjourney.lineage import lineage_facts
 
         tolerance = Tolerance(self.max_failure_rate, self.max_rejected_rate)
         database = open_metadata(self.db_conn_id)
@@ -202,8 +214,10 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
                 verdicts.append(Verdict(Ending.INCOMPLETE, f"Batch {batch_id} is only a plan: nothing was submitted."))
             else:
                 verdicts.append(judge(batch, counts, tolerance, database.tables.images.fullname))
-            counted.append({"batch": batch_id, **counts.to_json()})
-        context["ti"].xcom_push(key="counts", value=counted)
+            counted.append((batch, counts))
+        self._lineage = lineage_facts(database, counted)
+        context["ti"].xcom_push(key="counts", value=list(self._lineage.batches))
+        tell_outlets(context, self._lineage.batches)
         return verdicts
 
     def _has_ended(self, progress: Progress) -> bool:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_midjourney.crews import open_watcher
+from airflow_midjourney.crews import find_watch_post
 from airflow_midjourney.describe.errors import DescribeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
+    from airflow_midjourney.crews import WatchPost
     from airflow_midjourney.describe.batch import Progress
-    from airflow_midjourney.describe.crew import Watcher
+    from airflow_midjourney.describe.lookout import Lookout, Seat
 
 #: Seconds before the first look: a task that is woken sooner may be woken before Airflow knows that it sleeps.
 FIRST_LOOK_AFTER: Final = 10.0
@@ -68,56 +71,45 @@ class BatchTrigger(BaseTrigger):
         """Watch until there is a reason to wake the task."""
         await asyncio.sleep(FIRST_LOOK_AFTER)
         try:
-            async with AsyncExitStack() as stack:
-                watchers = await self._watchers(stack)
-                yield await self._watch(watchers)
+            yield await self._watch()
         except DescribeError as error:
             # The worker finds the same, and can say it with retries and callbacks as they should be.
             self.log.warning("Waking the task, which will say why: %s", error)
             yield _event(WakeReason.STOP)
 
-    async def _watchers(self, stack: AsyncExitStack) -> dict[str, Watcher]:
-        """Open one watcher per service connection.
+    async def _watch(self) -> TriggerEvent:
+        news = asyncio.Event()
+        with ExitStack() as stack:
+            seats = [stack.enter_context(taken) for taken in await self._seats(news)]
+            while True:
+                await news.wait()
+                news.clear()
+                for seat in seats:
+                    if seat.error is not None:
+                        raise seat.error
+                reason = self._reason(seats)
+                if reason is not None:
+                    return _event(reason, open=sum(seat.progress.open.total for seat in seats if seat.progress))
 
-        :return: the watcher of each batch.
-        """
+    async def _seats(self, news: asyncio.Event) -> Sequence[AbstractContextManager[Seat]]:
+        """Find out where each batch is watched."""
         from airflow_midjourney.describe.table.batches import read_batch
         from airflow_midjourney.hooks.image_prompts import open_metadata
 
         database = await asyncio.to_thread(open_metadata, self.db_conn_id)
-        by_connection: dict[str, Watcher] = {}
-        watchers = {}
+        posts: dict[str, WatchPost] = {}
+        seats = []
         for batch_id in self.batch_ids:
             conn_id = (await database.read(read_batch, batch_id)).options.mj_conn_id
-            if conn_id not in by_connection:
-                opened = open_watcher(self.db_conn_id, conn_id)
-                by_connection[conn_id] = await stack.enter_async_context(opened)
-            watchers[batch_id] = by_connection[conn_id]
-        return watchers
+            if conn_id not in posts:
+                posts[conn_id] = await asyncio.to_thread(find_watch_post, self.db_conn_id, conn_id)
+            seats.append(_taken_seat(posts[conn_id], batch_id, news))
+        return seats
 
-    async def _watch(self, watchers: dict[str, Watcher]) -> TriggerEvent:
-        from airflow_midjourney.describe.batch import look, settle, stop_if_hopeless
-        from airflow_midjourney.describe.waiting import pause_before_next_look
-
-        while True:
-            for watcher in {id(one): one for one in watchers.values()}.values():
-                await settle(watcher)
-            states = []
-            for batch_id, watcher in watchers.items():
-                progress = await look(watcher, batch_id)
-                await stop_if_hopeless(watcher, progress.batch)
-                states.append((progress, watcher))
-            reason = self._reason(states)
-            if reason is not None:
-                return _event(reason, open=sum(progress.open.total for progress, _ in states))
-            await asyncio.sleep(min(pause_before_next_look(progress) for progress, _ in states))
-
-    def _reason(self, states: list[tuple[Progress, Watcher]]) -> WakeReason | None:
-        from airflow_midjourney.describe.waiting import worth_waking
-
-        if all(self._has_ended(progress) for progress, _ in states):
+    def _reason(self, seats: Sequence[Seat]) -> WakeReason | None:
+        if all(seat.progress is not None and self._has_ended(seat.progress) for seat in seats):
             return WakeReason.ENDED
-        if any(worth_waking(progress, watcher.account.max_in_flight) for progress, watcher in states):
+        if any(seat.has_room for seat in seats):
             return WakeReason.ROOM
         return None
 
@@ -125,6 +117,28 @@ class BatchTrigger(BaseTrigger):
         if self.until is Until.SUBMITTED:
             return progress.all_submitted
         return progress.all_ended and not (self.until is Until.UNCAPPED and progress.waits_for_tomorrow)
+
+
+#: The lookouts of each event loop; a triggerer has one loop.
+_lookouts: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[WatchPost, Lookout]] = WeakKeyDictionary()
+
+
+@contextmanager
+def _taken_seat(post: WatchPost, batch_id: str, news: asyncio.Event) -> Iterator[Seat]:
+    """Let the lookout of an account watch a batch; there is one for all triggers that wait for it."""
+    from airflow_midjourney.describe.lookout import Lookout
+
+    known = _lookouts.setdefault(asyncio.get_running_loop(), {})
+    lookout = known.get(post)
+    if lookout is None or lookout.has_ended:
+        for ended in [former for former, one in known.items() if one.has_ended]:
+            del known[ended]
+        lookout = known[post] = Lookout(post.open_watcher)
+    seat = lookout.take_seat(batch_id, news)
+    try:
+        yield seat
+    finally:
+        lookout.leave(seat)
 
 
 def _event(reason: WakeReason, **counts: int) -> TriggerEvent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from airflow_midjourney.describe.table.creation import print_ddl
+from airflow_midjourney.describe.table.creation import print_additions, print_ddl
 from airflow_midjourney.describe.table.schema import TableNames
 
 
@@ -15,8 +15,19 @@ def main() -> None:
     parser.add_argument("--dialect", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--table", default="image_prompts", help="as in [midjourney] table")
     parser.add_argument("--schema", default=None, help="as in [midjourney] schema")
+    parser.add_argument(
+        "--since",
+        type=int,
+        default=None,
+        metavar="REVISION",
+        help="only what was added since; the meta table says",
+    )
     chosen = parser.parse_args()
-    sys.stdout.write(print_ddl(chosen.dialect, TableNames(chosen.table, chosen.schema)))
+    names = TableNames(chosen.table, chosen.schema)
+    if chosen.since is None:
+        sys.stdout.write(print_ddl(chosen.dialect, names))
+    else:
+        sys.stdout.write(print_additions(chosen.dialect, names, chosen.since))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from airflow_midjourney.describe.account import (
     pause_after_no,
 )
 from airflow_midjourney.describe.status import IN_FLIGHT
+from airflow_midjourney.describe.table.pace import next_answer_at, quickest_seconds
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class AccountState:
 
     :param in_flight: slots in use.
     :param silence: seconds in all in which nobody heard from the service.
+    :param queued: of those in flight, images that the service has not begun with, as far as it says.
     """
 
     now: datetime
@@ -43,6 +45,7 @@ class AccountState:
     poll_failed_at: datetime | None
     next_poll_at: datetime
     silence: float
+    queued: int = 0
 
     @property
     def is_closed(self) -> bool:
@@ -98,12 +101,15 @@ def read_account(tx: Transaction, identity: str) -> AccountState:
     """Give the account's state as last committed."""
     row = _row(tx, identity)
     images = tx.tables.images
-    in_flight = tx.connection.execute(
-        select(func.count()).select_from(images).where(images.c.account == identity, has_status(images, *IN_FLIGHT))
-    ).scalar_one()
+    in_flight, begun = tx.connection.execute(
+        select(func.count(), func.count(images.c.started_at))
+        .select_from(images)
+        .where(images.c.account == identity, has_status(images, *IN_FLIGHT))
+    ).one()
     return AccountState(
         now=tx.now,
         in_flight=in_flight,
+        queued=in_flight - begun if begun else 0,
         paused=row["paused"],
         closed_until=row["closed_until"],
         closed_at=row["closed_at"],
@@ -151,15 +157,16 @@ def poll_answered(tx: Transaction, identity: str) -> None:
 
 
 def set_next_poll(tx: Transaction, settings: AccountSettings, *, news: bool) -> None:
-    """Set the next turn: soon while answers come, later while nothing happens."""
+    """Set the next turn: soon while answers come, later while nothing happens, and when an answer is due."""
     last = _row(tx, settings.identity)["poll_interval"]
-    interval = next_poll_interval(settings.poll_interval, last, news=news)
-    _update(
-        tx,
-        settings.identity,
-        poll_interval=interval,
-        next_poll_at=tx.now + timedelta(seconds=interval),
-    )
+    quickest = quickest_seconds(tx, settings.identity)
+    interval = next_poll_interval(settings.poll_interval, last, news=news, quickest=quickest)
+    next_poll_at = tx.now + timedelta(seconds=interval)
+    due = None if quickest is None else next_answer_at(tx, settings.identity, quickest)
+    if due is not None:
+        soonest = tx.now + timedelta(seconds=settings.poll_interval)
+        next_poll_at = min(next_poll_at, max(due, soonest))
+    _update(tx, settings.identity, poll_interval=interval, next_poll_at=next_poll_at)
 
 
 def poll_failed(tx: Transaction, settings: AccountSettings, retry_after: float | None = None) -> None:

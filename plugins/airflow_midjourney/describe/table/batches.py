@@ -10,6 +10,7 @@ from airflow_midjourney.describe.errors import BatchError
 from airflow_midjourney.describe.scope import Batch, BatchOptions, Listed, Origin, Position, Scope
 from airflow_midjourney.describe.status import OPEN, BotType, Status
 from airflow_midjourney.describe.table.columns import FilteredText
+from airflow_midjourney.describe.table.members import forget_members, is_member
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.text import storable
 
@@ -44,6 +45,8 @@ def open_batch(tx: Transaction, scope: Scope, options: BatchOptions, origin: Ori
     )
     known = _locked_batch(tx, origin.batch_id)
     restart = known.listing_ended_at is not None or _listed_by(known.scope, known.options) != _listed_by(scope, options)
+    if restart and known.scope.manifest:
+        forget_members(tx, origin.batch_id)
     tx.connection.execute(
         batches.update()
         .where(batches.c.batch_id == origin.batch_id)
@@ -108,10 +111,24 @@ def end_listing(tx: Transaction, batch_id: str) -> None:
     )
 
 
+def restart_listing(tx: Transaction, batch_id: str, seen: Position) -> None:
+    """Let the next try list from the beginning, because what was listed is not there any more or makes no sense.
+
+    :param seen: where the listing stood when that was found; if somebody has moved it since, it stays.
+    """
+    batches = tx.tables.batches
+    if _locked_batch(tx, batch_id).position != seen:
+        return
+    forget_members(tx, batch_id)
+    tx.connection.execute(
+        batches.update().where(batches.c.batch_id == batch_id).values(updated_at=tx.now, **_fresh_listing())
+    )
+
+
 def in_scope(tables: Tables, batch: Batch) -> ColumnElement[bool]:
     """Give the condition that a row belongs to the batch."""
     images, scope = tables.images.c, batch.scope
-    where = scope_keys(tables, scope)
+    where = is_member(tables, batch.batch_id) if scope.manifest else scope_keys(tables, scope)
     within = true() if batch.last_row_id is None else images.id <= batch.last_row_id
     return and_(images.bucket == scope.bucket, images.bot_type == scope.bot_type, where, within)
 
@@ -133,7 +150,7 @@ def left_over(tables: Tables, batch: Batch) -> ColumnElement[bool]:
 
 
 def scope_keys(tables: Tables, scope: Scope) -> ColumnElement[bool]:
-    """Give the condition on the key alone."""
+    """Give the condition on the key alone, of a scope that has one."""
     key = FilteredText(tables.images.c.key)
     if scope.keys:
         return key.in_([storable(wanted) for wanted in scope.keys])
@@ -172,6 +189,7 @@ def _describing(scope: Scope, options: BatchOptions, origin: Origin) -> dict[str
         "bucket": scope.bucket,
         "prefixes": list(scope.prefixes),
         "keys": list(scope.keys),
+        "manifest": scope.manifest,
         "bot_type": scope.bot_type.value,
         "options": options.to_json(),
         "dag_id": origin.dag_id,
@@ -200,6 +218,7 @@ def _to_batch(row: Any) -> Batch:
             prefixes=tuple(row["prefixes"]),
             keys=tuple(row["keys"]),
             bot_type=BotType(row["bot_type"]),
+            manifest=row["manifest"] or "",
         ),
         options=BatchOptions.from_json(row["options"]),
         origin=Origin(row["dag_id"], row["run_id"], row["dag_task_id"], row["map_index"], row["logical_date"]),

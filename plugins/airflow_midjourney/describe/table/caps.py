@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Outcomes of submissions that cost nothing; all others count towards a cap.
-FREE_OUTCOMES: Final = ("full", "unavailable", "refused", "denied", "never_sent")
+FREE_OUTCOMES: Final = ("full", "unavailable", "refused", "denied", "broken_off", "never_sent")
 
 
 def submissions_left(tx: Transaction, batch: Batch, account: AccountSettings) -> int | None:

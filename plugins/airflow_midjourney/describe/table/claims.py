@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, or_, select
 
 from airflow_midjourney.describe.account import PATIENCE_WITH_THE_SERVICE
+from airflow_midjourney.describe.observing import Event, EventKind
 from airflow_midjourney.describe.status import OPEN, Reason, Status
 from airflow_midjourney.describe.table.accounts import (
     AccountState,
@@ -19,6 +20,7 @@ from airflow_midjourney.describe.table.accounts import (
 )
 from airflow_midjourney.describe.table.batches import in_scope, left_over
 from airflow_midjourney.describe.table.caps import lock_caps_of_run, submissions_left
+from airflow_midjourney.describe.table.late_answers import GivenUp, given_up_by_twins
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.sharing import attempts_of_the_bytes, share_with_twin
 
@@ -79,6 +81,7 @@ class Claim:
 
     :param holder: the worker that reserved the row.
     :param submit_token: unguessable; travels to the service as ``state``.
+    :param asked: tokens of former submissions of the same bytes that the service was just asked about once more.
     """
 
     image_id: int
@@ -87,6 +90,7 @@ class Claim:
     batch: Batch
     origin: Origin
     content: ContentFacts
+    asked: frozenset[str] = frozenset()
 
 
 class ClaimResult(StrEnum):
@@ -94,6 +98,7 @@ class ClaimResult(StrEnum):
 
     CLAIMED = "claimed"
     SHARED = "shared"
+    ASK_FIRST = "ask_first"
     NO_ROOM = "no_room"
     CAPPED = "capped"
     LOST = "lost"
@@ -187,19 +192,20 @@ def release(tx: Transaction, ids: Sequence[int], holder: str) -> None:
     )
 
 
-def postpone(tx: Transaction, row: ReservedImage, holder: str) -> bool:
-    """Give a reserved row back whose former task cannot be asked about; it is tried again a little later.
+def postpone(tx: Transaction, image_id: int, holder: str, former_submission: str) -> bool:
+    """Give a reserved row back while a former task of its bytes cannot be asked about; it is tried again later.
 
+    :param former_submission: the submit token of that task.
     :return: False if that has been tried for long enough.
     """
     images, submissions = tx.tables.images, tx.tables.submissions
     recently = select(submissions.c.id).where(
-        submissions.c.submit_token == row.submit_token,
+        submissions.c.submit_token == former_submission,
         submissions.c.settled_at > tx.now - timedelta(seconds=PATIENCE_WITH_THE_SERVICE),
     )
     postponed = tx.connection.execute(
         images.update()
-        .where(images.c.id == row.id, images.c.reserved_by == holder, recently.exists())
+        .where(images.c.id == image_id, images.c.reserved_by == holder, recently.exists())
         .values(
             reserved_by=None,
             reserved_until=None,
@@ -214,7 +220,7 @@ def postpone(tx: Transaction, row: ReservedImage, holder: str) -> bool:
 def reject(tx: Transaction, image_id: int, holder: str, reason: Reason, detail: str, reader: str) -> None:
     """Close a reserved row whose image cannot be sent."""
     images = tx.tables.images
-    tx.connection.execute(
+    rejected = tx.connection.execute(
         images.update()
         .where(images.c.id == image_id, images.c.reserved_by == holder, images.c.status == Status.PENDING)
         .values(
@@ -228,6 +234,8 @@ def reject(tx: Transaction, image_id: int, holder: str, reason: Reason, detail: 
             updated_at=tx.now,
         )
     )
+    if rejected.rowcount:
+        tx.events.append(Event(EventKind.REJECTED, reason=reason))
 
 
 def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimResult:
@@ -245,6 +253,8 @@ def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimRes
     _note_content(tx, request)
     if share_with_twin(tx, row, request.content.content_sha256, request.batch.started_at):
         return ClaimResult.SHARED
+    if unasked(tx, request, account.identity):
+        return ClaimResult.ASK_FIRST
     if state.room(account.max_in_flight) == 0:
         return ClaimResult.NO_ROOM
     lock_caps_of_run(tx, request.batch)
@@ -253,6 +263,14 @@ def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimRes
     attempts = attempts_of_the_bytes(tx, row, request.content.content_sha256)
     _write_intent(tx, request, account, state, attempts + 1)
     return ClaimResult.CLAIMED
+
+
+def unasked(tx: Transaction, request: Claim, account: str) -> list[GivenUp]:
+    """Give tasks of the same bytes under other keys that came to nothing, and may have an answer by now."""
+    former = given_up_by_twins(
+        tx, request.image_id, request.content.content_sha256, request.batch.scope.bot_type, account
+    )
+    return [one for one in former if one.submit_token not in request.asked]
 
 
 def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
@@ -264,7 +282,7 @@ def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
     deadly = [image_id for image_id, times in found.items() if times >= MOST_RESERVATIONS]
     if not deadly:
         return list(found)
-    tx.connection.execute(
+    rejected = tx.connection.execute(
         images.update()
         .where(images.c.id.in_(deadly), images.c.status == Status.PENDING)
         .values(
@@ -277,6 +295,8 @@ def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
             updated_at=tx.now,
         )
     )
+    if rejected.rowcount:
+        tx.events.append(Event(EventKind.REJECTED, rejected.rowcount, Reason.UNPROCESSABLE))
     return [image_id for image_id in found if image_id not in deadly]
 
 
@@ -324,6 +344,7 @@ def _write_intent(
             max_attempts=request.batch.options.max_attempts,
             in_doubt_after=tx.now + timedelta(seconds=account.doubt_after),
             doubt_checked_at=None,
+            absent_since=None,
             batch_id=request.batch.batch_id,
             missing_since=None,
             silence_before=state.silence,

@@ -1,8 +1,9 @@
-"""Making the tables on first use, checking them, and printing their DDL for a DBA."""
+"""Making the tables on first use, adding what a later release needs, checking them, and printing DDL for a DBA."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -10,42 +11,64 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from airflow_midjourney.describe.errors import TableError
+from airflow_midjourney.describe.table.revisions import FIRST, REVISIONS, Revision, additions, latest, missing
 from airflow_midjourney.describe.table.schema import SCHEMA_VERSION, TableNames, build_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+    from sqlalchemy.engine import Dialect
+
     from airflow_midjourney.describe.table.database import Database, Transaction
+    from airflow_midjourney.describe.table.schema import Tables
 
 #: Any number will do, as long as every release takes the same one.
 _CREATION_LOCK = 0x6D6A_7072
 
+#: Names of facts in the ``meta`` table.
+_VERSION: Final = "schema_version"
+_REVISION: Final = "revision"
 
-def ensure_tables(database: Database, *, manage_schema: bool = True) -> None:
-    """Make the tables if they are not there, whoever comes first; or only check that they are.
 
-    Safe to call from any number of processes at once.
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """By which releases the tables were made and added to.
+
+    :param version: the oldest schema version that a release has to know; raised only by what is no addition.
+    :param revision: the latest additions.
+    """
+
+    version: int
+    revision: int
+
+
+def ensure_tables(
+    database: Database, *, manage_schema: bool = True, revisions: tuple[Revision, ...] = REVISIONS
+) -> None:
+    """Make the tables if they are not there and add what an older release lacked, whoever comes first; or only check.
+
+    Safe to call from any number of processes at once, of this release and others: tables with more in them than this
+    release knows are fine.
 
     :param manage_schema: False where a DBA makes the tables; then nothing is created.
-    :raises TableError: if the database cannot be reached, the tables are missing while ``manage_schema`` is
-        False, or they were made by a newer release.
+    :param revisions: what was added since the first release.
+    :raises TableError: if the database cannot be reached, tables or columns are missing while ``manage_schema`` is
+        False, or they were made by a release that this one cannot work beside.
     """
     try:
-        if _version(database) is None and manage_schema:
+        found = _made(database)
+        if found is not None and found.version > SCHEMA_VERSION:
+            raise _too_new(database, found.version)
+        if manage_schema and (found is None or found.revision < latest(revisions)):
             with database.writing() as tx:
-                _create(tx)
-        found = _version(database)
+                _create(tx, revisions)
+        elif found is None:
+            raise _no_tables(database)
+        elif not manage_schema:
+            _check(database, found)
     except SQLAlchemyError as error:
         raise database.explained(error) from error
-    if found is None:
-        raise TableError(
-            f"Connection {database.name!r} has no table {database.tables.meta.fullname!r}. Have it made: `python"
-            " -m airflow_midjourney.describe.table --dialect postgresql` prints the DDL; or set [midjourney]"
-            " manage_schema = True."
-        )
-    if found > SCHEMA_VERSION:
-        raise TableError(
-            f"The tables of connection {database.name!r} have schema version {found}, this release knows"
-            f" {SCHEMA_VERSION}. Install the newer release of airflow-provider-midjourney here, too."
-        )
 
 
 def print_ddl(dialect_name: str, names: TableNames) -> str:
@@ -53,32 +76,131 @@ def print_ddl(dialect_name: str, names: TableNames) -> str:
 
     :param dialect_name: ``postgresql`` or ``sqlite``.
     """
-    dialect = {"postgresql": postgresql.dialect, "sqlite": sqlite.dialect}[dialect_name]()
+    dialect = _dialect(dialect_name)
     tables = build_tables(names)
     statements = []
     for table in tables.metadata.sorted_tables:
         statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         statements.extend(str(CreateIndex(index).compile(dialect=dialect)).strip() for index in indexes)
-    version = tables.meta.insert().values(name="schema_version", value=str(SCHEMA_VERSION))
-    statements.append(str(version.compile(dialect=dialect, compile_kwargs={"literal_binds": True})))
+    for name, value in ((_VERSION, SCHEMA_VERSION), (_REVISION, latest())):
+        statements.append(_literal(tables.meta.insert().values(name=name, value=str(value)), dialect))
+    return _script(statements)
+
+
+def print_additions(dialect_name: str, names: TableNames, since: int) -> str:
+    """Give the statements that bring older tables up to this release, for a DBA to run.
+
+    :param dialect_name: ``postgresql`` or ``sqlite``.
+    :param since: the revision that the tables have.
+    """
+    dialect = _dialect(dialect_name)
+    tables = build_tables(names)
+    statements = [line for addition in additions(tables, since) for line in addition.statements(dialect)]
+    meta = tables.meta
+    statements.append(_literal(meta.delete().where(meta.c.name == _REVISION), dialect))
+    statements.append(_literal(meta.insert().values(name=_REVISION, value=str(latest())), dialect))
+    return _script(statements)
+
+
+def _dialect(name: str) -> Dialect:
+    chosen: Dialect = {"postgresql": postgresql.dialect, "sqlite": sqlite.dialect}[name]()
+    return chosen
+
+
+def _literal(statement: object, dialect: Dialect) -> str:
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})  # type: ignore[attr-defined]
+    return str(compiled)
+
+
+def _script(statements: Iterable[str]) -> str:
     return "".join(f"{statement};\n\n" for statement in statements)
 
 
-def _version(database: Database) -> int | None:
+def _made(database: Database) -> _Made | None:
     meta = database.tables.meta
     with database.reading() as tx:
         if not inspect(tx.connection).has_table(meta.name, schema=meta.schema):
             return None
-        value = tx.connection.execute(select(meta.c.value).where(meta.c.name == "schema_version")).scalar()
-        return None if value is None else int(value)
+        return _read_facts(tx.connection, database.tables)
 
 
-def _create(tx: Transaction) -> None:
+def _read_facts(connection: Connection, tables: Tables) -> _Made | None:
+    facts: dict[str, str] = {row.name: row.value for row in connection.execute(select(tables.meta))}
+    if _VERSION not in facts:
+        return None
+    return _Made(int(facts[_VERSION]), int(facts.get(_REVISION, FIRST)))
+
+
+def _create(tx: Transaction, revisions: tuple[Revision, ...]) -> None:
+    """Make or complete the tables, behind a lock: whoever waited for it finds nothing left to do."""
     if tx.is_postgres:
         tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
     meta = tx.tables.meta
-    tx.tables.metadata.create_all(tx.connection)
-    known = tx.connection.execute(select(meta.c.value).where(meta.c.name == "schema_version")).scalar()
-    if known is None:
-        tx.connection.execute(meta.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
+    found = None
+    if inspect(tx.connection).has_table(meta.name, schema=meta.schema):
+        found = _read_facts(tx.connection, tx.tables)
+    if found is None:
+        tx.tables.metadata.create_all(tx.connection)
+        _note(tx, _VERSION, SCHEMA_VERSION)
+    elif found.revision < latest(revisions):
+        _add(tx, found.revision, revisions)
+    if found is None or found.revision < latest(revisions):
+        _note(tx, _REVISION, latest(revisions))
+
+
+def _add(tx: Transaction, since: int, revisions: tuple[Revision, ...]) -> None:
+    if tx.is_postgres:
+        # An ALTER that waits for somebody's long transaction makes everybody else wait behind it.
+        tx.connection.execute(text("SET LOCAL lock_timeout = '20s'"))
+    inspector = inspect(tx.connection)
+    for addition in additions(tx.tables, since, revisions):
+        if not addition.is_there(inspector):
+            for statement in addition.statements(tx.connection.dialect):
+                tx.connection.exec_driver_sql(statement)
+
+
+def _note(tx: Transaction, name: str, value: int) -> None:
+    meta = tx.tables.meta
+    tx.connection.execute(
+        tx.insert(meta)
+        .values(name=name, value=str(value))
+        .on_conflict_do_update(index_elements=["name"], set_={"value": str(value)})
+    )
+
+
+def _check(database: Database, found: _Made) -> None:
+    """Say what a DBA still has to add; columns that are there are enough, whatever the revision says.
+
+    :raises TableError: if a table or column is missing.
+    """
+    with database.reading() as tx:
+        lacking = missing(database.tables, inspect(tx.connection))
+    if lacking:
+        raise TableError(
+            f"The tables of connection {database.name!r} lack {', '.join(lacking)}. Have them added:"
+            f" `{_command(database)} --since {found.revision}` prints the DDL; or set [midjourney]"
+            " manage_schema = True."
+        )
+
+
+def _no_tables(database: Database) -> TableError:
+    return TableError(
+        f"Connection {database.name!r} has no table {database.tables.meta.fullname!r}. Have it made:"
+        f" `{_command(database)}` prints the DDL; or set [midjourney] manage_schema = True."
+    )
+
+
+def _too_new(database: Database, version: int) -> TableError:
+    return TableError(
+        f"The tables of connection {database.name!r} have schema version {version}, this release knows"
+        f" {SCHEMA_VERSION}. Install the newer release of airflow-provider-midjourney here, too."
+    )
+
+
+def _command(database: Database) -> str:
+    names = database.names
+    command = (
+        f"python -m airflow_midjourney.describe.table --dialect {database.engine.dialect.name} --table {names.table}"
+    )
+    return f"{command} --schema {names.schema}" if names.schema else command

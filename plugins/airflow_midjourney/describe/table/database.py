@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
 
 from airflow_midjourney.describe.errors import TableConflictError, TableError
+from airflow_midjourney.describe.observing import Event, Nobody, Observer, tell
 from airflow_midjourney.describe.table.schema import TableNames, Tables, build_tables
 
 SUPPORTED_DIALECTS: Final = ("postgresql", "sqlite")
@@ -75,11 +76,13 @@ class Transaction:
 
     :param connection: an open transaction; it commits when the query returns.
     :param now: the moment by the database's clock, the only one that leases and deadlines go by.
+    :param events: what this transaction does that is worth counting; told once it has committed.
     """
 
     connection: Connection
     tables: Tables
     now: datetime
+    events: list[Event] = field(default_factory=list)
 
     @property
     def is_postgres(self) -> bool:
@@ -97,11 +100,20 @@ class Database:
     :param engine: a SQLAlchemy engine for Postgres or SQLite; it belongs to this object from now on.
     :param names: table and schema names.
     :param name: what messages call it: the connection id.
+    :param observer: is told what committed transactions have done.
     :raises TableError: for any other kind of database.
     """
 
-    def __init__(self, engine: Engine, names: TableNames | None = None, *, name: str = "database") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        names: TableNames | None = None,
+        *,
+        name: str = "database",
+        observer: Observer | None = None,
+    ) -> None:
         self.name = name
+        self.observer: Observer = observer or Nobody()
         self.names = names or TableNames()
         self.tables = build_tables(self.names)
         self.engine = engine
@@ -128,7 +140,9 @@ class Database:
     def writing(self) -> Iterator[Transaction]:
         """Open a transaction that may write; it commits at the end of the block."""
         with self._writer.begin() as connection:
-            yield Transaction(connection, self.tables, _clock(connection))
+            tx = Transaction(connection, self.tables, _clock(connection))
+            yield tx
+        tell(self.observer, tx.events)
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:

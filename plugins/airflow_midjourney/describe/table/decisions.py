@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from airflow_midjourney.describe.errors import SettingsError
+from airflow_midjourney.describe.observing import Event, EventKind
 from airflow_midjourney.describe.status import Reason, Status
 from airflow_midjourney.describe.table import outcomes
 from airflow_midjourney.describe.table.batches import scope_keys
@@ -68,7 +69,10 @@ def release(tx: Transaction, row: DoubtfulRow, decided_by: str) -> bool:
 def fail(tx: Transaction, row: DoubtfulRow, decided_by: str) -> bool:
     """Give an image up. It counts as lost."""
     detail = f"Given up by {decided_by}: its submission had no answer."
-    return _decide(tx, row, status=Status.FAILED.value, reason=Reason.LOST.value, detail=detail, ended_at=tx.now)
+    failed = _decide(tx, row, status=Status.FAILED.value, reason=Reason.LOST.value, detail=detail, ended_at=tx.now)
+    if failed:
+        tx.events.append(Event(EventKind.FAILED, reason=Reason.LOST))
+    return failed
 
 
 def adopt(tx: Transaction, rows: Sequence[DoubtfulRow], task_id: str, decided_by: str) -> bool:

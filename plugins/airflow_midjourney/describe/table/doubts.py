@@ -35,6 +35,7 @@ class Doubt:
 
     :param claimed_at: when its intent was committed.
     :param doubtful_for: seconds since it became doubtful.
+    :param was_broken_off: its worker saw the POST fail; otherwise it died before it knew.
     """
 
     image_id: int
@@ -42,6 +43,7 @@ class Doubt:
     submit_token: str
     claimed_at: datetime
     doubtful_for: float
+    was_broken_off: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,14 @@ def unresolved(tx: Transaction, account: str) -> list[Doubt]:
     """Give the account's doubtful rows that nobody has asked the service about yet."""
     images, submissions = tx.tables.images, tx.tables.submissions
     rows = tx.connection.execute(
-        select(images.c.id, images.c.image_uri, images.c.submit_token, submissions.c.claimed_at, images.c.ended_at)
+        select(
+            images.c.id,
+            images.c.image_uri,
+            images.c.submit_token,
+            images.c.ended_at,
+            submissions.c.claimed_at,
+            submissions.c.outcome,
+        )
         .join_from(images, submissions, submissions.c.submit_token == images.c.submit_token)
         .where(
             images.c.account == account,
@@ -69,7 +78,14 @@ def unresolved(tx: Transaction, account: str) -> list[Doubt]:
         .order_by(images.c.id)
     )
     return [
-        Doubt(row.id, row.image_uri, row.submit_token, row.claimed_at, (tx.now - row.ended_at).total_seconds())
+        Doubt(
+            row.id,
+            row.image_uri,
+            row.submit_token,
+            row.claimed_at,
+            doubtful_for=(tx.now - row.ended_at).total_seconds(),
+            was_broken_off=row.outcome == "ambiguous",
+        )
         for row in rows
     ]
 
@@ -88,6 +104,24 @@ def witnesses(tx: Transaction, account: str, doubt: Doubt) -> Witnesses:
         .limit(_WITNESSES)
     ).scalars()
     return Witnesses(frozenset(tokens))
+
+
+def is_absent_again(tx: Transaction, doubt: Doubt) -> bool:
+    """Record that the service's list lacks a doubtful submission; one list may leave a task out by mistake.
+
+    :return: True if an earlier list lacked it, too.
+    """
+    images = tx.tables.images
+    first_time = tx.connection.execute(
+        images.update()
+        .where(
+            images.c.submit_token == doubt.submit_token,
+            images.c.status == Status.IN_DOUBT,
+            images.c.absent_since.is_(None),
+        )
+        .values(absent_since=tx.now, updated_at=tx.now)
+    )
+    return first_time.rowcount == 0
 
 
 def cannot_tell(tx: Transaction, doubt: Doubt) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, or_, select
 
+from airflow_midjourney.describe.observing import Event, EventKind
 from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.outcomes import RemoteTimes, answer_columns
 from airflow_midjourney.describe.table.schema import GIVEN_UP, may_be_answered
 
@@ -58,11 +60,44 @@ def given_up(tx: Transaction, account: str) -> list[GivenUp]:
     return [GivenUp(*row) for row in rows]
 
 
-def answered_late(tx: Transaction, one: GivenUp, prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> bool:
+def given_up_by_twins(
+    tx: Transaction, image_id: int, content_sha256: str, bot_type: str, account: str
+) -> list[GivenUp]:
+    """Give the tasks that other rows with the same bytes had last, and that may still be answered.
+
+    :param image_id: the row that is about to be paid for.
+    """
+    images = tx.tables.images.c
+    rows = tx.connection.execute(
+        select(images.id, images.task_id, images.submit_token)
+        .where(
+            images.content_sha256 == content_sha256,
+            images.bot_type == bot_type,
+            images.id != image_id,
+            images.account == account,
+            or_(
+                images.status == Status.PENDING,
+                and_(images.status == Status.FAILED, images.reason.in_(GIVEN_UP)),
+            ),
+            images.task_id.is_not(None),
+            images.shares_id.is_(None),
+            images.updated_at >= tx.now - timedelta(hours=HOURS),
+        )
+        .order_by(images.id)
+    )
+    return [GivenUp(*row) for row in rows]
+
+
+def answered_late(
+    tx: Transaction, account: str, one: GivenUp, prompts: ParsedPrompts, raw: str, times: RemoteTimes
+) -> bool:
     """Write prompts that came late. They turn a failed or pending row into a succeeded one, and no other.
+
+    Goes behind the account's lock, so that no claim of the same bytes is half way while the answer comes.
 
     :return: True if the row has its prompts by this.
     """
+    lock_account(tx, account)
     images, submissions = tx.tables.images, tx.tables.submissions
     tx.connection.execute(
         submissions.update()
@@ -83,4 +118,6 @@ def answered_late(tx: Transaction, one: GivenUp, prompts: ParsedPrompts, raw: st
             updated_at=tx.now,
         )
     )
+    if moved.rowcount:
+        tx.events.append(Event(EventKind.SUCCEEDED))
     return moved.rowcount == 1

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from airflow_midjourney.describe.images import ListedImage
+from airflow_midjourney.describe.observing import Event, EventKind
 from airflow_midjourney.describe.scope import Listed
 from airflow_midjourney.describe.status import DEPENDS_ON_THE_READER, Reason, Status
 from airflow_midjourney.describe.text import storable
@@ -151,6 +152,7 @@ def write_page(tx: Transaction, comparison: Comparison, asker: Asker) -> None:
         rows = [_new_row(tx, image, asker) for image in comparison.insert]
         rows.sort(key=lambda row: row["image_uri"])
         tx.connection.execute(tx.insert(tx.tables.images).on_conflict_do_nothing(), rows)
+        _note_rejected(tx, rows, Reason.UNPROCESSABLE)
     _mark_outdated(tx, sorted(comparison.outdated))
     _update(tx, sorted(comparison.restore), is_current=True)
     _reopen(tx, sorted(comparison.reopen), asker.batch_id)
@@ -169,6 +171,20 @@ def insert_missing(tx: Transaction, bucket: str, keys: Sequence[str], asker: Ask
             ),
             rows,
         )
+        _note_rejected(tx, rows, Reason.MISSING)
+
+
+def _note_rejected(tx: Transaction, rows: Sequence[dict[str, Any]], reason: Reason) -> None:
+    """Count those rows that are rejected and new: somebody else may have inserted the same."""
+    rejected = [row["image_uri"] for row in rows if row["status"] == Status.REJECTED]
+    if not rejected:
+        return
+    images = tx.tables.images.c
+    new = select(func.count()).where(
+        images.image_uri.in_(rejected), images.reason == reason, images.created_at == tx.now
+    )
+    if number := tx.connection.execute(new).scalar_one():
+        tx.events.append(Event(EventKind.REJECTED, number, reason))
 
 
 def _missing_row(tx: Transaction, bucket: str, key: str, asker: Asker) -> dict[str, Any]:
@@ -276,7 +292,7 @@ def _mark_outdated(tx: Transaction, ids: list[int]) -> None:
     _update(tx, ids, is_current=False)
     images = tx.tables.images
     for chunk in _chunks(ids):
-        tx.connection.execute(
+        rejected = tx.connection.execute(
             images.update()
             .where(images.c.id.in_(chunk), images.c.status == Status.PENDING)
             .values(
@@ -289,6 +305,8 @@ def _mark_outdated(tx: Transaction, ids: list[int]) -> None:
                 updated_at=tx.now,
             )
         )
+        if rejected.rowcount:
+            tx.events.append(Event(EventKind.REJECTED, rejected.rowcount, Reason.REPLACED))
 
 
 def _describe_again(tx: Transaction, ids: list[int], asker: Asker) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.exc import IntegrityError
 
+from airflow_midjourney.describe.observing import Event, EventKind
 from airflow_midjourney.describe.prompts import PARSER_VERSION, ParsedPrompts
 from airflow_midjourney.describe.status import CURABLE, IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, has_status
@@ -25,7 +26,8 @@ PAUSE_AFTER_NO: Final = 5.0
 #: An image that is turned away this often in a day, while others are taken, is the reason itself.
 MOST_TURNED_AWAY: Final = 5
 
-_PERHAPS_THE_IMAGE: Final = ("unavailable", "never_sent")
+#: A worker that died before it sent an image says nothing about the image.
+_PERHAPS_THE_IMAGE: Final = ("unavailable", "broken_off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,10 @@ def accepted(tx: Transaction, submit_token: str, task_id: str, facts: PostFacts)
 
     :return: False if the row has moved on meanwhile.
     """
-    _note_post(tx, submit_token, "accepted", facts, task_id=task_id)
+    billed = _note_post(tx, submit_token, "accepted", facts, task_id=task_id)
     price = _submission(tx, submit_token)
+    if billed:
+        tx.events.append(Event(EventKind.BILLED, cost=price.price, currency=price.currency))
     values: dict[str, Any] = {
         "status": Status.SUBMITTED.value,
         "task_id": task_id,
@@ -87,9 +91,12 @@ def accepted(tx: Transaction, submit_token: str, task_id: str, facts: PostFacts)
         "price": price.price,
         "currency": price.currency,
     }
-    if _move(tx, _is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT), **values):
-        return True
-    return price.settled_at is None and _take_back(tx, submit_token, values)
+    moved = _move(tx, _is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT), **values) or (
+        price.settled_at is None and _take_back(tx, submit_token, values)
+    )
+    if moved:
+        tx.events.append(Event(EventKind.SUBMITTED))
+    return moved
 
 
 def _take_back(tx: Transaction, submit_token: str, values: dict[str, Any]) -> bool:
@@ -106,7 +113,8 @@ def _take_back(tx: Transaction, submit_token: str, values: dict[str, Any]) -> bo
 def not_taken(tx: Transaction, submit_token: str, outcome: str, facts: PostFacts) -> bool:
     """Record that the service surely did not take the image: it is pending again, the attempt is not counted.
 
-    :param outcome: ``full``, ``unavailable``, ``denied`` or ``never_sent``.
+    :param outcome: ``full``, ``unavailable``, ``denied``, ``broken_off`` (a POST without an answer that the service
+        does not know of) or ``never_sent`` (the worker died first).
     """
     _note_post(tx, submit_token, outcome, facts)
     attempts = tx.tables.images.c.attempts
@@ -154,29 +162,33 @@ def _is_the_image(tx: Transaction, submit_token: str) -> bool:
 def _give_up(tx: Transaction, submit_token: str, facts: PostFacts) -> bool:
     """Close a row whose image the service turns away again and again while it takes others. Nothing was paid."""
     _note_result(tx, submit_token, Status.FAILED, Reason.SERVICE_ERROR)
-    return _move(
+    return _fail(
         tx,
-        _is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT),
-        status=Status.FAILED.value,
-        reason=Reason.SERVICE_ERROR.value,
-        detail=f"The service takes other images and turns this one away again and again: {facts.detail}",
-        in_doubt_after=None,
-        ended_at=tx.now,
+        submit_token,
+        Reason.SERVICE_ERROR,
+        f"The service takes other images and turns this one away again and again: {facts.detail}",
     )
 
 
 def refused(tx: Transaction, submit_token: str, reason: Reason, facts: PostFacts) -> bool:
     """Record that the service does not want this image. Nothing was paid."""
     _note_post(tx, submit_token, "refused", facts, result=Status.FAILED, reason=reason)
-    return _move(
+    return _fail(tx, submit_token, reason, facts.detail)
+
+
+def _fail(tx: Transaction, submit_token: str, reason: Reason, detail: str) -> bool:
+    moved = _move(
         tx,
         _is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT),
         status=Status.FAILED.value,
         reason=reason.value,
-        detail=facts.detail,
+        detail=detail,
         in_doubt_after=None,
         ended_at=tx.now,
     )
+    if moved:
+        tx.events.append(Event(EventKind.FAILED, reason=reason))
+    return moved
 
 
 def ambiguous(tx: Transaction, submit_token: str, facts: PostFacts) -> None:
@@ -204,6 +216,8 @@ def doubt_overdue(tx: Transaction) -> int:
             updated_at=tx.now,
         )
     )
+    if result.rowcount:
+        tx.events.append(Event(EventKind.IN_DOUBT, rows=result.rowcount))
     return result.rowcount
 
 
@@ -232,13 +246,16 @@ def in_flight(tx: Transaction, account: str) -> list[InFlight]:
 def described(tx: Transaction, row: InFlight, prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> bool:
     """Write the prompts. Final."""
     _note_result(tx, row.submit_token, Status.SUCCEEDED, None)
-    return _move(
+    moved = _move(
         tx,
         _is_mine(tx, row.submit_token, Status.SUBMITTED),
         **answer_columns(prompts, raw, times),
         missing_since=None,
         ended_at=tx.now,
     )
+    if moved:
+        tx.events.append(Event(EventKind.SUCCEEDED, waited=(tx.now - row.submitted_at).total_seconds()))
+    return moved
 
 
 def answer_columns(prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> dict[str, Any]:
@@ -281,6 +298,9 @@ def ended(tx: Transaction, row: InFlight, reason: Reason, detail: str, times: Re
     else:
         values |= {"status": Status.FAILED.value, "ended_at": tx.now, **_known(times)}
     _move(tx, mine, **values)
+    if not again:
+        waited = (tx.now - row.submitted_at).total_seconds()
+        tx.events.append(Event(EventKind.FAILED, reason=reason, waited=waited))
     return Status(values["status"])
 
 
@@ -337,10 +357,13 @@ def _note_post(
     task_id: str | None = None,
     result: Status | None = None,
     reason: Reason | None = None,
-) -> None:
-    """Complete a row of the bill. What is known for sure is never overwritten by what is less sure, nor twice."""
+) -> bool:
+    """Complete a row of the bill. What is known for sure is never overwritten by what is less sure, nor twice.
+
+    :return: True if this was news.
+    """
     submissions = tx.tables.submissions
-    tx.connection.execute(
+    noted = tx.connection.execute(
         submissions.update()
         .where(submissions.c.submit_token == submit_token, _gives_way(submissions.c.outcome, outcome))
         .values(
@@ -355,6 +378,7 @@ def _note_post(
             settled_at=tx.now if result else None,
         )
     )
+    return noted.rowcount == 1
 
 
 def _gives_way(known: ColumnElement[str], outcome: str) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""The five tables. Columns are only ever added; what a column means is said here once."""
+"""The six tables. Columns are only ever added; what a column means is said here once."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ class Tables:
     images: Table
     submissions: Table
     batches: Table
+    members: Table
     accounts: Table
     meta: Table
 
@@ -72,6 +73,7 @@ def build_tables(names: TableNames) -> Tables:
         images=_images(metadata, names.table),
         submissions=_submissions(metadata, names.table),
         batches=_batches(metadata, names.table),
+        members=_members(metadata, names.table),
         accounts=_accounts(metadata, names.table),
         meta=Table(
             f"{names.table}_meta",
@@ -160,6 +162,7 @@ def _images(metadata: MetaData, name: str) -> Table:
         Column("not_before", UTCDateTime),
         Column("in_doubt_after", UTCDateTime),
         Column("doubt_checked_at", UTCDateTime),
+        Column("absent_since", UTCDateTime),
         Column("resubmitted_at", UTCDateTime),
         Column("redescribed_by", KeyText),
         Column("redescribed_at", UTCDateTime),
@@ -247,6 +250,7 @@ def _batches(metadata: MetaData, name: str) -> Table:
         Column("bucket", KeyText, nullable=False),
         Column("prefixes", JSON, nullable=False),
         Column("keys", JSON, nullable=False),
+        Column("manifest", JSON),
         Column("bot_type", KeyText, nullable=False),
         Column("options", JSON, nullable=False),
         Column("listing_source", Integer, nullable=False),
@@ -262,6 +266,17 @@ def _batches(metadata: MetaData, name: str) -> Table:
         Column("started_at", UTCDateTime, nullable=False),
         Column("tried_at", UTCDateTime, nullable=False),
         Column("updated_at", UTCDateTime, nullable=False),
+    )
+
+
+def _members(metadata: MetaData, name: str) -> Table:
+    """One row per image that a batch with a manifest has to do with: a list of any length has no other bounds."""
+    return Table(
+        f"{name}_members",
+        metadata,
+        Column("batch_id", KeyText, primary_key=True),
+        Column("image_id", RowNumber, primary_key=True, autoincrement=False),
+        sqlite_with_rowid=False,
     )
 
 

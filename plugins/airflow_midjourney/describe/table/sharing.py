@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, true
 
+from airflow_midjourney.describe.observing import Event, EventKind
 from airflow_midjourney.describe.status import CURABLE, IN_FLIGHT, Status
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, SHARING, has_status
 
@@ -155,6 +156,7 @@ def _resolve(tx: Transaction, row: Row[Any]) -> None:
             detail=f"Shares the bytes and the outcome of row {row.twin_id}: {row.detail or row.twin_status}",
             ended_at=tx.now,
         )
+        tx.events.append(Event(EventKind(row.twin_status), reason=row.reason))
     else:
         # The twin is not on its way any more: whoever of the two comes first is sent, and what the
         # bytes have cost so far counts for both.
@@ -185,6 +187,7 @@ def _copy_answer(tx: Transaction, image_id: int, twin_id: int, answer: Row[Any])
         ended_at=tx.now,
         **{name: getattr(answer, name) for name in ANSWER_COLUMNS},
     )
+    tx.events.extend((Event(EventKind.SUCCEEDED), Event(EventKind.SHARED)))
 
 
 def _update(tx: Transaction, image_id: int, **values: Any) -> None:

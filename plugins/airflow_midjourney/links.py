@@ -1,0 +1,44 @@
+"""Links of tasks in Airflow's UI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode, urljoin
+
+from airflow.sdk import BaseOperatorLink, conf
+
+from airflow_midjourney.describe.scope import Origin
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+#: Where the plugin's pages are, below Airflow's own address.
+URL_PREFIX: Final = "/midjourney"
+
+
+def batch_path(batch_id: str) -> str:
+    """Give the path of a batch's page, below :data:`URL_PREFIX`.
+
+    The id is in the query, since it holds escaped characters itself, which servers and proxies undo in paths.
+    """
+    return f"/batches?{urlencode({'batch': batch_id})}"
+
+
+class BatchLink(BaseOperatorLink):
+    """The numbers of the batch that a task works on; of the first one, where a sensor waits for several."""
+
+    name = "Batch"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Give the address of the batch's page; nothing where it is not known which batch that is."""
+        batch = getattr(operator, "batch", None)
+        if isinstance(batch, list | tuple):
+            batch = next(iter(batch), "")
+        if batch is None:
+            map_index = ti_key.map_index if ti_key.map_index is not None and ti_key.map_index >= 0 else None
+            batch = Origin(ti_key.dag_id, ti_key.run_id, ti_key.task_id, map_index).batch_id
+        if not isinstance(batch, str) or not batch:
+            return ""
+        base_url = conf.get("api", "base_url", fallback="/") or "/"
+        return urljoin(base_url.rstrip("/") + "/", f"{URL_PREFIX.lstrip('/')}{batch_path(batch)}")

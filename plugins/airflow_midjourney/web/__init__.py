@@ -1,0 +1,1 @@
+"""Pages in Airflow's API server. Nothing else loads them."""

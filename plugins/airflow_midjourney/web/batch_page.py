@@ -1,0 +1,69 @@
+"""What a batch's page says. Keys and details are strangers' text, so the template escapes everything."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.verdict import summary
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_midjourney.describe.table.overview import BatchOverview
+
+_HERE: Final = Path(__file__).parent
+
+
+def render(found: BatchOverview) -> str:
+    """Give the page of a batch."""
+    shown = numbers(found)
+    parts = [{"batch": part, "href": f"?{urlencode({'batch': part})}"} for part in found.parts]
+    page: str = _template().render(shown=shown, parts=parts, summary=summary(found.batch, found.counts))
+    return page
+
+
+def numbers(found: BatchOverview) -> dict[str, Any]:
+    """Give the numbers of a batch as plain values: counts, money as text, moments as ISO text in UTC."""
+    batch, counts = found.batch, found.counts
+    return {
+        "batch": batch.batch_id,
+        "dag_id": batch.origin.dag_id,
+        "run_id": batch.origin.run_id,
+        "task_id": batch.origin.dag_task_id,
+        "images": batch.scope.describe(),
+        "bot_type": batch.scope.bot_type.value,
+        "plan_only": batch.options.plan_only,
+        "started_at": _moment(batch.started_at),
+        "looked_at": _moment(found.now),
+        "listing_ended": batch.listing_ended_at is not None,
+        "total": counts.total,
+        "ended": counts.ended,
+        "by_status": {status.value: getattr(counts, status.value) for status in Status},
+        "by_reason": dict(counts.reasons),
+        "shared": counts.shared,
+        "billed": counts.billed,
+        "cost": None if counts.cost is None else f"{counts.cost.normalize():f}",
+        "currency": counts.currency,
+        "oldest_waiting_since": _moment(found.oldest_waiting),
+        "oldest_waiting_seconds": _seconds_between(found.oldest_waiting, found.now),
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
+def _seconds_between(since: datetime | None, now: datetime) -> int | None:
+    return None if since is None else max(0, round((now - since).total_seconds()))
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("batch.html")

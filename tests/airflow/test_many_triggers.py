@@ -1,0 +1,183 @@
+"""Five hundred tasks asleep over one account: in the triggerer they cost what one costs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from airflow_midjourney.crews import open_worker
+from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.table import batches
+from airflow_midjourney.describe.table.accounts import ensure_account
+from airflow_midjourney.describe.working import work_off
+from airflow_midjourney.hooks.image_prompts import open_metadata
+from airflow_midjourney.hooks.midjourney import MidjourneyHook
+from airflow_midjourney.triggers import describe as triggers
+from airflow_midjourney.triggers.describe import BatchTrigger, Until
+from tests.support.rows import list_images, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_midjourney.describe.table.database import Transaction
+    from simulator.serving import RunningSimulator
+    from tests.support.places import MetadataPlace
+
+MANY = 500
+SENT = 12
+
+#: Seconds in which all have looked for the first time, and then those that are measured.
+SETTLED_AFTER = 120.0
+MEASURED_FOR = 6.0
+
+
+@dataclass
+class Cost:
+    """What the triggers of one loop did in a while.
+
+    :param stalls: the longest times for which the loop was held up, in seconds, longest first.
+    """
+
+    polls: int
+    statements: int
+    stalls: list[float]
+
+
+@pytest.fixture(autouse=True)
+def _connected(
+    simulator: RunningSimulator,
+    postgres_place: MetadataPlace,
+    connect: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    simulator.change(latency=600, slots=SENT)
+    connect(simulator, postgres_place, max_in_flight=SENT)
+    monkeypatch.setenv("AIRFLOW__MIDJOURNEY__POLL_INTERVAL", "1")
+    monkeypatch.setattr(triggers, "FIRST_LOOK_AFTER", 0.0)
+
+
+@pytest.fixture
+def batch_ids(simulator: RunningSimulator, put_photos: Callable[..., None], bucket: str) -> list[str]:
+    """Batches of one image each; a dozen are on their way and all others have no room."""
+    for number in range(SENT):
+        put_photos(f"in/{number:03}/", 1, first=number)
+    with open_metadata().writing() as tx:
+        ensure_account(tx, MidjourneyHook().account())
+        ids = [waiting_batch(tx, bucket, number) for number in range(MANY)]
+    asyncio.run(send(ids[:SENT]))
+    assert simulator.counters()["accepted"] == SENT
+    return ids
+
+
+def waiting_batch(tx: Transaction, bucket: str, number: int) -> str:
+    prefix = f"in/{number:03}/"
+    origin = Origin("describe_images", f"run-{number}", "submit", try_number=1)
+    batch = batches.open_batch(tx, Scope(bucket, (prefix,)), BatchOptions(), origin)
+    if number >= SENT:
+        list_images(tx, [listed(f"{prefix}000.jpg", bucket=bucket)])
+        batches.end_listing(tx, batch.batch_id)
+    return batch.batch_id
+
+
+async def send(batch_ids: list[str]) -> None:
+    for batch_id in batch_ids:
+        async with open_worker("image_prompts_db", batch_id, 1) as worker:
+            await work_off(worker, batch_id)
+
+
+def test_they_poll_as_one_and_leave_the_event_loop_alone(batch_ids: list[str], simulator: RunningSimulator) -> None:
+    one = asyncio.run(cost_of(batch_ids[:1], simulator))
+    all_of_them = asyncio.run(cost_of(batch_ids, simulator))
+
+    assert one.polls >= 1
+    assert all_of_them.polls <= 2 * one.polls + 1
+    assert all_of_them.statements <= 5 * one.statements
+    # Whatever else this machine does holds a loop up now and then; a trigger that blocks does so in each round.
+    assert all_of_them.stalls[2] < 0.2
+
+
+def test_room_for_a_dozen_wakes_a_dozen(bucket: str) -> None:
+    with open_metadata().writing() as tx:
+        ensure_account(tx, MidjourneyHook().account())
+        ids = [waiting_batch(tx, bucket, number) for number in range(SENT, 5 * SENT)]
+
+    assert asyncio.run(woken(ids)) == [{"reason": "room", "open": 1}] * SENT
+
+
+async def woken(batch_ids: list[str]) -> list[Any]:
+    """Give the events of all that have been woken, once nobody is woken any more."""
+    tasks = [asyncio.create_task(asleep(batch_id)) for batch_id in batch_ids]
+    deadline = time.monotonic() + SETTLED_AFTER
+    while sum(task.done() for task in tasks) < SENT and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(3)
+    events = [task.result() for task in tasks if task.done()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return events
+
+
+async def cost_of(batch_ids: list[str], simulator: RunningSimulator) -> Cost:
+    tasks = [asyncio.create_task(asleep(batch_id)) for batch_id in batch_ids]
+    statements: list[str] = []
+    stalls: list[float] = []
+    ticker = asyncio.create_task(tick(stalls))
+    with counted_in(statements):
+        await quiet(statements)
+        polls, before = polls_of(simulator), len(statements)
+        await asyncio.sleep(MEASURED_FOR)
+        cost = Cost(polls_of(simulator) - polls, len(statements) - before, sorted(stalls, reverse=True))
+    assert not any(task.done() for task in tasks), "all of them sleep"
+    for task in (*tasks, ticker):
+        task.cancel()
+    await asyncio.gather(*tasks, ticker, return_exceptions=True)
+    return cost
+
+
+async def asleep(batch_id: str) -> Any:
+    trigger = BatchTrigger(batch_ids=[batch_id], db_conn_id="image_prompts_db", until=Until.ENDED)
+    async with aclosing(trigger.run()) as events:  # type: ignore[type-var]
+        return (await anext(events)).payload
+
+
+async def quiet(statements: list[str]) -> None:
+    """Wait until all have looked for the first time: the reads of a second become few."""
+    deadline = time.monotonic() + SETTLED_AFTER
+    while time.monotonic() < deadline:
+        before = len(statements)
+        await asyncio.sleep(2)
+        if 0 < len(statements) - before < MANY / 2:
+            return
+    raise AssertionError("The triggers go on reading.")
+
+
+async def tick(stalls: list[float]) -> None:
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(0.01)
+        stalls.append(time.monotonic() - began - 0.01)
+
+
+def polls_of(simulator: RunningSimulator) -> int:
+    requests: dict[str, int] = simulator.counters()["requests"]
+    return sum(number for route, number in requests.items() if route != "submit")
+
+
+@contextmanager
+def counted_in(statements: list[str]) -> Iterator[None]:
+    def before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", before)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", before)

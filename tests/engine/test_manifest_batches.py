@@ -1,0 +1,280 @@
+"""A manifest as a batch: each image once, each line a row or a bad line, however often and by whomever it is read."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+
+from airflow_midjourney.describe import listing, manifest
+from airflow_midjourney.describe.errors import ManifestError
+from airflow_midjourney.describe.images import ImageStore
+from airflow_midjourney.describe.scope import BatchOptions, Scope
+from airflow_midjourney.describe.status import Status
+from tests.support import rows
+from tests.support.batches import options, put_photos, work_on
+from tests.support.engine import Engine
+from tests.support.images import jpeg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_s3 import S3Client
+
+    from airflow_midjourney.describe.table.database import Database
+    from simulator.serving import RunningSimulator
+
+
+@pytest.fixture
+def simulator(simulate: Callable[..., RunningSimulator]) -> RunningSimulator:
+    return simulate(latency=0.1)
+
+
+@pytest.fixture
+def engine(database: Database, s3: S3Client, simulator: RunningSimulator) -> Engine:
+    return Engine(database, s3, simulator.url)
+
+
+@pytest.fixture
+def write(s3: S3Client, bucket: str) -> Callable[..., Scope]:
+    """Store a manifest and give the scope of it: ``write("in/0001.jpg\\n", key="list.txt")``."""
+
+    def put(content: str | bytes, key: str = "lists/list.txt") -> Scope:
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+        return Scope(bucket, manifest=f"s3://{bucket}/{key}")
+
+    return put
+
+
+@pytest.fixture
+def write_inventory(s3: S3Client, bucket: str, write: Callable[..., Scope]) -> Callable[..., Scope]:
+    """Store an inventory of the bucket as it is now, and give the scope of it."""
+
+    def put(prefix: str = "in/") -> Scope:
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        lines = [
+            f'"{bucket}","{one["Key"]}","{one["Size"]}","{one["LastModified"].isoformat()}",{one["ETag"]}\n'
+            for one in listed
+        ]
+        write(gzip.compress("".join(lines).encode()), "data/1.csv.gz")
+        schema = "Bucket, Key, Size, LastModifiedDate, ETag"
+        content = {
+            "sourceBucket": bucket,
+            "fileFormat": "CSV",
+            "fileSchema": schema,
+            "files": [{"key": "data/1.csv.gz"}],
+        }
+        return write(json.dumps(content), "inventory/manifest.json")
+
+    return put
+
+
+def statuses(engine: Engine) -> dict[str, tuple[str, str | None]]:
+    with engine.database.reading() as tx:
+        return {row["key"]: (row["status"], row["reason"]) for row in rows.image_rows(tx)}
+
+
+def members(engine: Engine) -> int:
+    with engine.database.reading() as tx:
+        return tx.connection.execute(select(func.count()).select_from(tx.tables.members)).scalar_one()
+
+
+def head_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note which images S3 is asked about one by one."""
+    asked: list[str] = []
+    look_up = ImageStore.look_up
+
+    def noting(store: ImageStore, bucket: str, key: str) -> Any:
+        if key.endswith(".jpg"):
+            asked.append(key)
+        return look_up(store, bucket, key)
+
+    monkeypatch.setattr(ImageStore, "look_up", noting)
+    return asked
+
+
+DONE = (Status.SUCCEEDED, None)
+MISSING = (Status.REJECTED, "missing")
+
+
+def test_each_line_is_one_row_or_one_bad_line(
+    engine: Engine,
+    s3: S3Client,
+    bucket: str,
+    write: Callable[..., Scope],
+    simulator: RunningSimulator,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    put_photos(s3, bucket, range(3))
+    strange = "a'; drop table--<script>, +%20é日本"
+    s3.put_object(Bucket=bucket, Key=strange, Body=jpeg(9))
+    lines = ["in/0000.jpg", f"s3://{bucket}/in/0001.jpg", "", strange, "in/0001.jpg", "s3://other/a.jpg", "in/none.jpg"]
+
+    batch, counts = engine.run(write("\ufeff" + "\r\n".join(lines)))
+
+    assert statuses(engine) == {"in/0000.jpg": DONE, "in/0001.jpg": DONE, strange: DONE, "in/none.jpg": MISSING}
+    assert (batch.listed.keys, batch.listed.new, batch.listed.rejected, batch.listed.bad_lines) == (4, 3, 1, 1)
+    assert (counts.succeeded, counts.rejected, counts.total, counts.billed) == (3, 1, 4, 3)
+    assert simulator.counters()["billed"] == 3
+    assert "line 6 is of the bucket 'other'" in caplog.text
+
+
+def test_a_manifest_of_many_pages_is_listed_as_fast_as_it_is_submitted_and_read_once(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "LINES_TO_LOOK_UP", 4)
+    monkeypatch.setattr(listing, "LOOK_AHEAD", 6)
+    monkeypatch.setattr(listing, "PAGES_AT_ONCE", 2)
+    reads: list[int] = []
+    read_part = ImageStore.read_part
+
+    def noting(store: ImageStore, *arguments: Any) -> Any:
+        reads.append(arguments[1])
+        return read_part(store, *arguments)
+
+    monkeypatch.setattr(ImageStore, "read_part", noting)
+    put_photos(s3, bucket, range(30))
+    body = "".join(f"in/{number:04}.jpg\n" for number in range(30))
+
+    batch, counts = engine.run(write(gzip.compress(body.encode()), "list.txt.gz"))
+
+    assert (batch.listed.new, counts.succeeded, members(engine)) == (30, 30, 30)
+    assert len(reads) <= 2
+
+
+def test_only_what_the_manifest_names_is_in_the_batch(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope]
+) -> None:
+    put_photos(s3, bucket, range(6))
+    work_on(engine, Scope(bucket, ("in/",)), options(max_submissions=1), until=lambda progress: progress.capped)
+
+    _, counts = engine.run(write("in/0004.jpg\nin/0005.jpg\n"), BatchOptions(backlog="none"))
+
+    assert (counts.succeeded, counts.pending, counts.total) == (2, 0, 2)
+    assert sum(status == Status.PENDING for status, _ in statuses(engine).values()) == 3
+
+
+def test_what_had_its_prompts_before_is_told_and_not_kept(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope], simulator: RunningSimulator
+) -> None:
+    put_photos(s3, bucket, range(4))
+    body = "".join(f"in/{number:04}.jpg\n" for number in range(4))
+    engine.run(write(body), run_id="first")
+    first = members(engine)
+
+    batch, counts = engine.run(write(body), run_id="second")
+
+    assert (first, members(engine)) == (4, 4)
+    assert (batch.listed.done, counts.total, simulator.counters()["billed"]) == (4, 0, 4)
+
+
+def test_a_clear_cannot_hide_what_failed_and_a_new_manifest_is_a_new_list(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope]
+) -> None:
+    put_photos(s3, bucket, range(2))
+    scope = write("in/0000.jpg\nin/none.jpg\n")
+    engine.run(scope)
+
+    _, cleared = engine.run(scope)
+    _, changed = engine.run(write("in/0001.jpg\n"))
+
+    assert (cleared.succeeded, cleared.reasons) == (1, {"missing": 1})
+    assert (changed.succeeded, changed.total, members(engine)) == (1, 1, 1)
+
+
+def test_a_manifest_that_is_replaced_while_it_is_listed_is_one_error_and_then_listed_anew(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "LINES_TO_LOOK_UP", 2)
+    monkeypatch.setattr(listing, "LOOK_AHEAD", 1)
+    put_photos(s3, bucket, range(6))
+    body = "".join(f"in/{number:04}.jpg\n" for number in range(4))
+    work_on(engine, write(body), until=lambda progress: progress.open.total > 0)
+    scope = write("in/0005.jpg\n")
+
+    with pytest.raises(ManifestError, match="was replaced") as caught:
+        engine.run(scope)
+    batch, counts = engine.run(scope)
+
+    assert caught.value.retry_helps
+    assert (batch.listed.keys, counts.succeeded, counts.total) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("body", ["s3://other/a.jpg\n" * 3, "\0\n\0\n", b"\xff\n\xfe\n" * 300])
+def test_a_manifest_of_bad_lines_alone_is_one_error_and_mended_by_a_new_one(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope], body: str | bytes
+) -> None:
+    with pytest.raises(ManifestError, match=r"Not one line .* bad lines, such as line 1 .*; line 2 "):
+        engine.run(write(body))
+
+    put_photos(s3, bucket, range(1))
+    _, counts = engine.run(write("in/0000.jpg\n"))
+    assert counts.succeeded == 1
+
+
+def test_an_empty_manifest_is_nothing_to_do(engine: Engine, write: Callable[..., Scope]) -> None:
+    batch, counts = engine.run(write("\n\n"))
+
+    assert (batch.listed.keys, counts.total, batch.listing_ended_at is not None) == (0, 0, True)
+
+
+def test_an_inventory_is_taken_as_the_listing(
+    engine: Engine,
+    s3: S3Client,
+    bucket: str,
+    write_inventory: Callable[..., Scope],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_photos(s3, bucket, range(3))
+    s3.put_object(Bucket=bucket, Key="in/readme.md", Body=b"words")
+    s3.put_object(Bucket=bucket, Key="in/folder/", Body=b"")
+    scope = write_inventory()
+    asked = head_requests(monkeypatch)
+
+    batch, counts = engine.run(scope)
+    again, nothing = engine.run(write_inventory(), run_id="again")
+
+    assert statuses(engine) == {f"in/{number:04}.jpg": DONE for number in range(3)}
+    assert (batch.listed.keys, batch.listed.images, counts.succeeded) == (5, 3, 3)
+    assert (again.listed.done, nothing.total) == (3, 0)
+    assert asked == []
+
+
+def test_an_old_inventory_does_not_bring_back_what_was_replaced(
+    engine: Engine,
+    s3: S3Client,
+    bucket: str,
+    write_inventory: Callable[..., Scope],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_photos(s3, bucket, range(2))
+    old = write_inventory()
+    s3.put_object(Bucket=bucket, Key="in/0000.jpg", Body=jpeg(7))
+    _, first = engine.run(old, run_id="old")
+    asked = head_requests(monkeypatch)
+
+    _, second = engine.run(old, run_id="same")
+    _, third = engine.run(old, run_id="once more")
+
+    assert (first.succeeded, first.reasons) == (1, {"replaced": 1})
+    assert (second.succeeded, second.total) == (1, 1)
+    assert third.total == 0
+    assert asked == ["in/0000.jpg"] * 2
+    with engine.database.reading() as tx:
+        current = [row["status"] for row in rows.image_rows(tx) if row["is_current"]]
+    assert current == [Status.SUCCEEDED] * 2
+
+
+def test_a_plan_of_a_manifest_writes_nothing(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope]
+) -> None:
+    put_photos(s3, bucket, range(2))
+
+    progress, _ = work_on(
+        engine, write("in/0000.jpg\nin/0001.jpg\n"), options(plan_only=True), until=lambda now: now.listing_ended
+    )
+
+    assert (progress.batch.listed.new, statuses(engine), members(engine)) == (2, {}, 0)

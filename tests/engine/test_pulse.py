@@ -1,0 +1,110 @@
+"""What all who wait for one account read of it, and what they make of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_midjourney.describe.table import accounts, outcomes
+from airflow_midjourney.describe.table.outcomes import RemoteTimes
+from airflow_midjourney.describe.table.pace import next_answer_at, quickest_seconds
+from airflow_midjourney.describe.table.pulse import WAKING_TAKES, Pulse, feel_pulse
+from tests.support import rows
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.table.database import Database, Transaction
+
+HERE = {(rows.BUCKET, "MID_JOURNEY")}
+RUN = 40.0
+
+
+def test_it_holds_what_is_on_its_way_and_what_ended_lately(database: Database) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed(f"{number}.jpg") for number in range(3)])
+        ended, under_way = (rows.submit_next(tx, batch, task_id=f"{number}") for number in range(2))
+        before = feel_pulse(tx, rows.ACCOUNT.identity, HERE, None)
+        describe(tx, ended)
+    with database.reading() as tx:
+        after = feel_pulse(tx, rows.ACCOUNT.identity, HERE, before.account.now)
+        elsewhere = feel_pulse(tx, rows.ACCOUNT.identity, {("another", "MID_JOURNEY")}, before.account.now)
+
+    assert {row.key for row in before.on_their_way} == {"0.jpg", "1.jpg"}
+    assert {row.id for row in after.on_their_way} == {under_way.id}
+    assert {row.id: row.status for row in after.rows - before.rows} == {ended.id: "succeeded"}
+    assert elsewhere.rows == elsewhere.on_their_way
+
+
+def test_the_pace_is_that_of_the_quickest_answer(database: Database) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed(f"{number}.jpg") for number in range(3)])
+        ended = [rows.submit_next(tx, batch, task_id=f"{number}") for number in range(2)]
+        assert quickest_seconds(tx, rows.ACCOUNT.identity) is None
+        for row in ended:
+            describe(tx, row)
+        bill = tx.tables.submissions
+        for row, seconds in zip(ended, (RUN, 2 * RUN), strict=True):
+            answered = bill.update().where(bill.c.image_id == row.id)
+            tx.connection.execute(answered.values(answered_at=tx.now, settled_at=tx.now + timedelta(seconds=seconds)))
+        assert quickest_seconds(tx, rows.ACCOUNT.identity) == pytest.approx(RUN)
+
+
+def test_the_next_answer_is_due_when_the_oldest_that_is_not_overdue_has_taken_that_long(database: Database) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed(f"{number}.jpg") for number in range(3)])
+        sent = [rows.submit_next(tx, batch, task_id=f"{number}") for number in range(3)]
+        for row, age in zip(sent, (RUN + 1, RUN - 10, 5.0), strict=True):
+            rows.set_columns(tx, row.id, submitted_at=tx.now - timedelta(seconds=age))
+        due = next_answer_at(tx, rows.ACCOUNT.identity, RUN)
+        now = tx.now
+
+    assert due == now + timedelta(seconds=10)
+
+
+def describe(tx: Transaction, row: outcomes.InFlight) -> None:
+    times = RemoteTimes(row.submitted_at, row.submitted_at + timedelta(seconds=RUN))
+    assert outcomes.described(tx, row, rows.four_prompts(), "raw", times)
+
+
+@pytest.mark.parametrize(
+    ("age", "soon"), [(0.0, 0), (RUN - WAKING_TAKES - 1, 0), (RUN - WAKING_TAKES + 1, 1), (RUN, 1), (RUN + 1, 0)]
+)
+def test_a_slot_that_is_free_when_the_worker_comes_counts_already(database: Database, age: float, soon: int) -> None:
+    pulse = one_under_way(database, age)
+
+    assert pulse.room_soon(1, RUN) == soon
+    assert pulse.room_soon(1, None) == 0
+    assert pulse.room_soon(3, RUN) == 2 + soon
+
+
+def test_with_a_queue_there_nothing_is_hurried(database: Database) -> None:
+    pulse = one_under_way(database, RUN)
+
+    assert replace(pulse, account=replace(pulse.account, queued=1)).room_soon(1, RUN) == 0
+
+
+def one_under_way(database: Database, age: float) -> Pulse:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed("a.jpg")])
+        sent = rows.submit_next(tx, batch)
+        rows.set_columns(tx, sent.id, submitted_at=tx.now - timedelta(seconds=age))
+        return feel_pulse(tx, rows.ACCOUNT.identity, (), None)
+
+
+def test_the_queue_is_what_the_service_has_not_begun_with(database: Database) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed(f"{number}.jpg") for number in range(2)])
+        begun, _ = (rows.submit_next(tx, batch, task_id=f"{number}") for number in range(2))
+        silent = accounts.read_account(tx, rows.ACCOUNT.identity)
+        outcomes.started(tx, begun, RemoteTimes(begun.submitted_at))
+        told = accounts.read_account(tx, rows.ACCOUNT.identity)
+
+    assert (silent.in_flight, silent.queued) == (2, 0), "a service that does not say has no queue that we know of"
+    assert (told.in_flight, told.queued) == (2, 1)

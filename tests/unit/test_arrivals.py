@@ -1,0 +1,83 @@
+"""What events of assets tell of: their own words, S3's notifications, and whatever else someone may post."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_midjourney.arrivals import Arrivals, arrivals
+
+
+def watched(*bodies: Any) -> dict[str, Any]:
+    """Give an extra as Airflow makes it of messages that a watcher took from SQS."""
+    messages = [{"MessageId": "1", "Body": body if isinstance(body, str) else json.dumps(body)} for body in bodies]
+    return {"from_trigger": True, "payload": {"status": "success", "message_batch": messages}}
+
+
+def record(key: str, event: str = "ObjectCreated:Put") -> dict[str, Any]:
+    return {"eventName": event, "s3": {"bucket": {"name": "photos"}, "object": {"key": key}}}
+
+
+def test_events_name_keys_by_bucket_and_each_once() -> None:
+    extras = [
+        {"bucket": "photos", "key": "b.jpg", "from_rest_api": True},
+        {"bucket": "others", "keys": ["x.jpg", "y+%20.jpg"]},
+        {"bucket": "photos", "keys": ["a.jpg", "b.jpg"]},
+    ]
+
+    assert arrivals(extras) == [
+        Arrivals("others", ("x.jpg", "y+%20.jpg")),
+        Arrivals("photos", ("b.jpg", "a.jpg")),
+    ]
+
+
+def test_more_keys_than_one_batch_takes_are_several_batches() -> None:
+    keys = [f"{number}.jpg" for number in range(2500)]
+
+    parts = arrivals([{"bucket": "photos", "key": key} for key in keys])
+
+    assert [len(part.keys) for part in parts] == [1000, 1000, 500]
+    assert [key for part in parts for key in part.keys] == keys
+
+
+def test_notifications_of_s3_and_eventbridge_that_a_watcher_took_from_a_queue() -> None:
+    bridged = {
+        "detail-type": "Object Created",
+        "detail": {"bucket": {"name": "photos"}, "object": {"key": "in/a+b.jpg"}},
+    }
+    extra = watched(
+        {"Records": [record("in/red+flower%2B.jpg"), record("gone.jpg", "ObjectRemoved:Delete")]},
+        bridged,
+        bridged | {"detail-type": "Object Deleted"},
+        {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "photos"},
+        "no JSON",
+    )
+
+    assert arrivals([extra]) == [Arrivals("photos", ("in/red flower+.jpg", "in/a+b.jpg"))]
+
+
+def test_events_that_tell_of_nothing_are_passed_over() -> None:
+    extras: list[Any] = [{}, {"bucket": "photos"}, {"key": "a.jpg"}, {"bucket": None, "keys": []}, None, [], "a.jpg"]
+
+    assert arrivals(extras) == []
+
+
+NAMES = ["payload", "message_batch", "Body", "Records", "s3", "bucket", "name", "object", "key", "keys", "detail"]
+
+anything = st.recursive(
+    st.none() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(anything, max_size=3), anything)
+def test_whatever_someone_posts_does_no_harm(extras: list[Any], body: Any) -> None:
+    found = arrivals([*extras, watched(body), {"bucket": "photos", "key": "a.jpg"}])
+
+    assert Arrivals("photos", ("a.jpg",)) in found or any("a.jpg" in part.keys for part in found)
+    assert all(part.bucket and all(part.keys) for part in found)
