@@ -11,11 +11,13 @@ FORCE := tests/crashes tests/contention tests/faults
 # Tests that start a whole Airflow, each of which wants the machine for itself.
 E2E := tests/e2e
 COMPOSE := tests/deploy/test_compose_native.py
+# Resolves all of Airflow and its providers, twice.
+CONSTRAINTS := tests/packaging/test_constraints.py
 LOWEST_TESTS ?= tests/unit tests/table tests/engine tests/airflow
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
-.PHONY: help setup demo env test test-force e2e e2e-celery test-lowest lint format lock clean
+.PHONY: help setup demo env test test-force e2e e2e-celery test-constraints test-lowest lint format lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -29,8 +31,9 @@ env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=ht
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")
 
 test: setup lint ## check style and types, and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE)
-	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e), $(COMPOSE) (make e2e-celery)"
+	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE) --ignore=$(CONSTRAINTS)
+	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e),"
+	@echo "$(COMPOSE) (make e2e-celery), $(CONSTRAINTS) (make test-constraints)"
 
 test-force: setup ## kill it, crowd it and break what it stands on, for some minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE)
@@ -41,6 +44,9 @@ e2e: setup ## run, kill, schedule and backfill on real Airflow processes with Lo
 e2e-celery: setup ## the same on Celery with Redis, and the commands of docker-compose.yml (needs redis-server)
 	E2E_EXECUTOR=CeleryExecutor $(BIN)/python -m pytest -ra --durations=10 -m core $(E2E)
 	$(BIN)/python -m pytest -ra $(COMPOSE)
+
+test-constraints: setup ## show that installing this moves none of the versions that Airflow pins
+	$(BIN)/python -m pytest -ra $(CONSTRAINTS)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
 	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra $(LOWEST_TESTS)
