@@ -71,7 +71,10 @@ def _facet(facts: LineageFacts) -> Any:
 
 
 def _datasets(scope: Scope) -> Iterator[tuple[str, str]]:
-    """Name the prefixes of a scope; single keys by the folders that they are in."""
+    """Name the prefixes of a scope, or its manifest; single keys by the folders that they are in."""
+    if scope.manifest:
+        bucket, _, key = scope.manifest.removeprefix("s3://").partition("/")
+        yield f"s3://{bucket}", key
     for prefix in scope.prefixes:
         yield f"s3://{scope.bucket}", prefix or "/"
     for key in scope.keys:

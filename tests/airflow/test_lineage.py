@@ -53,14 +53,17 @@ def events_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_prefixes_are_datasets_and_keys_are_told_by_their_folders(database: Database) -> None:
+def test_prefixes_and_manifests_are_datasets_and_keys_are_told_by_their_folders(database: Database) -> None:
     prefixes = batch_of(database, Scope(rows.BUCKET, ("in/", "")))
     keys = batch_of(database, Scope(rows.BUCKET, keys=("a/1.jpg", "a/2.jpg", "b/c/3.jpg", "top.jpg")))
 
-    facts = lineage_facts(database, [(prefixes, Counts()), (keys, Counts(succeeded=3))])
+    manifest = batch_of(database, Scope(rows.BUCKET, manifest="s3://lists/all/2019.txt"))
 
-    assert facts.inputs == tuple(("s3://photos", name) for name in ("in/", "/", "a/", "b/c/"))
-    assert [batch["succeeded"] for batch in facts.batches] == [0, 3]
+    facts = lineage_facts(database, [(prefixes, Counts()), (keys, Counts(succeeded=3)), (manifest, Counts())])
+
+    folders = (("s3://photos", name) for name in ("in/", "/", "a/", "b/c/"))
+    assert facts.inputs == (*folders, ("s3://lists", "all/2019.txt"))
+    assert [batch["succeeded"] for batch in facts.batches] == [0, 3, 0]
 
 
 def test_the_table_is_named_as_openlineage_names_tables() -> None:
