@@ -1,4 +1,4 @@
-"""Any order of listing, claiming, crashing, answering late, settling, expiring and clearing keeps the promises."""
+"""Any order of listing, claiming, crashing, answering late, settling, expiring, redescribing, clearing is safe."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ from hypothesis.stateful import (
 
 from airflow_midjourney.describe.crew import Watcher
 from airflow_midjourney.describe.doubting import resolve_doubts
-from airflow_midjourney.describe.status import IN_FLIGHT, Reason, Status
-from airflow_midjourney.describe.table import claims, outcomes, sharing
+from airflow_midjourney.describe.status import IN_FLIGHT, BotType, Reason, Status
+from airflow_midjourney.describe.table import claims, matching, outcomes, sharing
 from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.matching import Asker
 from airflow_midjourney.describe.table.outcomes import PostFacts, RemoteTimes
 from airflow_midjourney.describe.task import RemoteTask, RemoteTaskStatus
 from tests.support import rows
 
 if TYPE_CHECKING:
+    from airflow_midjourney.describe.scope import Redescribe
     from airflow_midjourney.describe.table.claims import Claim
 
 KEYS = st.sampled_from(["a.jpg", "b.jpg", "copy of a.jpg", "c.jpg"])
@@ -75,6 +77,8 @@ class Machine(RuleBasedStateMachine):
         self.on_their_way: set[str] = set()
         self.too_late: set[str] = set()
         self.left_one_out = False
+        self.runs = 0
+        self.asked_again: set[tuple[int, str]] = set()
         with self.database.writing() as tx:
             rows.open_batch(tx)
 
@@ -98,6 +102,18 @@ class Machine(RuleBasedStateMachine):
     def clear(self) -> None:
         with self.database.writing() as tx:
             rows.open_batch(tx)
+
+    @rule(what=st.sampled_from(["failed", "all", "in_doubt"]), anew=st.booleans())
+    def redescribe(self, what: Redescribe, anew: bool) -> None:
+        """A run may ask to describe images again; its retries and clears ask for the same once more."""
+        self.runs += anew or not self.runs
+        self.asked_again |= {(self.runs, rows.content(BODIES[key]).content_sha256) for key in self.listed}
+        with self.database.writing() as tx:
+            batch = rows.open_batch(tx, run_id=f"again-{self.runs}")
+            asker = Asker(batch.batch_id, BotType.MID_JOURNEY, rows.READER, what, batch.started_at)
+            matching.write_page(
+                tx, matching.compare_page(tx, [rows.listed(key) for key in sorted(self.listed)], asker), asker
+            )
 
     @rule(target=sent)
     def reserve_and_claim(self) -> Any:
@@ -193,8 +209,9 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_paid_twice(self) -> None:
         for content, billed in self.billed.items():
-            assert billed <= 1 + self.reported_failed[content]
-            assert billed <= 2, "max_attempts"
+            asked = 1 + sum(again == content for _, again in self.asked_again)
+            assert billed <= asked + self.reported_failed[content]
+            assert billed <= 2 * asked, "max_attempts"
 
     @invariant()
     def the_slots_hold(self) -> None:
@@ -203,7 +220,10 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def every_row_says_what_it_is(self) -> None:
         for row in self._rows():
-            assert (row["status"] == Status.SUCCEEDED) == (row["prompt_1"] is not None)
+            if row["redescribed_by"] is None:
+                assert (row["status"] == Status.SUCCEEDED) == (row["prompt_1"] is not None)
+            elif row["status"] == Status.SUCCEEDED:
+                assert row["prompt_1"]
             if row["status"] in (Status.FAILED, Status.REJECTED):
                 assert row["reason"]
             assert (row["ended_at"] is None) == (row["status"] in (Status.PENDING, *IN_FLIGHT))
