@@ -170,7 +170,7 @@ def test_killed_at_a_point_what_nobody_can_tell_is_held_or_sent_again_within_bou
 @pytest.mark.parametrize("point", ["before answered_late", "after answered_late", "before fetch", "after fetch"])
 def test_killed_while_a_late_or_a_single_answer_is_taken_it_is_not_paid_for_again(ground: Ground, point: str) -> None:
     late_and_alone = ("slow_work:first=1", "missing_list_id:first=1")
-    site = ground.make_site(ground.sqlite, "novicezk", late_and_alone, pause=0.8)
+    site = ground.make_site(ground.sqlite, "novicezk", late_and_alone, pause=3.0)
     # Long enough for a submission never to be doubtful: a list that lacks tasks proves nothing.
     account = ACCOUNT | {"task_timeout": 0.4, "submit_deadline": 20.0}
     errand = site.prepare(ground.photos(IMAGES), account=account)

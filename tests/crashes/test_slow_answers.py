@@ -179,7 +179,7 @@ def test_an_answer_for_an_image_that_somebody_gave_up_is_still_fetched(
 def test_an_answer_that_comes_after_its_image_timed_out_is_taken_by_whoever_comes_next(
     make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]], dialect: str
 ) -> None:
-    site = make_site(dialect, ("slow_work:first=1",), pause=1.5)
+    site = make_site(dialect, ("slow_work:first=1",), pause=4.0)
     errand = site.prepare(
         photos(1), account=ACCOUNT | {"task_timeout": 0.3}, options=replace(BatchOptions(), max_attempts=1)
     )
@@ -203,9 +203,9 @@ def test_the_old_task_is_asked_once_more_before_a_second_is_paid(
     answers: str,
 ) -> None:
     # Without a list of many tasks, given-up ones are not asked about with the others.
-    site = make_site("novicezk", ("slow_work:first=1", "no_list_by_condition"), pause=1.0)
+    site = make_site("novicezk", ("slow_work:first=1", "no_list_by_condition"), pause=4.0)
     errand = site.prepare(photos(1), account=ACCOUNT | {"task_timeout": 0.3})
-    monkeypatch.setattr("airflow_midjourney.describe.table.outcomes.RETRY_PAUSE", 2.0)
+    monkeypatch.setattr("airflow_midjourney.describe.table.outcomes.RETRY_PAUSE", 6.0)
     monkeypatch.setattr("airflow_midjourney.describe.table.claims.POSTPONEMENT", 0.2)
     engine = errand.engine()
     if answers == "not at once":
