@@ -25,8 +25,8 @@ IMAGES: Final = 5
 SIDE_BY_SIDE: Final = 5
 
 #: Seconds within which a run is killed, from its start, from the end of its listing or from its first claim.
-LATEST_KILL: Final = 0.5
-FROM: Final = ("before open_batch", "after _write_step", "after claim", "after claim")
+LATEST_KILL: Final = 0.4
+FROM: Final = ("before open_batch", "after _write_step", "after claim", "after claim", "after claim")
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -40,7 +40,7 @@ def test_killed_at_any_moment_every_image_gets_its_prompts_and_is_paid_once(
 ) -> None:
     place = (sqlite_place, postgres_place)[part % 2]
     dialect = ("novicezk", "trueai")[part // 2 % 2]
-    sites = [site_at(place, dialect, ("slow_submit",), pause=0.15) for _ in range(SIDE_BY_SIDE)]
+    sites = [site_at(place, dialect, ("slow_submit",), pause=0.3) for _ in range(SIDE_BY_SIDE)]
     moments = random.Random(part)
     kills = [(FROM[number % len(FROM)], moments.uniform(0.0, LATEST_KILL)) for number in range(KILLS)]
 
