@@ -63,11 +63,11 @@ format: setup ## format the code
 
 lock: setup ## write both lock files anew from pyproject.toml
 	@mkdir -p build
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --group dev --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --extra parquet --group dev --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --no-deps --resolution lowest-direct \
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --extra parquet --no-deps --resolution lowest-direct \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet -o build/lowest-direct.txt
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --group dev -c build/lowest-direct.txt \
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --extra parquet --group dev -c build/lowest-direct.txt \
 		--exclude-newer $(OLDEST_AIRFLOW_RELEASED) \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade -o requirements-lowest.lock
 
