@@ -99,13 +99,14 @@ def test_the_bill_has_every_fact_about_a_submission(
     with database.reading() as tx:
         (row,), (entry,) = rows.image_rows(tx), rows.bill(tx)
     (task,) = simulator.tasks()
-    assert {name for name, value in entry.items() if value is None} <= {"http_status", "detail", "reason", "map_index"}
+    assert {name for name, value in entry.items() if value is None} <= {"detail", "reason", "map_index"}
     assert (entry["image_id"], entry["batch_id"], entry["cap_scope"]) == (
         row["id"],
         batch.batch_id,
         batch.origin.cap_scope,
     )
-    assert (entry["outcome"], entry["code"], entry["result"]) == ("accepted", "1", "succeeded")
+    assert (entry["outcome"], entry["http_status"], entry["code"]) == ("accepted", 200, "1")
+    assert entry["result"] == "succeeded"
     assert entry["submit_token"] == task["state"]
     assert (entry["price"], entry["currency"]) == (Decimal("0.05"), "USD")
     assert entry["claimed_at"] <= entry["answered_at"] <= entry["settled_at"]

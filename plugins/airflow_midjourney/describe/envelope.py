@@ -151,7 +151,7 @@ def read_submit_answer(
 def _taken(code: int, status: int, envelope: Envelope) -> SubmitOutcome:
     if envelope.task_id is None:
         return Ambiguous(status, code, envelope.description)
-    return Accepted(envelope.task_id, code, envelope.description, envelope.queue_position)
+    return Accepted(envelope.task_id, status, code, envelope.description, envelope.queue_position)
 
 
 def _server_error(status: int, wait: float | None, envelope: Envelope) -> SubmitOutcome:

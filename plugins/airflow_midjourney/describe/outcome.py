@@ -22,6 +22,7 @@ class Accepted:
     """
 
     task_id: str
+    http_status: int
     code: int
     description: str = ""
     queue_position: int | None = None

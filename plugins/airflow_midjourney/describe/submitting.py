@@ -227,7 +227,7 @@ async def _try_to_claim(worker: Worker, request: Claim) -> ClaimResult:
 
 def _record(tx: Transaction, account: str, submit_token: str, outcome: SubmitOutcome) -> None:
     """Write what the POST came to, and put on or lift the brake, in one transaction."""
-    facts = PostFacts(http_status=getattr(outcome, "http_status", None), code=outcome.code, detail=outcome.description)
+    facts = PostFacts(http_status=outcome.http_status, code=outcome.code, detail=outcome.description)
     match outcome:
         case Accepted(task_id=task_id):
             accounts.submit_accepted(tx, account, outcomes.claimed_at(tx, submit_token))

@@ -76,7 +76,7 @@ def test_a_line_break_after_the_key_is_not_part_of_it() -> None:
 
 def test_the_submit_request() -> None:
     service = Service(httpx.Response(200, json=ACCEPTED))
-    assert submit(service) == Accepted(TASK_ID, 1, "提交成功")
+    assert submit(service) == Accepted(TASK_ID, 200, 1, "提交成功")
     (request,) = service.requests
     assert (request.method, str(request.url)) == ("POST", "https://mj.example/mj-fast/mj/submit/describe")
     assert request.headers["user-agent"] == f"airflow-provider-midjourney/{__version__}"

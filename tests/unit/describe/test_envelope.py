@@ -166,6 +166,6 @@ def test_any_answer_has_an_outcome(status: int, body: bytes, retry_after: str) -
 @given(st.from_regex(r"[0-9]{13,20}", fullmatch=True))
 def test_no_id_loses_a_digit(digits: str) -> None:
     outcome = read_submit_answer(200, {}, f'{{"code":1,"result":"{digits}"}}'.encode())
-    assert outcome == Accepted(digits, 1)
+    assert outcome == Accepted(digits, 200, 1)
     number = digits.lstrip("0") or "0"
-    assert read_submit_answer(200, {}, f'{{"code":22,"result":{number}}}'.encode()) == Accepted(number, 22)
+    assert read_submit_answer(200, {}, f'{{"code":22,"result":{number}}}'.encode()) == Accepted(number, 200, 22)
