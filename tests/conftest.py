@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 from sqlalchemy import create_engine, text
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Database
     from simulator.serving import RunningSimulator
+
+
+# How long it takes to think up examples says something about the machine, and nothing about what is tested.
+settings.register_profile("ours", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session", autouse=True)

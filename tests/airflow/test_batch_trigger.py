@@ -90,7 +90,10 @@ def test_it_wakes_the_operator_as_soon_as_nothing_is_left_to_submit(batch_id: st
 
 
 @pytest.mark.parametrize("until", list(Until))
-def test_it_wakes_the_task_when_there_is_room(until: Until, bucket: str, put_photos: Callable[..., None]) -> None:
+def test_it_wakes_the_task_when_there_is_room(
+    until: Until, bucket: str, put_photos: Callable[..., None], simulator: RunningSimulator
+) -> None:
+    simulator.change(latency=60)
     put_photos("in/", 3)
     batch_id = str(submit(bucket=bucket, prefix="in/", max_submissions=1).xcom("submit"))
     lift_the_cap(batch_id, bucket)
@@ -124,8 +127,12 @@ def test_it_leaves_it_to_the_task_to_say_that_the_key_is_refused(
     assert asyncio.run(first_event(watching(batch_id))) == {"reason": "stop"}
 
 
-def test_started_again_elsewhere_it_loses_nothing(batch_id: str, simulator: RunningSimulator) -> None:
+def test_started_again_elsewhere_it_loses_nothing(
+    bucket: str, put_photos: Callable[..., None], simulator: RunningSimulator
+) -> None:
     simulator.change(latency=60)
+    put_photos("in/", 3)
+    batch_id = str(submit(bucket=bucket, prefix="in/").xcom("submit"))
 
     async def interrupted() -> None:
         with pytest.raises(TimeoutError):

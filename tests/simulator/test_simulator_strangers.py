@@ -23,7 +23,9 @@ BODIES = st.dictionaries(
     st.sampled_from(["base64", "link", "state", "notifyHook", "botType", "language", "ids", "accountFilter"]),
     VALUES | STRINGS,
 )
-QUICKLY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICKLY = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 JSON = {"content-type": "application/json"}
 
 

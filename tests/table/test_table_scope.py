@@ -111,7 +111,9 @@ texts = st.text(st.one_of(st.sampled_from(TRICKY), st.characters(exclude_categor
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(keys=st.sets(texts, min_size=1, max_size=60), prefixes=st.lists(texts, min_size=1, max_size=12), data=st.data())
 def test_a_prefix_finds_what_starts_with_it(
     database: Database, keys: set[str], prefixes: list[str], data: st.DataObject

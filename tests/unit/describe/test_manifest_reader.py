@@ -217,7 +217,9 @@ def test_a_large_manifest_is_read_in_few_requests_of_a_bounded_part(s3_url: str,
     assert max(sizes) <= 1024 * 1024
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     body=st.one_of(
         st.binary(max_size=200),
