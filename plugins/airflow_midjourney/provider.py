@@ -93,6 +93,12 @@ def _configuration() -> dict[str, Any]:
             "poll_interval": _option(
                 "float", "3.0", "Seconds between two polls of an account while answers keep coming."
             ),
+            "callbacks": _option(
+                "boolean",
+                "False",
+                "Whether the API server takes the service's callbacks below /midjourney-callbacks, and submissions"
+                " ask for them where the connection has a callback_url.",
+            ),
         },
     }
 
