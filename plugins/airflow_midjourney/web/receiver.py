@@ -103,5 +103,13 @@ def _mark(digests: Collection[str]) -> None:
         raise database.explained(error) from None
 
 
-#: What the plugin mounts. Whether it listens is decided when the API server starts.
-app = make_receiver(Doorbell(_mark) if read_settings().callbacks else None)
+def _is_on() -> bool:
+    try:
+        return read_settings().callbacks
+    except Exception as error:  # noqa: BLE001 - Airflow's core and its SDK have errors of their own for this
+        log.warning("Callbacks are not taken, since the section [midjourney] cannot be read: %s", error)
+        return False
+
+
+#: What the plugin mounts. Whether it listens is decided once in the life of an API server.
+app = make_receiver(Doorbell(_mark) if _is_on() else None)
