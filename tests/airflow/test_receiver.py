@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -46,16 +45,13 @@ class Notes:
         self.updates: list[set[str]] = []
         self.at_once = self.most_at_once = 0
         self._delay = delay
-        self._lock = threading.Lock()
 
-    def write(self, digests: Collection[str]) -> None:
-        with self._lock:
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        time.sleep(self._delay)
+    async def write(self, digests: Collection[str]) -> None:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(self._delay)
         self.updates.append(set(digests))
-        with self._lock:
-            self.at_once -= 1
+        self.at_once -= 1
 
     @property
     def written(self) -> set[str]:
@@ -86,7 +82,7 @@ def receiver(notes: Notes) -> Iterator[RunningReceiver]:
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=30) as one:
+    with httpx.Client(trust_env=False, verify=False, timeout=30) as one:
         yield one
 
 
@@ -186,10 +182,12 @@ def test_a_flood_costs_a_few_updates_and_bounded_memory(client: httpx.Client) ->
 
 
 def test_a_flood_over_http_is_answered_and_written_in_few_updates(receiver: RunningReceiver, notes: Notes) -> None:
-    values = [new_callback() for _ in range(300)]
+    values = [new_callback() for _ in range(150)]
 
     async def flood() -> list[int]:
-        async with httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=50), timeout=60) as many:
+        async with httpx.AsyncClient(
+            trust_env=False, verify=False, limits=httpx.Limits(max_connections=50), timeout=60
+        ) as many:
             answers = await asyncio.gather(*(many.post(f"{receiver.url}/{value}", content=b"{}") for value in values))
         return [answer.status_code for answer in answers]
 
@@ -206,10 +204,10 @@ def test_a_database_that_is_away_is_not_the_callers_business(
     monkeypatch.setattr(receiver_module, "PAUSE_AFTER_FAILURE", 0.3)
     notes, tries = Notes(), iter(range(100))
 
-    def away_at_first(digests: Collection[str]) -> None:
+    async def away_at_first(digests: Collection[str]) -> None:
         if next(tries) == 0:
             raise OSError("The database is away.")
-        notes.write(digests)
+        await notes.write(digests)
 
     with running_receiver(make_receiver(Doorbell(away_at_first))) as running:
         assert_nothing_is_said(client.post(f"{running.url}/{VALUE}"))
@@ -310,17 +308,6 @@ def running_api_server() -> AbstractContextManager[str]:
     return running_app(create_app(apps="core"))
 
 
-def marking() -> Callable[[Collection[str]], None]:
-    from airflow_midjourney.describe.table.calls import mark_called
-    from airflow_midjourney.hooks.image_prompts import open_metadata
-
-    def mark(digests: Collection[str]) -> None:
-        with open_metadata().writing() as tx:
-            mark_called(tx, digests)
-
-    return mark
-
-
 @pytest.mark.parametrize("how", [{"deferrable": True}, {"poke_interval": 300.0}], ids=["deferred", "poke"])
 def test_tasks_that_wait_are_woken_by_callbacks_long_before_they_would_look(
     how: dict[str, Any],
@@ -332,8 +319,8 @@ def test_tasks_that_wait_are_woken_by_callbacks_long_before_they_would_look(
     deferrals: list[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    simulator.change(latency=6.0)
-    with running_receiver(make_receiver(Doorbell(marking()))) as running:
+    simulator.change(latency=3.0)
+    with running_receiver(make_receiver(Doorbell(receiver_module._mark))) as running:
         connect(simulator, sqlite_place, callback_url=running.url)
         monkeypatch.setenv("AIRFLOW__MIDJOURNEY__POLL_INTERVAL", "300")
         monkeypatch.setenv("AIRFLOW__MIDJOURNEY__CALLBACKS", "True")

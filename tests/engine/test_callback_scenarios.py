@@ -95,9 +95,8 @@ def make_site(
 ) -> Iterator[Callable[..., Site]]:
     with ExitStack() as stack:
 
-        def mark(digests: Collection[str]) -> None:
-            with database.writing() as tx:
-                mark_called(tx, digests)
+        async def mark(digests: Collection[str]) -> None:
+            await database.write(mark_called, digests)
 
         def make(*scenarios: str, dialect: str = "novicezk", poll_interval: float = NOT_WITHOUT, **facts: Any) -> Site:
             service = simulate(**{"dialect": dialect, "latency": 0.3, "slots": 20, "queue": 20, "pause": 0.4, **facts})

@@ -106,12 +106,12 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             self._finish(context)
         return all_ended
 
-    def _get_next_poke_interval(self, *args: Any) -> float:
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
         """Let callbacks end Airflow's sleep between two pokes: it is slept here, and Airflow has nothing left to sleep.
 
         An Airflow without this method of its own would sleep as ever.
         """
-        interval: float = super()._get_next_poke_interval(*args)
+        interval: float = super()._get_next_poke_interval(*args, **kwargs)
         if self.reschedule or not self._waits_for:
             return interval
         with airflow_errors():

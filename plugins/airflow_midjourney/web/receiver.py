@@ -18,7 +18,7 @@ from airflow_midjourney.describe.table.calls import mark_called
 from airflow_midjourney.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,10 @@ class Doorbell:
 
     Belongs to one event loop and never blocks it.
 
-    :param mark: writes digests of callbacks; runs in a thread.
+    :param mark: writes digests of callbacks.
     """
 
-    def __init__(self, mark: Callable[[Collection[str]], None]) -> None:
+    def __init__(self, mark: Callable[[Collection[str]], Awaitable[object]]) -> None:
         self._mark = mark
         self._waiting: set[str] = set()
         self._writing: asyncio.Task[None] | None = None
@@ -54,7 +54,7 @@ class Doorbell:
         while self._waiting:
             digests, self._waiting = self._waiting, set()
             try:
-                await asyncio.to_thread(self._mark, digests)
+                await self._mark(digests)
             except Exception as error:  # noqa: BLE001 - whatever it is: the callers cannot help it, and polls go on
                 log.warning("Callbacks could not be noted, polling goes on without them: %s", error)
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
@@ -89,18 +89,11 @@ def make_receiver(doorbell: Doorbell | None) -> FastAPI:
     return receiver
 
 
-def _mark(digests: Collection[str]) -> None:
-    """Write in one attempt: a mark that comes minutes late is of no use."""
-    from sqlalchemy.exc import SQLAlchemyError
-
+async def _mark(digests: Collection[str]) -> None:
     from airflow_midjourney.hooks.image_prompts import open_metadata
 
-    database = open_metadata()
-    try:
-        with database.writing() as tx:
-            mark_called(tx, digests)
-    except SQLAlchemyError as error:
-        raise database.explained(error) from None
+    database = await asyncio.to_thread(open_metadata)
+    await database.write(mark_called, digests)
 
 
 def _is_on() -> bool:
