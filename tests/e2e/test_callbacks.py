@@ -24,6 +24,9 @@ IMAGES: Final = 6
 QUICK: Final = 1.0
 SLOW: Final = 80.0
 
+#: Seconds in which a busy machine starts two tasks.
+PATIENCE: Final = 180.0
+
 _PHOTOS: Final = itertools.count(5 * 10**6)
 
 
@@ -71,7 +74,7 @@ class Side:
 
     def polls_before_all_are_on_their_way(self) -> int:
         """Give the requests for the quick images, and for leave to submit."""
-        deadline = time.monotonic() + SLOW
+        deadline = time.monotonic() + PATIENCE
         while self.simulator.totals()["accepted"] < 4 + IMAGES:
             assert time.monotonic() < deadline
             time.sleep(0.1)
