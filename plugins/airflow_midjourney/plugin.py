@@ -50,9 +50,23 @@ class PagesOnDemand:
         await app(scope, receive, send)
 
 
+async def receive_callback(
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+    send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+) -> None:
+    """Answer the service's callbacks: an ASGI app of its own, without a login, loaded with the first of them."""
+    from airflow_midjourney.web.receiver import app
+
+    await app(scope, receive, send)
+
+
 class MidjourneyPlugin(AirflowPlugin):
     """Registers what this provider adds to Airflow beside operators and connections."""
 
     name = "airflow_midjourney"
-    fastapi_apps = [{"name": "midjourney", "app": PagesOnDemand(), "url_prefix": URL_PREFIX}]  # noqa: RUF012
+    fastapi_apps = [  # noqa: RUF012
+        {"name": "midjourney", "app": PagesOnDemand(), "url_prefix": URL_PREFIX},
+        {"name": "midjourney-callbacks", "app": receive_callback, "url_prefix": f"{URL_PREFIX}-callbacks"},
+    ]
     operator_extra_links = [BatchLink()]  # noqa: RUF012

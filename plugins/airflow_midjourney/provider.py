@@ -38,7 +38,9 @@ def _connection_fields() -> dict[str, Any]:
         "task_timeout": _number("Task timeout", "Seconds a describe may take from its start; 1800 if empty", minimum=1),
         "verify": _text("TLS certificates", "false to accept any, or the path of a CA bundle"),
         "allowed_uris": _text("Allowed images", "Patterns such as s3://bucket/prefix/*, separated by commas"),
-        "callback_url": _text("Callback URL", "Where the service may report changes"),
+        "callback_url": _text(
+            "Callback URL", "Where the service reports changes, such as https://airflow/midjourney-callbacks"
+        ),
     }
 
 
@@ -92,6 +94,12 @@ def _configuration() -> dict[str, Any]:
             "manage_schema": _option("boolean", "True", "Whether the tables are made on first use."),
             "poll_interval": _option(
                 "float", "3.0", "Seconds between two polls of an account while answers keep coming."
+            ),
+            "callbacks": _option(
+                "boolean",
+                "False",
+                "Whether the API server takes the service's callbacks below /midjourney-callbacks, and submissions"
+                " ask for them where the connection has a callback_url.",
             ),
         },
     }

@@ -19,12 +19,14 @@ class Settings:
     :param schema: its schema, None for the connection's default.
     :param manage_schema: whether the tables are made on first use.
     :param poll_interval: seconds between two polls of an account while answers keep coming.
+    :param callbacks: whether the API server takes callbacks, and submissions ask for them.
     """
 
     table: str
     schema: str | None
     manage_schema: bool
     poll_interval: float
+    callbacks: bool = False
 
 
 def read_settings() -> Settings:
@@ -36,4 +38,5 @@ def read_settings() -> Settings:
         schema=conf.get(SECTION, "schema", fallback="") or None,
         manage_schema=conf.getboolean(SECTION, "manage_schema", fallback=True),
         poll_interval=conf.getfloat(SECTION, "poll_interval", fallback=DEFAULT_POLL_INTERVAL),
+        callbacks=conf.getboolean(SECTION, "callbacks", fallback=False),
     )

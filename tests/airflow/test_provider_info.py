@@ -65,15 +65,22 @@ def test_every_field_may_be_left_empty_and_none_offers_what_the_hook_refuses(con
 
 def test_the_configuration_that_it_documents_is_the_one_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     options = get_provider_info()["config"][settings.SECTION]["options"]
-    given = {"table": "prompts", "schema": "annotation", "manage_schema": "False", "poll_interval": "9.5"}
+    given = {
+        "table": "prompts",
+        "schema": "annotation",
+        "manage_schema": "False",
+        "poll_interval": "9.5",
+        "callbacks": "True",
+    }
     defaults = settings.read_settings()
     for name, value in given.items():
         monkeypatch.setenv(f"AIRFLOW__MIDJOURNEY__{name.upper()}", value)
 
     assert set(options) == {field.name for field in fields(settings.Settings)} == set(given)
-    assert settings.read_settings() == settings.Settings("prompts", "annotation", False, 9.5)
+    assert settings.read_settings() == settings.Settings("prompts", "annotation", False, 9.5, callbacks=True)
     assert (defaults.table, defaults.schema, defaults.manage_schema) == (options["table"]["default"], None, True)
     assert str(defaults.poll_interval) == options["poll_interval"]["default"]
+    assert str(defaults.callbacks) == options["callbacks"]["default"]
 
 
 @pytest.mark.parametrize("named", [*TASKS, BatchTrigger, MidjourneyHook])

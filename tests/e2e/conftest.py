@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,7 +45,13 @@ class ScheduledRun:
 def switched_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Deployment, ScheduledRun]]:
     """A deployment in which photos of several days lie ready when the example DAG is switched on."""
     folder = tmp_path_factory.mktemp("deployment")
-    with running_deployment(folder, EXECUTOR, hurry=True) as deployment:
+    with running_deployment(
+        folder,
+        EXECUTOR,
+        dags=[Path(__file__).parent / "dags"],
+        variables={"AIRFLOW__MIDJOURNEY__CALLBACKS": "True", "AIRFLOW__MIDJOURNEY__POLL_INTERVAL": "0.5"},
+        hurry=True,
+    ) as deployment:
         deployment.simulator.change(latency=1, slots=12)
         day = (datetime.now(UTC) - timedelta(days=1, hours=3)).replace(hour=0, minute=0, second=0, microsecond=0)
         number = 0

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WITHOUT_A_FACT = {
     "reason",
     "detail",
+    "callback_digest",
+    "called_at",
     "shares_id",
     "reserved_by",
     "reserved_until",

@@ -153,7 +153,7 @@ def submit_and_wait(
     """Give a DAG of the operator and the sensor, as the README has it."""
     with make_dag(troubles, retries=retries) as dag:
         first = DescribeImagesOperator(task_id="submit", **submit)
-        second = DescribeImagesSensor(task_id="wait", batch=first.output, poke_interval=0.2, **(wait or {}))
+        second = DescribeImagesSensor(task_id="wait", batch=first.output, **{"poke_interval": 0.2, **(wait or {})})
         first >> second
     return dag
 

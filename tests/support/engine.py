@@ -40,15 +40,23 @@ class Engine:
     key: str = ""
     account: dict[str, Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
+    callback_url: str = ""
 
     @property
     def service(self) -> ServiceSettings:
-        return ServiceSettings(name="midjourney_default", base_url=normalise(self.url), key=self.key, timeout=10)
+        return ServiceSettings(
+            name="midjourney_default",
+            base_url=normalise(self.url),
+            key=self.key,
+            timeout=10,
+            notify_url=self.callback_url,
+        )
 
     @property
     def settings(self) -> AccountSettings:
         identity = account_identity(self.service.base_url, key=self.key)
-        return replace(AccountSettings(identity=identity, poll_interval=0.1), **self.account)
+        usual = AccountSettings(identity=identity, poll_interval=0.1, callbacks=bool(self.callback_url))
+        return replace(usual, **self.account)
 
     @asynccontextmanager
     async def worker(self, try_number: int = 1) -> AsyncIterator[Worker]:

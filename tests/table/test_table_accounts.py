@@ -42,7 +42,7 @@ def test_an_account_that_is_known_stays_as_it_is(known: Database) -> None:
 def test_one_of_many_polls(known: Database) -> None:
     def take(_: int) -> bool:
         with known.writing() as tx:
-            return accounts.take_poll_turn(tx, rows.ACCOUNT)
+            return accounts.take_poll_turn(tx, rows.ACCOUNT) is not None
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(take, range(8))) == 1
@@ -61,7 +61,8 @@ def test_a_poller_that_died_is_followed_by_another(known: Database) -> None:
 def test_polls_without_news_come_further_and_further_apart(known: Database) -> None:
     def next_pause(*, news: bool) -> float:
         with known.writing() as tx:
-            accounts.set_next_poll(tx, rows.ACCOUNT, news=news)
+            turn = accounts.PollTurn(tx.now, called=False, heard_at=None)
+            accounts.set_next_poll(tx, rows.ACCOUNT, turn, news=news)
             return (state(tx).next_poll_at - tx.now).total_seconds()
 
     pauses = [next_pause(news=False) for _ in range(12)]

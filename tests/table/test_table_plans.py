@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.schema import CreateSchema
 
+from airflow_midjourney.describe.callbacks import digest_of
 from airflow_midjourney.describe.scope import Scope
 from airflow_midjourney.describe.status import BotType, Reason
 from airflow_midjourney.describe.table import (
     accounts,
     batches,
+    calls,
     claims,
     counts,
     doubts,
@@ -135,6 +137,27 @@ def test_settling_looks_at_what_is_on_its_way_only(full: Database) -> None:
     assert scans(found) == []
     assert uses(found, *OF_FEW_ROWS)
     assert uses(found, "ix_image_prompts_sharing")
+
+
+def test_a_callback_and_those_who_listen_for_it_look_at_what_is_on_its_way_only(full: Database) -> None:
+    digests = [digest_of(f"{number}") for number in range(20)]
+    with full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
+        for number, digest in enumerate(digests[:3]):
+            sent = rows.submit_next(tx, batch, task_id=f"{number}")
+            rows.set_columns(tx, sent.id, callback_digest=digest)
+    with rows.plans(full) as found, full.writing() as tx:
+        assert calls.mark_called(tx, digests[2:]) == 1
+    assert len(found) == 1
+    assert scans(found) == []
+    assert uses(found, "ix_image_prompts_callback", *OF_FEW_ROWS)
+    with rows.plans(full) as found, full.writing() as tx:
+        assert calls.any_called(tx, rows.ACCOUNT.identity)
+        assert calls.is_due(tx, rows.ACCOUNT.identity)
+        accounts.read_account(tx, rows.ACCOUNT.identity)
+        calls.note_asked(tx, [sent.id], tx.now)
+    assert scans(found) == []
+    assert uses(found, *OF_FEW_ROWS)
 
 
 @pytest.mark.parametrize("keys", [["old/1", "old/99999"], [f"old/{number}" for number in range(2000, 3000)]])

@@ -21,6 +21,18 @@ SILENCE_AFTER: Final = 60.0
 #: A poll that found nothing new is followed by a longer pause, up to this many seconds.
 LONGEST_POLL_INTERVAL: Final = 20.0
 
+#: While callbacks announce the answers, polls are this far apart at most, in seconds. With what comes on top it has to
+#: stay below SILENCE_AFTER. Each announced answer makes the pause so many times longer, until then.
+LONGEST_ANNOUNCED_INTERVAL: Final = 45.0
+ANNOUNCED_GROWTH: Final = 4.0
+
+#: Seconds for which an answer that was announced lets us expect that the next ones are, too.
+CALLBACKS_EXPECTED_FOR: Final = 3600.0
+
+#: Seconds from a poll to the next one that a callback may bring about: after a quiet time, and while many come.
+SHORTEST_CALL_GAP: Final = 1.0
+CALL_GAP_OF_MANY: Final = 3.0
+
 #: Seconds to stay away when the service says no without saying for how long: first and longest.
 FIRST_PAUSE: Final = 2.0
 LONGEST_PAUSE: Final = 60.0
@@ -48,6 +60,7 @@ class AccountSettings:
     :param lost_after: seconds the service may deny knowing a task before it is lost.
     :param poll_interval: seconds between two polls while answers keep coming.
     :param doubt_grace: seconds after a POST's deadline before a claim without an answer counts as doubtful.
+    :param callbacks: whether submissions ask for callbacks to our receiver.
     """
 
     identity: str
@@ -62,6 +75,7 @@ class AccountSettings:
     lost_after: float = 600.0
     poll_interval: float = 3.0
     doubt_grace: float = DOUBT_GRACE
+    callbacks: bool = False
 
     @property
     def doubt_after(self) -> float:
@@ -77,6 +91,22 @@ def next_poll_interval(base: float, last: float, *, news: bool, quickest: float 
     longest = LONGEST_POLL_INTERVAL if quickest is None else min(LONGEST_POLL_INTERVAL, quickest / 8)
     pause = base if news else min(max(last, base) * 1.5, max(longest, base))
     return pause * random.uniform(0.85, 1.15)  # noqa: S311
+
+
+def announced_poll_interval(base: float, last: float, *, news: bool) -> float:
+    """Give the seconds until the next poll while callbacks say when to ask: it is for those that get lost."""
+    pause = max(last, base) * (ANNOUNCED_GROWTH if news else 1.0)
+    return min(pause, max(LONGEST_ANNOUNCED_INTERVAL, base)) * random.uniform(0.85, 1.15)  # noqa: S311
+
+
+def call_gap(base: float, seconds_since_last: float | None) -> float:
+    """Give the seconds from a poll until a callback may bring about the next: a flood of them is no reason for one.
+
+    :param seconds_since_last: from the poll before to this one; None if there was none.
+    """
+    gap_of_many = min(base, CALL_GAP_OF_MANY)
+    rested = seconds_since_last is None or seconds_since_last >= gap_of_many
+    return min(gap_of_many, SHORTEST_CALL_GAP) if rested else gap_of_many
 
 
 def pause_after_no(seconds_failing: float, retry_after: float | None) -> float:

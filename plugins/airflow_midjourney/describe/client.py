@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
+from airflow_midjourney.describe.callbacks import callback_address
 from airflow_midjourney.describe.envelope import read_submit_answer
 from airflow_midjourney.describe.errors import ServiceProtocolError
 from airflow_midjourney.describe.outcome import Ambiguous, SubmitOutcome, Unavailable
@@ -80,19 +81,22 @@ class MidjourneyClient:
     ) -> None:
         await self._transport.__aexit__(kind, error, traceback)
 
-    async def submit_describe(self, *, data_uri: str, bot_type: BotType, state: str) -> SubmitOutcome:
+    async def submit_describe(
+        self, *, data_uri: str, bot_type: BotType, state: str, callback: str = ""
+    ) -> SubmitOutcome:
         """Send one image, once, within the total deadline. Raises nothing but cancellation.
 
         :param data_uri: the image, as ``data:image/png;base64,…``.
         :param bot_type: which bot describes it; novicezk 2.6.3 has only one and ignores this.
         :param state: comes back with the task; trueai takes at most 255 characters.
+        :param callback: what the path of this submission's callbacks ends with; empty to send the address as it is.
         """
         payload: dict[str, object] = {"botType": bot_type.value, "base64": data_uri, "state": state}
         if self._settings.notify_url:
-            payload["notifyHook"] = self._settings.notify_url
+            payload["notifyHook"] = callback_address(self._settings.notify_url, callback)
         answer = await self._transport.exchange("POST", "/submit/describe", payload=payload, limit=_SUBMIT_LIMIT)
         if isinstance(answer, Answer):
-            hidden = (self._settings.key, state)
+            hidden = (self._settings.key, state, callback)
             return read_submit_answer(answer.status, answer.headers, answer.body, hidden=hidden)
         if answer.nothing_sent:
             return Unavailable(None, None, None, answer.description)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.batch import look, settle, stop_if_hopeless
 from airflow_midjourney.describe.errors import DescribeError
+from airflow_midjourney.describe.listening import pause
 from airflow_midjourney.describe.table.pulse import feel_pulse
 from airflow_midjourney.describe.waiting import SHORTEST_PAUSE, pause_before_next_look, worth_waking
 
@@ -126,10 +127,10 @@ class Lookout:
             async with self._open_watcher() as watcher:
                 while self._seats:
                     self._stirred.clear()
-                    pause = await self._round(watcher)
+                    seconds = await self._round(watcher)
                     # Hundreds may sit down at once: not each of them is worth a round of its own.
                     await asyncio.sleep(SHORTEST_PAUSE)
-                    await _wait(self._stirred, pause - SHORTEST_PAUSE)
+                    await pause(watcher.database, watcher.account, seconds - SHORTEST_PAUSE, self._stirred)
                 self.has_ended = True
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must not wait for ever
             self.has_ended = True
@@ -222,10 +223,3 @@ class _Given:
 
     left: int
     until: float
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return

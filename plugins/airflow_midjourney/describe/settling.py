@@ -10,7 +10,7 @@ from airflow_midjourney.describe.doubting import resolve_doubts
 from airflow_midjourney.describe.errors import ServiceProtocolError, ServiceUnavailableError
 from airflow_midjourney.describe.late import take_late_answer
 from airflow_midjourney.describe.status import Reason, Status
-from airflow_midjourney.describe.table import accounts, doubts, late_answers, outcomes
+from airflow_midjourney.describe.table import accounts, calls, doubts, late_answers, outcomes
 from airflow_midjourney.describe.table.outcomes import InFlight, RemoteTimes
 from airflow_midjourney.describe.table.sharing import resolve_shared
 from airflow_midjourney.describe.task import Described, Ended, RemoteTask, read_answer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.account import AccountSettings
     from airflow_midjourney.describe.crew import Watcher
-    from airflow_midjourney.describe.table.accounts import AccountState
+    from airflow_midjourney.describe.table.accounts import AccountState, PollTurn
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.late_answers import GivenUp
 
@@ -47,7 +47,8 @@ async def settle(watcher: Watcher) -> int:
     doubtful = await database.read(doubts.unresolved, account.identity)
     ended = 0
     if rows or late or doubtful:
-        if not await database.write(accounts.take_poll_turn, account):
+        turn = await database.write(accounts.take_poll_turn, account)
+        if turn is None:
             return 0
         try:
             ended = await _poll(watcher, rows, late)
@@ -55,7 +56,7 @@ async def settle(watcher: Watcher) -> int:
         except (ServiceUnavailableError, ServiceProtocolError):
             await database.write(accounts.poll_failed, account)
             return ended
-        await database.write(accounts.set_next_poll, account, news=ended > 0)
+        await database.write(_end_turn, account, turn, [row.id for row in rows], news=ended > 0)
     await database.write(_tidy)
     return ended
 
@@ -105,6 +106,12 @@ async def _ask_one_by_one(watcher: Watcher, task_ids: Sequence[str]) -> Answers:
 def _heard(tx: Transaction, account: AccountSettings) -> AccountState:
     accounts.poll_answered(tx, account.identity)
     return accounts.read_account(tx, account.identity)
+
+
+def _end_turn(tx: Transaction, account: AccountSettings, turn: PollTurn, asked: Sequence[int], *, news: bool) -> None:
+    if turn.called:
+        calls.note_asked(tx, asked, turn.taken_at)
+    accounts.set_next_poll(tx, account, turn, news=news)
 
 
 def _tidy(tx: Transaction) -> None:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.callbacks import digest_of, new_callback
 from airflow_midjourney.describe.denial import denied_error
 from airflow_midjourney.describe.errors import (
     DescribeError,
@@ -135,6 +136,7 @@ async def _submit_one(worker: Worker, batch: Batch, row: ReservedImage) -> None:
     except DescribeError:
         await database.write(claims.release, [row.id], worker.holder)
         raise
+    callback = new_callback() if worker.account.callbacks else ""
     request = Claim(
         image_id=row.id,
         holder=worker.holder,
@@ -142,6 +144,7 @@ async def _submit_one(worker: Worker, batch: Batch, row: ReservedImage) -> None:
         batch=batch,
         origin=replace(batch.origin, try_number=worker.try_number),
         content=ready.content,
+        callback_digest=digest_of(callback) if callback else None,
     )
     asked_at = time.monotonic()
     if not await _claim(worker, request):
@@ -152,7 +155,10 @@ async def _submit_one(worker: Worker, batch: Batch, row: ReservedImage) -> None:
         await database.write_at_any_cost(outcomes.not_taken, request.submit_token, "never_sent", late)
         return
     outcome = await worker.client.submit_describe(
-        data_uri=ready.prepared.data_uri, bot_type=batch.scope.bot_type, state=request.submit_token
+        data_uri=ready.prepared.data_uri,
+        bot_type=batch.scope.bot_type,
+        state=request.submit_token,
+        callback=callback,
     )
     await database.write_at_any_cost(_record, worker.account.identity, request.submit_token, outcome)
     if isinstance(outcome, Denied):

@@ -20,7 +20,7 @@ LONGEST_PAUSE: Final = 5.0
 def pause_before_next_look(progress: Progress) -> float:
     """Give the seconds until something may have changed: the next poll, or the end of a closure."""
     account = progress.account
-    moments = [account.next_poll_at]
+    moments = [account.poll_due_at]
     if account.closed_until is not None and progress.open.claimable:
         moments.append(account.closed_until)
     upcoming = [(moment - account.now).total_seconds() for moment in moments if moment > account.now]

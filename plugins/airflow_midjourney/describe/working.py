@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.batch import Progress, advance
 from airflow_midjourney.describe.errors import BatchError
+from airflow_midjourney.describe.listening import pause
 from airflow_midjourney.describe.waiting import WORTH_DEFERRING, expected_wait, pause_before_next_look
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def work(
         idle_since = idle_since or progress.account.now
         if may_leave and expected_wait(progress, idle_since) >= WORTH_DEFERRING:
             return progress
-        await asyncio.sleep(pause_before_next_look(progress))
+        await pause(worker.database, worker.account, pause_before_next_look(progress))
 
 
 async def work_off(worker: Worker, batch_id: str) -> Progress:

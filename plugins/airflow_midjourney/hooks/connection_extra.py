@@ -28,7 +28,7 @@ class ConnectionExtra:
     :param task_timeout: seconds a describe may take from its start.
     :param verify: False to accept any certificate, or the path of a CA bundle.
     :param allowed_uris: patterns over ``s3://bucket/key`` that bound what may be read and sent.
-    :param callback_url: where the service may report changes.
+    :param callback_url: where the service may report changes; with ``[midjourney] callbacks`` our receiver.
     """
 
     auth: AuthMode = "bearer"

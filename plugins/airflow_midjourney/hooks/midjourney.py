@@ -78,6 +78,7 @@ class MidjourneyHook(BaseHook):
             base_url = normalise(connection.host, port=connection.port, schema=connection.schema)
         except SettingsError as error:
             raise SettingsError(f"Connection {self.mj_conn_id!r}: {error}") from None
+        self._asks_for_callbacks()
         return ServiceSettings(
             name=self.mj_conn_id,
             base_url=base_url,
@@ -108,7 +109,25 @@ class MidjourneyHook(BaseHook):
             submit_deadline=extra.timeout,
             task_timeout=extra.task_timeout,
             poll_interval=read_settings().poll_interval,
+            callbacks=self._asks_for_callbacks(),
         )
+
+    def _asks_for_callbacks(self) -> bool:
+        """Say whether each submission asks for callbacks to our receiver.
+
+        :raises SettingsError: if it should, and the extra ``callback_url`` is no address.
+        """
+        from airflow_midjourney.describe.callbacks import check_callback_url
+        from airflow_midjourney.describe.errors import SettingsError
+
+        address = self.extra().callback_url
+        if not address or not read_settings().callbacks:
+            return False
+        try:
+            check_callback_url(address)
+        except SettingsError as error:
+            raise SettingsError(f"Connection {self.mj_conn_id!r}: {error}") from None
+        return True
 
     def get_conn(self) -> MidjourneyClient:
         """Give a client; open it with ``async with``."""

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_midjourney.describe.account import AccountSettings
     from airflow_midjourney.describe.batch import Progress
+    from airflow_midjourney.describe.table.database import Database
     from airflow_midjourney.describe.verdict import Verdict
     from airflow_midjourney.lineage import LineageFacts
 
@@ -77,6 +79,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         self.on_cap = on_cap
         self.deferrable = deferrable
         self._lineage: LineageFacts | None = None
+        self._waits_for: dict[str, tuple[Database, AccountSettings]] = {}
 
     def execute(self, context: Context) -> Any:
         """Begin to wait."""
@@ -102,6 +105,29 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         if all_ended:
             self._finish(context)
         return all_ended
+
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        """Let callbacks end Airflow's sleep between two pokes: it is slept here, and Airflow has nothing left to sleep.
+
+        An Airflow without this method of its own would sleep as ever.
+        """
+        interval: float = super()._get_next_poke_interval(*args, **kwargs)
+        if self.reschedule or not self._waits_for:
+            return interval
+        with airflow_errors():
+            asyncio.run(self._listen(interval))
+        return 0.0
+
+    async def _listen(self, seconds: float) -> None:
+        from airflow_midjourney.describe.listening import pause
+
+        called = asyncio.Event()
+
+        async def listen_to(database: Database, account: AccountSettings) -> None:
+            await pause(database, account, seconds, called)
+            called.set()
+
+        await asyncio.gather(*(listen_to(*account) for account in self._waits_for.values()))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Tell OpenLineage from which prefixes into which table, and how it went."""
@@ -134,11 +160,15 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
 
         report = ProgressReport(self.log.info)
         all_ended = True
+        self._waits_for = {}
         for batch_id in self._batch_ids(context):
             async with self.working(batch_id, context["ti"].try_number) as worker:
                 progress = await work_off(worker, batch_id)
                 await report.tell(worker, progress)
-                all_ended &= self._has_ended(progress)
+                if not self._has_ended(progress):
+                    all_ended = False
+                    if worker.account.callbacks:
+                        self._waits_for[worker.account.identity] = (worker.database, worker.account)
         return all_ended
 
     async def _wait(self, context: Context) -> list[str]:

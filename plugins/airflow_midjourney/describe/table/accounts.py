@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from airflow_midjourney.describe.account import (
+    CALLBACKS_EXPECTED_FOR,
     PATIENCE_WITH_THE_SERVICE,
     PROBE_INTERVAL,
     PROBE_LIMIT,
     SILENCE_AFTER,
     AccountSettings,
+    announced_poll_interval,
+    call_gap,
     next_poll_interval,
     pause_after_no,
 )
 from airflow_midjourney.describe.status import IN_FLIGHT
+from airflow_midjourney.describe.table import calls
 from airflow_midjourney.describe.table.pace import next_answer_at, quickest_seconds
 from airflow_midjourney.describe.table.schema import has_status
 
@@ -32,6 +36,8 @@ class AccountState:
     :param in_flight: slots in use.
     :param silence: seconds in all in which nobody heard from the service.
     :param queued: of those in flight, images that the service has not begun with, as far as it says.
+    :param called: whether a callback has come for one of them since it was last asked about.
+    :param calls_from: from when on that is reason enough for a poll.
     """
 
     now: datetime
@@ -46,6 +52,13 @@ class AccountState:
     next_poll_at: datetime
     silence: float
     queued: int = 0
+    called: bool = False
+    calls_from: datetime | None = None
+
+    @property
+    def poll_due_at(self) -> datetime:
+        """When somebody should ask the service next."""
+        return min(self.next_poll_at, self.calls_from or self.now) if self.called else self.next_poll_at
 
     @property
     def is_closed(self) -> bool:
@@ -101,8 +114,8 @@ def read_account(tx: Transaction, identity: str) -> AccountState:
     """Give the account's state as last committed."""
     row = _row(tx, identity)
     images = tx.tables.images
-    in_flight, begun = tx.connection.execute(
-        select(func.count(), func.count(images.c.started_at))
+    in_flight, begun, called = tx.connection.execute(
+        select(func.count(), func.count(images.c.started_at), func.count().filter(calls.is_to_be_looked_at(images)))
         .select_from(images)
         .where(images.c.account == identity, has_status(images, *IN_FLIGHT))
     ).one()
@@ -119,31 +132,59 @@ def read_account(tx: Transaction, identity: str) -> AccountState:
         poll_failed_at=row["poll_failed_at"],
         next_poll_at=row["next_poll_at"],
         silence=row["silence"],
+        called=called > 0,
+        calls_from=row["calls_from"],
     )
 
 
-def take_poll_turn(tx: Transaction, settings: AccountSettings) -> bool:
-    """Say whether this process is the one to poll now; the others read the table.
+@dataclass(frozen=True, slots=True)
+class PollTurn:
+    """That it is this process's turn to poll.
 
-    The turn lasts for the deadline of a request, so that a poller that dies is followed by another.
+    :param taken_at: what was called before that is asked about in this turn.
+    :param called: whether a callback had come.
+    :param heard_at: when the service was heard before.
+    """
+
+    taken_at: datetime
+    called: bool
+    heard_at: datetime | None
+
+
+def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | None:
+    """Take the turn if this process is the one to poll now; the others read the table.
+
+    A turn is due at its time, or when a callback has come and the last poll is long enough ago. It lasts for the
+    deadline of a request, so that a poller that dies is followed by another.
     """
     accounts = tx.tables.accounts
+    called = calls.any_called(tx, settings.identity)
+    due = accounts.c.next_poll_at <= tx.now
+    if called:
+        due = or_(due, accounts.c.calls_from.is_(None), accounts.c.calls_from <= tx.now)
+    until = tx.now + timedelta(seconds=settings.submit_deadline)
     turn = tx.connection.execute(
         accounts.update()
-        .where(accounts.c.account == settings.identity, accounts.c.next_poll_at <= tx.now)
-        .values(next_poll_at=tx.now + timedelta(seconds=settings.submit_deadline), updated_at=tx.now)
-    )
-    return turn.rowcount == 1
+        .where(accounts.c.account == settings.identity, due)
+        .values(next_poll_at=until, calls_from=until, updated_at=tx.now)
+        .returning(accounts.c.answered_at)
+    ).first()
+    return None if turn is None else PollTurn(tx.now, called, turn.answered_at)
 
 
 def expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
     """Set the next turn when the first image of an idle account goes out: polling earlier tells nothing."""
+    row = _row(tx, settings.identity)
+    interval = settings.poll_interval
+    if _callbacks_are_expected(tx, settings, row["announced_at"]):
+        interval = max(interval, row["poll_interval"])
     _update(
         tx,
         settings.identity,
         answered_at=tx.now,
-        poll_interval=settings.poll_interval,
-        next_poll_at=tx.now + timedelta(seconds=settings.poll_interval),
+        poll_interval=interval,
+        next_poll_at=tx.now + timedelta(seconds=interval),
+        calls_from=tx.now,
     )
 
 
@@ -156,17 +197,45 @@ def poll_answered(tx: Transaction, identity: str) -> None:
     _update(tx, identity, poll_failing_since=None, answered_at=tx.now, silence=silence)
 
 
-def set_next_poll(tx: Transaction, settings: AccountSettings, *, news: bool) -> None:
-    """Set the next turn: soon while answers come, later while nothing happens, and when an answer is due."""
-    last = _row(tx, settings.identity)["poll_interval"]
-    quickest = quickest_seconds(tx, settings.identity)
-    interval = next_poll_interval(settings.poll_interval, last, news=news, quickest=quickest)
-    next_poll_at = tx.now + timedelta(seconds=interval)
-    due = None if quickest is None else next_answer_at(tx, settings.identity, quickest)
-    if due is not None:
-        soonest = tx.now + timedelta(seconds=settings.poll_interval)
-        next_poll_at = min(next_poll_at, max(due, soonest))
-    _update(tx, settings.identity, poll_interval=interval, next_poll_at=next_poll_at)
+def set_next_poll(tx: Transaction, settings: AccountSettings, turn: PollTurn, *, news: bool) -> None:
+    """Set the next turn: soon while answers come, later while nothing happens, and when an answer is due.
+
+    While callbacks announce the answers it is much later. One answer that came without is enough to poll as before:
+    gateways drop them.
+
+    :param news: whether the turn has found that an image had ended.
+    """
+    row = _row(tx, settings.identity)
+    announced_at = row["announced_at"]
+    if news:
+        announced_at = tx.now if turn.called else None
+    last, base = row["poll_interval"], settings.poll_interval
+    if _callbacks_are_expected(tx, settings, announced_at):
+        interval = announced_poll_interval(base, last, news=news)
+        next_poll_at = tx.now + timedelta(seconds=interval)
+    else:
+        quickest = quickest_seconds(tx, settings.identity)
+        interval = next_poll_interval(base, last, news=news, quickest=quickest)
+        next_poll_at = tx.now + timedelta(seconds=interval)
+        due = None if quickest is None else next_answer_at(tx, settings.identity, quickest)
+        if due is not None:
+            next_poll_at = min(next_poll_at, max(due, tx.now + timedelta(seconds=base)))
+    since_last = None if turn.heard_at is None else (turn.taken_at - turn.heard_at).total_seconds()
+    _update(
+        tx,
+        settings.identity,
+        poll_interval=interval,
+        next_poll_at=next_poll_at,
+        calls_from=tx.now + timedelta(seconds=call_gap(base, since_last)),
+        announced_at=announced_at,
+    )
+
+
+def _callbacks_are_expected(tx: Transaction, settings: AccountSettings, announced_at: datetime | None) -> bool:
+    """Say whether the last answer was announced by a callback, not long ago."""
+    if not settings.callbacks or announced_at is None:
+        return False
+    return (tx.now - announced_at).total_seconds() <= CALLBACKS_EXPECTED_FOR
 
 
 def poll_failed(tx: Transaction, settings: AccountSettings, retry_after: float | None = None) -> None:
@@ -179,6 +248,7 @@ def poll_failed(tx: Transaction, settings: AccountSettings, retry_after: float |
         poll_failing_since=since,
         poll_failed_at=tx.now,
         next_poll_at=tx.now + timedelta(seconds=pause),
+        calls_from=tx.now + timedelta(seconds=pause),
     )
 
 

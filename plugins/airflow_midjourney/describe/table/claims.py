@@ -81,6 +81,7 @@ class Claim:
 
     :param holder: the worker that reserved the row.
     :param submit_token: unguessable; travels to the service as ``state``.
+    :param callback_digest: of the value that callbacks for this submission bear; None where none are asked for.
     :param asked: tokens of former submissions of the same bytes that the service was just asked about once more.
     """
 
@@ -91,6 +92,7 @@ class Claim:
     origin: Origin
     content: ContentFacts
     asked: frozenset[str] = frozenset()
+    callback_digest: str | None = None
 
 
 class ClaimResult(StrEnum):
@@ -338,6 +340,8 @@ def _write_intent(
             reason=None,
             detail=None,
             submit_token=request.submit_token,
+            callback_digest=request.callback_digest,
+            called_at=None,
             account=account.identity,
             task_id=None,
             attempts=attempts,

@@ -46,6 +46,16 @@ REVISIONS: Final = (
         columns=(("images", "absent_since"), ("batches", "manifest")),
         tables=("members",),
     ),
+    Revision(
+        3,
+        columns=(
+            ("images", "callback_digest"),
+            ("images", "called_at"),
+            ("accounts", "calls_from"),
+            ("accounts", "announced_at"),
+        ),
+        indexes=(("images", "ix_{}_callback"),),
+    ),
 )
 
 

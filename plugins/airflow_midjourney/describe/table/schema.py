@@ -143,6 +143,8 @@ def _images(metadata: MetaData, name: str) -> Table:
         Column("account", KeyText),
         Column("task_id", KeyText),
         Column("submit_token", KeyText),
+        Column("callback_digest", KeyText),
+        Column("called_at", UTCDateTime),
         Column("shares_id", RowNumber),
         *(Column(column, Text) for column in PROMPT_COLUMNS),
         Column("prompt_count", Integer),
@@ -196,6 +198,7 @@ def _image_indexes(name: str) -> list[Index]:
         _partial(f"uq_{name}_twin", "content_sha256", "bot_type", where=_one_of(IN_FLIGHT), unique=True),
         _partial(f"ix_{name}_content", "content_sha256", "bot_type", where="content_sha256 IS NOT NULL"),
         _partial(f"uq_{name}_submit", "submit_token", where="submit_token IS NOT NULL", unique=True),
+        _partial(f"ix_{name}_callback", "callback_digest", where=_one_of(IN_FLIGHT)),
         _partial(f"ix_{name}_sharing", "shares_id", where=f"shares_id IS NOT NULL AND {_one_of(SHARING)}"),
     ]
 
@@ -295,6 +298,9 @@ def _accounts(metadata: MetaData, name: str) -> Table:
         Column("poll_failed_at", UTCDateTime),
         Column("next_poll_at", UTCDateTime, nullable=False),
         Column("poll_interval", Float, nullable=False),
+        # From when on a callback is reason enough for a poll, and when one last announced an answer.
+        Column("calls_from", UTCDateTime),
+        Column("announced_at", UTCDateTime),
         Column("answered_at", UTCDateTime),
         # Seconds in all in which nobody heard from the service: task timeouts do not count them.
         Column("silence", Float, nullable=False, default=0.0),

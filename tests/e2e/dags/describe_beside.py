@@ -1,0 +1,29 @@
+"""Runs beside each other, each over a service of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, Param
+
+from airflow_midjourney.operators.describe import DescribeImagesOperator
+from airflow_midjourney.sensors.describe import DescribeImagesSensor
+
+with DAG(
+    dag_id="describe_beside",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    is_paused_upon_creation=False,
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=2)},
+    params={"prefix": Param("in/", type="string"), "service": Param("midjourney_default", type="string")},
+) as dag:
+    submit = DescribeImagesOperator(
+        task_id="submit",
+        bucket="photos",
+        prefix="{{ params.prefix }}",
+        mj_conn_id="{{ params.service }}",
+        deferrable=True,
+    )
+    wait = DescribeImagesSensor(task_id="wait", batch=submit.output, deferrable=True)
+    submit >> wait
