@@ -72,15 +72,38 @@ def test_an_empty_list_says_how_to_begin(table: Database, open_page: Callable[..
     assert page.get_by_role("heading", name="No batch yet").is_visible()
 
 
-@pytest.mark.parametrize(("look", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
+LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+
+
+@pytest.mark.parametrize(("look", "width"), LOOKS)
 def test_the_list_and_a_batch_look_well(
     look: str, width: int, week: Database, open_page: Callable[..., Page], picture: Callable[..., Path]
 ) -> None:
     page = open_page("midjourney/batches", dark=look == "dark", width=width)
     page.get_by_text("57 described").wait_for()
+    assert fits(page)
     picture(page, f"batches-{look}-{width}")
+
     page.get_by_role("link", name="daily › submit").click()
+
     assert page.get_by_role("heading", name="60 of 120 images have ended (50 %).").is_visible()
+    assert fits(page)
     picture(page, f"batch-{look}-{width}", whole=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    assert rows
+
+
+def fits(page: Page) -> bool:
+    """Say whether a page needs no scrolling to its side."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
+def test_in_airflows_own_frame_and_menu(
+    week: Database, open_page: Callable[..., Page], picture: Callable[..., Path]
+) -> None:
+    page = open_page("", dark=True)
+    page.get_by_role("link", name="Midjourney").click()
+
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("link", name="daily › submit").click()
+
+    assert frame.get_by_role("heading", name="60 of 120 images have ended (50 %).").is_visible()
+    picture(page, "in-airflow")

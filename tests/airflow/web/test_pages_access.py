@@ -27,6 +27,7 @@ ASKED = {
     "/static/{name}": ("GET", "/static/style.css"),
     "/batches": ("GET", "/batches"),
     "/batch": ("GET", "/batch?id={batch}"),
+    "/task": ("GET", "/task?dag_id=theirs&run_id=run&task_id=submit&map_index={{MAP_INDEX}}"),
     "/api/batch": ("GET", "/api/batch?id={batch}"),
 }
 
