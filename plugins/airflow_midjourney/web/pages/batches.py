@@ -96,15 +96,15 @@ async def show_batch(id: str, request: Request, viewer: CurrentViewer, database:
 
 @router.get("/task")
 async def show_task(request: Request, viewer: CurrentViewer, database: Metadata, filters: Filtered) -> HTMLResponse:
-    """Show the batch of a task, for its tab in Airflow; those of its run where the task has none, or several."""
+    """Show the batch of a task, for its tab in Airflow. A task without one, such as a sensor, has those of its run."""
     await viewer.require_read(filters.dag_id)
-    found = await database.read_now(list_batches, [filters.dag_id], filters.wanted, PAGE_SIZE)
-    if len(found.batches) == 1:
-        return await show_batch(found.batches[0].batch_id, request, viewer, database)
-    if not found.batches:
-        filters = Filters(filters.dag_id, filters.run_id)
-        found = await database.read_now(list_batches, [filters.dag_id], filters.wanted, PAGE_SIZE)
-    return _list(request, found, filters, [filters.dag_id], is_first=True)
+    for asked in (filters, Filters(filters.dag_id, filters.run_id)):
+        found = await database.read_now(list_batches, [asked.dag_id], asked.wanted, PAGE_SIZE)
+        if len(found.batches) == 1:
+            return await show_batch(found.batches[0].batch_id, request, viewer, database)
+        if found.batches:
+            break
+    return _list(request, found, asked, [asked.dag_id], is_first=True)
 
 
 def _list(
