@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -125,7 +126,8 @@ def test_airflow_is_left_running_for_who_wants_to_look(tmp_path: Path) -> None:
             listed = browser.get("midjourney/batches")
             assert listed.status_code == 200
             assert "describe_images" in listed.text
-            batch = browser.get(f"midjourney/{re.findall(r'batch[?]id=[^&\"]+', listed.text)[0]}")
+            (address, *_) = re.findall('batch[?]id=[^"]+', listed.text)
+            batch = browser.get(f"midjourney/{unescape(address)}")
             assert "12 of 12 images have ended (100 %)." in batch.text
     finally:
         demo.send_signal(signal.SIGINT)

@@ -149,7 +149,17 @@ def test_what_breaks_is_said_without_its_trace(
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-@pytest.mark.parametrize("address", ["batches?before=yesterday", "batch"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "batches?before=yesterday",
+        "batches?before=2026-01-01T00:00:00",
+        "batch",
+        "batch?id=a%00b",
+        "batches?dag_id=%00",
+        f"batch?id={'a' * 5000}",
+    ],
+)
 def test_an_address_that_makes_no_sense_is_said(
     address: str, table: Database, api: TestClient, as_user: Callable[..., dict[str, str]]
 ) -> None:
@@ -159,7 +169,7 @@ def test_an_address_that_makes_no_sense_is_said(
     assert "The address is not right" in answer.text
 
 
-@pytest.mark.parametrize("map_index", ["{MAP_INDEX}", "-1", ""])
+@pytest.mark.parametrize("map_index", ["{MAP_INDEX}", "-1", "", "²"])
 def test_the_tab_of_a_task_shows_its_batch_and_the_tab_of_its_sensor_too(
     map_index: str, table: Database, api: TestClient, as_user: Callable[..., dict[str, str]]
 ) -> None:
