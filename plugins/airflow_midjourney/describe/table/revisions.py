@@ -56,6 +56,7 @@ REVISIONS: Final = (
         ),
         indexes=(("images", "ix_{}_callback"),),
     ),
+    Revision(4, indexes=(("batches", "ix_{}_batches_dag"), ("batches", "ix_{}_batches_run"))),
 )
 
 
