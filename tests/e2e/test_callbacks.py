@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from tests.support.deployment.deployment import KEY
 from tests.support.deployment.service import start_simulator
 
@@ -85,6 +87,8 @@ class Side:
         return sum(number for route, number in requests.items() if route != "submit")
 
 
+# With the deployment that it may have to start first.
+@pytest.mark.timeout(600)
 def test_answers_are_there_at_once_and_nine_of_ten_polls_are_saved(deployment: Deployment) -> None:
     sides = called, polling = (
         Side(deployment, "called", f"{deployment.api.root}/midjourney-callbacks"),
