@@ -6,8 +6,8 @@
 
 ``plan`` lists the images and prices them; nothing is submitted. Then the run waits, without a worker, until somebody
 presses *Approve* or *Reject* on the run's page, under *Required Actions*. What was approved is the cap of ``submit``:
-images that come meanwhile are left to the next run. Nobody within two days is a no. If nothing is to be paid for, nobody
-is asked.
+images that come meanwhile are left to the next run. No answer within two days is a no. If nothing is to be paid for,
+nobody is asked.
 
 The price is that of the connection (extra ``price``); without one, only the number of images is shown.
 """
