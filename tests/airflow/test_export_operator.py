@@ -196,7 +196,8 @@ def test_only_what_is_asked_for_is_exported(table: Database, tmp_path: Path) -> 
     arguments = {"bucket": "photos", "target": str(tmp_path), "format": "csv"}
 
     def rows(**more: Any) -> int:
-        return int(run(**arguments | {"prefix": "in/"} | more).xcom("export", "counts")["exported"])
+        operator = ExportPromptsOperator(task_id="export", **arguments | {"prefix": "in/"} | more)
+        return int(operator._export("writer")[1]["exported"])
 
     assert rows() == 2
     assert rows(described_since="2026-01-01") == 1
