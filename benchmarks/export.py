@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -47,8 +48,11 @@ _ROWS: Final = """
         'MID_JOURNEY', 'succeeded', 1, 2, 'sha' || n, 'image/jpeg', 1024, 768, 123456,
         {prompt}, {prompt}, {prompt}, {prompt}, 4, {prompt} || {prompt} || {prompt} || {prompt},
         '4:3', 1, 0, 0, 0, {moment}, {moment}, {moment}
-    FROM (WITH RECURSIVE up(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM up WHERE n < {last}) SELECT n FROM up) AS u
+    FROM ({numbers}) AS numbers
 """
+_NUMBERS: Final = (
+    "WITH RECURSIVE up(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM up WHERE n < {last}) SELECT n FROM up"
+)
 _PROMPT: Final = "n || ' {text}'"
 _TEXT: Final = "a red boat on a still lake at dawn, mist over the water, soft light, in the style of an old print " * 3
 
@@ -61,8 +65,7 @@ def fill(database: Database, first: int, last: int) -> None:
         with database.writing() as tx:
             statement = _ROWS.format(
                 prompt=_PROMPT.format(text=_TEXT),
-                first=start,
-                last=min(start + _AT_ONCE - 1, last),
+                numbers=_NUMBERS.format(first=start, last=min(start + _AT_ONCE - 1, last)),
                 true="true" if tx.is_postgres else "1",
                 moment="timestamptz '2026-03-01'" if tx.is_postgres else "'2026-03-01 00:00:00.000000'",
             )
@@ -83,9 +86,7 @@ def export_once(url: str, kind: str, target: str) -> dict[str, object]:
         export(plan, database, publication, None, report, note)
     seconds = time.monotonic() - began
     database.close()
-    steps = [
-        1e6 * (after[1] - before[1]) / (after[0] - before[0]) for before, after in zip(marks, marks[1:], strict=False)
-    ]
+    steps = [1e6 * (after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(marks)]
     return {
         "rows": report.exported,
         "seconds": seconds,
@@ -97,7 +98,7 @@ def export_once(url: str, kind: str, target: str) -> dict[str, object]:
 
 def in_a_process(url: str, kind: str, target: Path) -> dict[str, float]:
     """Export in a fresh process: the most memory that it held is its own."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "benchmarks.export", "--one", url, "--format", kind, "--target", str(target)],
         check=True,
         capture_output=True,

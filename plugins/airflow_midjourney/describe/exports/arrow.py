@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SHARD: Final = 10_000
 
 #: Rows turned into columns at once.
-_TOGETHER: Final = 10_000
+_TOGETHER: Final = 1000
 
 
 def arrow_table(images: Iterable[DescribedImage]) -> Any:
@@ -32,6 +32,12 @@ def arrow_table(images: Iterable[DescribedImage]) -> Any:
     while some := list(islice(samples, _TOGETHER)):
         batches += table_of([row(sample) for sample in some]).to_batches()
     return pyarrow.Table.from_batches(batches, schema=schema())
+
+
+def concatenated(tables: list[Any]) -> Any:
+    """Put tables below each other, without holding their contents twice."""
+    pyarrow, _ = load_pyarrow()
+    return pyarrow.concat_tables(tables)
 
 
 def table_of(rows: list[dict[str, Any]]) -> Any:
