@@ -43,7 +43,8 @@ DAG('d', schedule=CronDataIntervalTimetable('@daily', timezone='UTC'), params={'
 import airflow.providers.standard.decorators.python, airflow.providers.standard.operators.empty
 before = set(sys.modules)
 %s
-heavy = ('boto3', 'botocore', 'PIL', 'httpx', 'tenacity', 'sqlalchemy', 'airflow.providers', 'psycopg2', 'numpy', 'pyarrow', 'pandas')
+heavy = ('boto3', 'botocore', 'PIL', 'httpx', 'tenacity', 'sqlalchemy', 'airflow.providers', 'psycopg2', 'numpy')
+heavy += ('pyarrow', 'pandas')
 print(*sorted(name for name in set(sys.modules) - before if name.startswith(heavy)))
 """
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tests.support.places import MetadataPlace
 
-ROWS = 1500
+ROWS = 400
 
 #: Exports into a folder, and stops for good at a named point, or says when it has begun and goes on.
 WRITER = """
@@ -50,7 +50,7 @@ class Stopping(FolderTarget):
     def put(self, name, body):
         super().put(name, body)
         Stopping.puts += 1
-        if point == "half" and Stopping.puts == 700:
+        if point == "half" and Stopping.puts == 200:
             stop()
         if point == "slow":
             print(name, flush=True)
@@ -168,7 +168,7 @@ def test_killed_at_random_moments(filled: str, tmp_path: Path) -> None:
     for _ in range(4):
         writer = start(filled, out, "kohya", "slow")
         assert writer.stdout is not None
-        for _ in range(choose.randrange(1, 400)):
+        for _ in range(choose.randrange(1, 300)):
             writer.stdout.readline()
         writer.kill()
         writer.wait()
