@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.complaints import reason_in
@@ -24,6 +25,9 @@ _REFUSAL: Final = re.compile(
     r"|i (?:can['’]?t|cannot|can not|am unable|['’]m unable|won['’]?t)\b|as an ai\b|i['’]m unable)",
     re.IGNORECASE,
 )
+
+#: What is rare, since prompts are cleaned when they are written: looking for it is quicker than replacing it.
+_SEVERAL_LINES: Final = re.compile(r"[^\S ]|  |[\x00-\x1f\x7f-\x9f]")
 
 #: A complaint of the service is a sentence; a long text with the same words describes an image.
 _LONGEST_COMPLAINT: Final = 160
@@ -73,16 +77,28 @@ class Choice:
         """Give the prompts to take of an image, the main one first, or why there are none."""
         if not image.prompts:
             return LeftOut.NO_PROMPTS
-        lines = [on_one_line(prompt) for prompt in image.prompts]
-        spoken = [line for line in lines if not is_refusal(line)]
-        good = tuple(line for line in spoken if sum(map(str.isalnum, line)) >= self.min_letters)
+        good: list[str] = []
+        spoken = False
+        for prompt in image.prompts:
+            line = on_one_line(prompt) if _SEVERAL_LINES.search(prompt) else prompt.strip()
+            if is_refusal(line):
+                continue
+            spoken = True
+            if self._says_something(line):
+                good.append(line)
+                if self.prompt is Prompt.FIRST:
+                    break
         if not good:
             return LeftOut.NEAR_EMPTY if spoken else LeftOut.REFUSED
         if self.prompt is Prompt.ALL:
-            return good
+            return tuple(good)
         return (good[self._position(image, good)],)
 
-    def _position(self, image: DescribedImage, good: tuple[str, ...]) -> int:
+    def _says_something(self, line: str) -> bool:
+        letters = filter(str.isalnum, line)
+        return next(islice(letters, self.min_letters - 1, None), None) is not None
+
+    def _position(self, image: DescribedImage, good: list[str]) -> int:
         if self.prompt is Prompt.LONGEST:
             return max(range(len(good)), key=lambda position: len(good[position]))
         if self.prompt is Prompt.RANDOM:

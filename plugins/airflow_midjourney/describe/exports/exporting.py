@@ -77,7 +77,7 @@ def export(
     :raises TableError: if the database cannot be used.
     """
     with ExitStack() as stack:
-        select = _Selection(plan, stack.enter_context(open_ledger()), report)
+        select = _Selection(plan, stack.enter_context(open_ledger()), report, copies=images is not None)
         write = stack.enter_context(plan.format.open(files, plan.split_names))
         copier = stack.enter_context(open_copier(images, files)) if images is not None else None
         samples = select.samples(_told(read_rows(database, plan.wanted), report, tell))
@@ -102,11 +102,12 @@ def _told(
 class _Selection:
     """Decides about each row: whether it is in the export, with which captions, in which split, under which name."""
 
-    def __init__(self, plan: ExportPlan, ledger: Ledger, report: ExportReport) -> None:
+    def __init__(self, plan: ExportPlan, ledger: Ledger, report: ExportReport, *, copies: bool) -> None:
         self._plan = plan
         self._ledger = ledger
         self._report = report
         self._folder = common_folder(plan.wanted.scope)
+        self._named = copies or plan.format.names is not Names.NOTHING
         self._numbers: Counter[str] = Counter()
 
     def samples(self, rows: Iterable[DescribedImage]) -> Iterator[_Chosen]:
@@ -131,7 +132,7 @@ class _Selection:
             if plan.format.needs_prompts or captions is not LeftOut.NO_PROMPTS:
                 return captions
             captions = ()
-        name = file_name(image, self._folder)
+        name = file_name(image, self._folder) if self._named else ""
         if not plan.format.takes(name):
             return LeftOut.UNSUPPORTED
         if plan.choice.deduplicate and self._is_duplicate(image):
@@ -150,7 +151,7 @@ class _Selection:
 
         :raises SettingsError: which names both.
         """
-        if self._plan.format.names is Names.NOTHING:
+        if not self._named:
             return
         shared = name
         if self._plan.format.names is Names.PATH_WITHOUT_ENDING:
