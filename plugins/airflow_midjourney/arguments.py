@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from airflow_midjourney.describe.errors import SettingsError
 from airflow_midjourney.describe.scope import Origin, Scope
-from airflow_midjourney.describe.status import BotType
+from airflow_midjourney.describe.status import BotType, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,6 +109,41 @@ def read_money(value: float | str | None, name: str) -> str | None:
 def read_choice(value: str | None) -> Any:
     """Read a templated choice; nothing, ``""`` and ``"None"`` are no choice. The batch checks what it may be."""
     return None if value is None or str(value).strip() in _NOTHING else str(value).strip()
+
+
+def read_moment(value: datetime | str | None, name: str) -> datetime | None:
+    """Read a templated moment; nothing, ``""`` and ``"None"`` are none, and without a time zone it is UTC.
+
+    :raises SettingsError: if it is no ISO date or moment.
+    """
+    if isinstance(value, datetime):
+        moment = value
+    elif value is None or str(value).strip() in _NOTHING:
+        return None
+    else:
+        try:
+            moment = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            raise SettingsError(f"{name} must be a date or a moment such as 2026-03-01, not {value!r}.") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def read_statuses(value: str | Sequence[str]) -> tuple[Status, ...]:
+    """Read one templated status or several; ``all`` is all of them.
+
+    :raises SettingsError: if one of them is none.
+    """
+    names = _texts(value)
+    if names == ("all",):
+        return ()
+    try:
+        statuses = tuple(Status(name.strip()) for name in names)
+    except ValueError:
+        statuses = ()
+    if not statuses:
+        known = ", ".join(status.value for status in Status)
+        raise SettingsError(f"status must be all, or one or more of {known}, not {value!r}.")
+    return statuses
 
 
 def read_batch_ids(batch: str | Iterable[str] | None) -> list[str]:

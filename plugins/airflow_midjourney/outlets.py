@@ -30,15 +30,27 @@ def tell_outlets(context: Context, counted: Iterable[Mapping[str, Any]]) -> None
 
     :param counted: plain counts, each with its batch id under ``batch``.
     """
+    told = list(counted)
+    _add_to_events(
+        context,
+        {
+            "batches": [one["batch"] for one in told],
+            **{name: sum(int(one.get(name) or 0) for one in told) for name in _COUNTS},
+        },
+    )
+
+
+def tell_outlets_of_export(context: Context, target: str, counts: Mapping[str, Any]) -> None:
+    """Add where an export is, and its counts, to the events of a task's outlets that are assets.
+
+    :param target: the folder of the published version, or the file.
+    """
+    _add_to_events(context, {"target": target, **counts})
+
+
+def _add_to_events(context: Context, extra: Mapping[str, Any]) -> None:
     from airflow.sdk.definitions.asset import Asset, AssetRef
 
-    outlets = [outlet for outlet in context["task"].outlets or () if isinstance(outlet, Asset | AssetRef)]
-    if not outlets:
-        return
-    told = list(counted)
-    extra: dict[str, Any] = {
-        "batches": [one["batch"] for one in told],
-        **{name: sum(int(one.get(name) or 0) for one in told) for name in _COUNTS},
-    }
-    for outlet in outlets:
-        context["outlet_events"][outlet].extra.update(extra)
+    for outlet in context["task"].outlets or ():
+        if isinstance(outlet, Asset | AssetRef):
+            context["outlet_events"][outlet].extra.update(extra)

@@ -60,7 +60,15 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules(f"{package}.hooks.midjourney")],
-        "operators": [_modules(f"{package}.operators.describe")],
+        "operators": [
+            _modules(
+                f"{package}.operators.describe",
+                f"{package}.operators.export",
+                f"{package}.operators.purge",
+                f"{package}.operators.reparse",
+                f"{package}.operators.resolve",
+            )
+        ],
         "sensors": [_modules(f"{package}.sensors.describe")],
         "triggers": [_modules(f"{package}.triggers.describe")],
         "extra-links": [f"{package}.links.BatchLink"],
@@ -81,8 +89,8 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(module: str) -> dict[str, Any]:
-    return {"integration-name": "Midjourney describe", "python-modules": [module]}
+def _modules(*modules: str) -> dict[str, Any]:
+    return {"integration-name": "Midjourney describe", "python-modules": list(modules)}
 
 
 def _configuration() -> dict[str, Any]:

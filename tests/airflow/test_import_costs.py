@@ -22,6 +22,11 @@ BASELINE = "import airflow.sdk, airflow.sdk.bases.sensor, airflow.triggers.base,
 READ = {
     "the operator": "import airflow_midjourney.operators.describe",
     "the sensor": "import airflow_midjourney.sensors.describe",
+    "the export": "import airflow_midjourney.operators.export",
+    "the purge": "import airflow_midjourney.operators.purge",
+    "the reparse": "import airflow_midjourney.operators.reparse",
+    "the notebook function": "from airflow_midjourney import read_prompts",
+    "the DAG that exports": "import runpy; runpy.run_path('dags/describe_then_export.py')",
     "the trigger": "import airflow_midjourney.triggers.describe",
     "the plugin": "import airflow_midjourney.plugin",
     "the provider": "import airflow_midjourney.provider",
@@ -39,6 +44,7 @@ import airflow.providers.standard.decorators.python, airflow.providers.standard.
 before = set(sys.modules)
 %s
 heavy = ('boto3', 'botocore', 'PIL', 'httpx', 'tenacity', 'sqlalchemy', 'airflow.providers', 'psycopg2', 'numpy')
+heavy += ('pyarrow', 'pandas')
 print(*sorted(name for name in set(sys.modules) - before if name.startswith(heavy)))
 """
 

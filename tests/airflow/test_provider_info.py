@@ -19,11 +19,15 @@ from airflow_midjourney import settings
 from airflow_midjourney.hooks.connection_extra import ConnectionExtra
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from airflow_midjourney.operators.describe import DescribeImagesOperator
+from airflow_midjourney.operators.export import ExportPromptsOperator
+from airflow_midjourney.operators.purge import PurgePromptsOperator
+from airflow_midjourney.operators.reparse import ReparsePromptsOperator
 from airflow_midjourney.provider import get_provider_info
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
 from airflow_midjourney.triggers.describe import BatchTrigger
 
 TASKS = (DescribeImagesOperator, DescribeImagesSensor)
+TABLE_TASKS = (ExportPromptsOperator, PurgePromptsOperator, ReparsePromptsOperator)
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def test_every_module_that_it_names_is_there() -> None:
         for module in entry["python-modules"]
     ]
 
-    assert len(modules) == 4
+    assert len(modules) == 8
     assert all(importlib.import_module(module) for module in modules)
 
 
@@ -83,7 +87,7 @@ def test_the_configuration_that_it_documents_is_the_one_that_is_read(monkeypatch
     assert str(defaults.callbacks) == options["callbacks"]["default"]
 
 
-@pytest.mark.parametrize("named", [*TASKS, BatchTrigger, MidjourneyHook])
+@pytest.mark.parametrize("named", [*TASKS, *TABLE_TASKS, BatchTrigger, MidjourneyHook])
 def test_nothing_is_named_so_that_airflow_would_mask_it(named: type) -> None:
     names = [*inspect.signature(named).parameters, *getattr(named, "template_fields", ())]
 
@@ -96,9 +100,10 @@ def test_no_field_of_the_connections_extra_is_masked() -> None:
     assert [name for name in names if any(word in name.lower() for word in DEFAULT_SENSITIVE_FIELDS)] == []
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [*TASKS, *TABLE_TASKS])
 def test_every_templated_field_is_an_argument_and_an_attribute(task: type) -> None:
-    made = task(task_id="task", bucket="photos", prefix="in/")
+    more = {"target": "/data", "format": "csv"} if task is ExportPromptsOperator else {}
+    made = task(task_id="task", bucket="photos", prefix="in/", **more)
     parameters = {
         name
         for one in task.__mro__

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.reporting import listing_line, plan_line
+from airflow_midjourney.describe.reporting import listing_line, plan_of
 from tests.support.batches import options, origin, put_photos, work_on
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def test_a_plan_submits_nothing_and_leaves_no_rows(
     assert service.counters()["requests"] == {}
     assert counts.total == 0
     assert progress.batch.listed.to_describe == 5
-    assert "5 images would be, at most, for 0.5 USD." in plan_line(progress.batch, engine.settings)
+    assert "5 images would be, at most, for 0.5 USD." in plan_of(progress.batch, engine.settings).line()
 
 
 def test_a_plan_counts_what_would_happen_to_each_image(
@@ -65,7 +65,7 @@ def test_a_plan_prices_what_an_earlier_run_left_pending(
     plan, _ = work_on(engine, scope, options(plan_only=True), origin("plan"), listing_ended)
     _, counts = work_on(engine, scope, options(), origin("second"))
 
-    assert "4 images would be, at most, for 0.4 USD." in plan_line(plan.batch, engine.settings)
+    assert "4 images would be, at most, for 0.4 USD." in plan_of(plan.batch, engine.settings).line()
     assert counts.billed == 4
     assert service.counters()["billed"] == 6
 
@@ -82,7 +82,7 @@ def test_a_plan_stays_below_the_caps_of_the_run(
 
     plan, _ = work_on(engine, scope, options(plan_only=True, **cap), origin("plan"), listing_ended)
 
-    assert planned in plan_line(plan.batch, engine.settings)
+    assert planned in plan_of(plan.batch, engine.settings).line()
 
 
 def test_a_plan_of_describing_all_again_counts_each_image_again(engine: Engine, scope: Scope, s3: S3Client) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_midjourney.describe.table.counts import count
 
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES: Final = 10.0
 
 #: What a listing found, in the order in which it is told.
-_FOUND: Final = ("new", "changed", "reopened", "again", "pending", "waiting", "done", "failed", "rejected", "in_doubt")
+_FOUND: Final = (
+    "new",
+    "changed",
+    "reopened",
+    "again",
+    "pending",
+    "waiting",
+    "done",
+    "failed",
+    "rejected",
+    "in_doubt",
+    "erased",
+)
 
 
 class ProgressReport:
@@ -89,18 +102,38 @@ def listing_line(batch: Batch) -> str:
     return f"{found}: {', '.join(parts) or 'none'}.{passed_over}"
 
 
-def plan_line(batch: Batch, account: AccountSettings) -> str:
-    """Say what describing a batch would cost, at most: the same bytes under two keys are paid for once."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What describing a batch would cost, at most: the same bytes under two keys are paid for once.
+
+    :param images: that would be submitted, as far as the run's own caps allow.
+    :param cost: of all of them; None where no price is set.
+    """
+
+    images: int
+    cost: Decimal | None
+    currency: str | None
+
+    def line(self) -> str:
+        """Say it."""
+        line = f"Plan only, nothing was submitted: {self.images:,} images would be, at most"
+        if self.cost is None:
+            return f"{line}; set the extra 'price' of the connection to see what that costs."
+        return f"{line}, for {self.cost.normalize():f} {self.currency or ''}".rstrip() + "."
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values for an XCom; money as text."""
+        cost = None if self.cost is None else f"{self.cost.normalize():f}"
+        return {"images": self.images, "cost": cost, "currency": self.currency}
+
+
+def plan_of(batch: Batch, account: AccountSettings) -> Plan:
+    """Price a batch whose listing has ended."""
     number = _planned(batch, account)
-    line = f"Plan only, nothing was submitted: {number:,} images would be, at most"
-    if account.price is None:
-        return f"{line}; set the extra 'price' of the connection to see what that costs."
-    cost = account.price * number
-    return f"{line}, for {cost.normalize():f} {account.currency or ''}".rstrip() + "."
+    return Plan(number, None if account.price is None else account.price * number, account.currency)
 
 
 def _planned(batch: Batch, account: AccountSettings) -> int:
-    """Give how many images a run would submit at most, as far as its own caps allow."""
     options = batch.options
     number = batch.listed.to_describe
     if options.max_submissions is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 InDoubt = Literal["resubmit", "hold"]
 
 #: Which rows that have ended are described again.
-Redescribe = Literal["failed", "all", "in_doubt"]
+Redescribe = Literal["failed", "all", "in_doubt", "erased"]
 
 #: Whether pending rows of earlier runs of the same task are submitted after a batch's own.
 Backlog = Literal["own", "none"]
@@ -67,8 +67,8 @@ class BatchOptions:
     :param requester_pays: whether requests to the bucket are paid for by its reader.
     :param plan_only: list, compare and price, but write and submit nothing.
     :param in_doubt: ``resubmit`` doubtful rows that nobody can tell about, within bounds, or ``hold`` them.
-    :param redescribe: describe rows again that ``failed``, ``all`` of them, or those ``in_doubt``; at most once per
-        batch, however often it is retried. None for none.
+    :param redescribe: describe rows again that ``failed``, ``all`` of them, those ``in_doubt``, or images that were
+        ``erased``; at most once per batch, however often it is retried. None for none.
     :param max_cost: money that the run may spend in all, as text; needs a price. None for no cap.
     :param backlog: ``own`` to submit what earlier runs of the same task left pending, after the batch's own images.
     """
@@ -180,6 +180,7 @@ class Listed:
     :param failed: images that failed before and stay so until someone asks again.
     :param rejected: images that cannot be sent.
     :param in_doubt: images that may have been taken and billed.
+    :param erased: images that somebody had erased, and that are not described again by accident.
     :param bad_lines: lines of a manifest that name no image of the bucket that may be read.
     """
 
@@ -195,6 +196,7 @@ class Listed:
     failed: int = 0
     rejected: int = 0
     in_doubt: int = 0
+    erased: int = 0
     bad_lines: int = 0
 
     def __add__(self, other: Listed) -> Listed:
@@ -208,6 +210,11 @@ class Listed:
     def to_json(self) -> dict[str, int]:
         """Give plain values for the batch row."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, int]) -> Listed:
+        """Read a batch row; counts that another release wrote and this one does not know are passed over."""
+        return cls(**{name: number for name, number in values.items() if name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     REPLACED = "replaced"
     ARCHIVED = "archived"
     UNPROCESSABLE = "unprocessable"
+    ERASED = "erased"
 
 
 #: Rows that hold one of the account's slots.

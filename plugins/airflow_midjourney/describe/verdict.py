@@ -88,7 +88,7 @@ def _nothing_to_do(batch: Batch) -> str:
     if not listed.images:
         return f"There are no images in {batch.scope.describe()}: {listed.keys} keys, 0 with an image suffix."
     line = f"Nothing to pay for: {listed.done} of {listed.images} images have their prompts"
-    for name in ("failed", "rejected", "in_doubt"):
+    for name in ("failed", "rejected", "in_doubt", "erased"):
         if number := getattr(listed, name):
             line += f", {number} {name.replace('_', ' ')} before"
     return f"{line}."

@@ -56,6 +56,15 @@ def open_to_look(db_conn_id: str = DEFAULT_CONN_ID) -> Database:
         return _open(db_conn_id, digest, settings)
 
 
+def view_metadata(db_conn_id: str = DEFAULT_CONN_ID) -> Database:
+    """Open the metadata database for one reader, who closes it. No tables are made.
+
+    :raises SettingsError: if there is no such connection.
+    :raises TableError: if it is another kind of database.
+    """
+    return _unchecked(db_conn_id, read_settings())
+
+
 def look_at_metadata(db_conn_id: str = DEFAULT_CONN_ID) -> tuple[bool, str]:
     """Say whether a metadata database can be used, without making tables in it.
 

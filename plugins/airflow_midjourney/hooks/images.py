@@ -10,6 +10,8 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow_midjourney.describe.errors import SettingsError
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from airflow_midjourney.describe.images import ImageStore
 
 #: Connections kept open: images are read side by side.
@@ -24,10 +26,24 @@ def open_images(aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[st
     :param allowed_uris: patterns over ``s3://bucket/key`` outside of which nothing is read; empty for no bounds.
     :raises SettingsError: if there is no such connection.
     """
+    from airflow_midjourney.describe.images import ImageStore
+
+    return ImageStore(
+        open_s3(aws_conn_id),
+        name=connection_name(aws_conn_id),
+        request_payer=request_payer,
+        allowed_uris=allowed_uris,
+    )
+
+
+def open_s3(aws_conn_id: str) -> S3Client:
+    """Make a patient S3 client from an AWS connection.
+
+    :param aws_conn_id: the connection id; empty for what boto3 finds by itself, such as the machine's role.
+    :raises SettingsError: if there is no such connection.
+    """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
-
-    from airflow_midjourney.describe.images import ImageStore
 
     _check_connection(aws_conn_id)
     config = Config(
@@ -36,9 +52,13 @@ def open_images(aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[st
         retries={"mode": "standard", "max_attempts": 5},
         max_pool_connections=_POOL,
     )
-    client = S3Hook(aws_conn_id=aws_conn_id or None, config=config).get_conn()
-    name = aws_conn_id or "none, boto3's own"
-    return ImageStore(client, name=name, request_payer=request_payer, allowed_uris=allowed_uris)
+    client: S3Client = S3Hook(aws_conn_id=aws_conn_id or None, config=config).get_conn()
+    return client
+
+
+def connection_name(aws_conn_id: str) -> str:
+    """Say what messages call an AWS connection."""
+    return aws_conn_id or "none, boto3's own"
 
 
 def _check_connection(aws_conn_id: str) -> None:

@@ -119,17 +119,19 @@ class DescribeImagesOperator(ImageScopeOperator):
     async def _tell(self, worker: Worker, progress: Progress) -> dict[str, Any]:
         """Say what was found and sent.
 
-        :return: plain counts for the XCom: what the listing found under ``listed``, and the rows by status.
+        :return: plain counts for the XCom: what the listing found under ``listed``, and the rows by status, or for a
+            plan what it would come to under ``plan``.
         """
-        from airflow_midjourney.describe.reporting import listing_line, plan_line, submitted_line
+        from airflow_midjourney.describe.reporting import listing_line, plan_of, submitted_line
         from airflow_midjourney.describe.table.counts import count
         from airflow_midjourney.lineage import lineage_facts
 
         batch = progress.batch
         self.log.info(listing_line(batch))
         if self.plan_only:
-            self.log.info(plan_line(batch, worker.account))
-            return {"listed": batch.listed.to_json()}
+            plan = plan_of(batch, worker.account)
+            self.log.info(plan.line())
+            return {"listed": batch.listed.to_json(), "plan": plan.to_json()}
         counts = await worker.database.read(count, batch)
         self._lineage = lineage_facts(worker.database, [(batch, counts)])
         self.log.info(submitted_line(progress, counts))

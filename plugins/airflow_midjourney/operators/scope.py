@@ -49,8 +49,9 @@ class ImageScopeOperator(BaseOperator):
     :param max_attempts: POSTs that one image may cost when the service itself reports a curable failure.
     :param max_cost: money that this task may spend in one DAG run, in the currency of the connection's ``price``,
         which it needs; None for no cap (templated).
-    :param redescribe: describe again what ``failed``, ``all`` that was sent before, or what is ``in_doubt``; at most
-        once per batch, however often it is retried or cleared. None to describe nothing again (templated).
+    :param redescribe: describe again what ``failed``, ``all`` that was sent before, what is ``in_doubt``, or what
+        was ``erased``; at most once per batch, however often it is retried or cleared. None to
+        describe nothing again (templated).
     :param in_doubt: a submission without an answer may have been billed. Where the service cannot be asked about it,
         ``resubmit`` sends it once more, for at most 1 % of a batch or three images, and logs each; ``hold`` leaves
         all to a person.

@@ -228,5 +228,5 @@ def to_batch(row: Any) -> Batch:
         position=Position(row["listing_source"], row["listing_after"]),
         listing_ended_at=row["listing_ended_at"],
         last_row_id=row["last_row_id"],
-        listed=Listed(**row["listed"]),
+        listed=Listed.from_json(row["listed"]),
     )

@@ -20,6 +20,7 @@ from airflow_midjourney.describe.table.accounts import (
 )
 from airflow_midjourney.describe.table.batches import in_scope, left_over
 from airflow_midjourney.describe.table.caps import lock_caps_of_run, submissions_left
+from airflow_midjourney.describe.table.erasing import was_erased
 from airflow_midjourney.describe.table.late_answers import GivenUp, given_up_by_twins
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.sharing import attempts_of_the_bytes, share_with_twin
@@ -104,6 +105,7 @@ class ClaimResult(StrEnum):
     NO_ROOM = "no_room"
     CAPPED = "capped"
     LOST = "lost"
+    ERASED = "erased"
 
 
 def is_claimable(tx: Transaction) -> ColumnElement[bool]:
@@ -255,6 +257,9 @@ def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimRes
     _note_content(tx, request)
     if share_with_twin(tx, row, request.content.content_sha256, request.batch.started_at):
         return ClaimResult.SHARED
+    if row.redescribed_at is None and was_erased(tx, request.content.content_sha256, row.bot_type):
+        _reject_erased(tx, request)
+        return ClaimResult.ERASED
     if unasked(tx, request, account.identity):
         return ClaimResult.ASK_FIRST
     if state.room(account.max_in_flight) == 0:
@@ -265,6 +270,14 @@ def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimRes
     attempts = attempts_of_the_bytes(tx, row, request.content.content_sha256)
     _write_intent(tx, request, account, state, attempts + 1)
     return ClaimResult.CLAIMED
+
+
+def _reject_erased(tx: Transaction, request: Claim) -> None:
+    detail = (
+        "An image with these bytes was erased from this table, so it is not sent again by accident. To describe it on"
+        " purpose, run its prefix with redescribe='erased'."
+    )
+    reject(tx, request.image_id, request.holder, Reason.ERASED, detail, request.content.reader)
 
 
 def unasked(tx: Transaction, request: Claim, account: str) -> list[GivenUp]:

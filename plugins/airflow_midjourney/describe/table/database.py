@@ -194,7 +194,28 @@ class Database:
         """
         return await self._in_thread(self.looking, _with_patience(IMPATIENCE), query, *args, **kwargs)
 
+    def read_here(self, query: Callable[Concatenate[Transaction, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """As :meth:`read`, in this thread, for code that has no event loop to keep free."""
+        return self._until_done(self.reading, _with_patience(), query, *args, **kwargs)
+
+    def write_here(self, query: Callable[Concatenate[Transaction, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """As :meth:`write`, in this thread, for code that has no event loop to keep free."""
+        return self._until_done(self.writing, _with_patience(), query, *args, **kwargs)
+
     async def _in_thread(
+        self,
+        transaction: Callable[[], Any],
+        attempts: Retrying,
+        query: Callable[Concatenate[Transaction, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        def until_done() -> R:
+            return self._until_done(transaction, attempts, query, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, until_done)
+
+    def _until_done(
         self,
         transaction: Callable[[], Any],
         attempts: Retrying,
@@ -206,15 +227,12 @@ class Database:
             with transaction() as tx:
                 return query(tx, *args, **kwargs)
 
-        def until_done() -> R:
-            try:
-                return attempts(attempt)
-            except IntegrityError as error:
-                raise TableConflictError(f"Two processes wrote the same to {self.name!r} at once.") from error
-            except SQLAlchemyError as error:
-                raise self.explained(error) from error
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, until_done)
+        try:
+            return attempts(attempt)
+        except IntegrityError as error:
+            raise TableConflictError(f"Two processes wrote the same to {self.name!r} at once.") from error
+        except SQLAlchemyError as error:
+            raise self.explained(error) from error
 
     def explained(self, error: SQLAlchemyError) -> TableError:
         """Say what is wrong without the statement's parameters, which hold keys and prompts."""

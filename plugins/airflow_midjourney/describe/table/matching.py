@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Table, and_, func, not_, or_, select
 
 from airflow_midjourney.describe.images import ListedImage
 from airflow_midjourney.describe.observing import Event, EventKind
 from airflow_midjourney.describe.scope import Listed
 from airflow_midjourney.describe.status import DEPENDS_ON_THE_READER, Reason, Status
+from airflow_midjourney.describe.table.erasing import erased_versions, forget_erasures
 from airflow_midjourney.describe.text import storable
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Decision(StrEnum):
     FAILED = "failed"
     REJECTED = "rejected"
     IN_DOUBT = "in_doubt"
+    ERASED = "erased"
 
 
 #: What ``redescribe`` takes up again. ``all`` is all that has ended and was sent.
@@ -80,6 +82,7 @@ class Comparison:
     """One page, compared: which images are new, which rows change, and the counts.
 
     :param insert: images that get a row.
+    :param revived: of these, URI and version of those that were erased and are wanted again, with the row that says so.
     :param reopen: ids of rejected rows that are tried again.
     :param again: ids of rows that have ended and are described again because someone asked for it.
     :param restore: ids of rows whose version is the current one again.
@@ -88,6 +91,7 @@ class Comparison:
 
     decisions: Counter[Decision] = field(default_factory=Counter)
     insert: list[ListedImage] = field(default_factory=list)
+    revived: dict[tuple[str, str], int] = field(default_factory=dict)
     reopen: list[int] = field(default_factory=list)
     again: list[int] = field(default_factory=list)
     restore: list[int] = field(default_factory=list)
@@ -127,13 +131,18 @@ def compare_page(tx: Transaction, images: Sequence[ListedImage], asker: Asker) -
     """
     comparison = Comparison()
     known = _known_versions(tx, images, asker.bot_type)
+    new = [image for image in images if _same_version(image, known) is None]
+    erased = erased_versions(tx, new, asker.bot_type)
     for image in images:
         versions = known.get(storable(image.key), [])
-        same = next((version for version in versions if version.image_version == storable(image.etag)), None)
+        same = _same_version(image, known)
         comparison.outdated += [row.id for row in versions if row is not same and row.is_current]
         if same is None:
-            decision = Decision.CHANGED if versions else Decision.NEW
-            comparison.insert.append(image)
+            decision = _decide_about_new(image, versions, erased, asker)
+            if decision is not Decision.ERASED:
+                comparison.insert.append(image)
+            if decision is Decision.AGAIN:
+                comparison.revived[image.uri, image.etag] = erased[image.uri, image.etag]
         else:
             decision = _decide_again(image, same, asker)
             if decision is Decision.REOPENED:
@@ -146,10 +155,28 @@ def compare_page(tx: Transaction, images: Sequence[ListedImage], asker: Asker) -
     return comparison
 
 
+def _same_version(image: ListedImage, known: dict[str, list[KnownVersion]]) -> KnownVersion | None:
+    versions = known.get(storable(image.key), [])
+    return next((version for version in versions if version.image_version == storable(image.etag)), None)
+
+
+def _decide_about_new(
+    image: ListedImage, versions: list[KnownVersion], erased: dict[tuple[str, str], int], asker: Asker
+) -> Decision:
+    """Decide about a version that has no row: it is new, unless it had one that was erased."""
+    if (image.uri, image.etag) in erased:
+        return Decision.AGAIN if asker.redescribe == "erased" else Decision.ERASED
+    return Decision.CHANGED if versions else Decision.NEW
+
+
 def write_page(tx: Transaction, comparison: Comparison, asker: Asker) -> None:
     """Write what :func:`compare_page` decided. Written twice, or by two at once, it is the same."""
     if comparison.insert:
-        rows = [_new_row(tx, image, asker) for image in comparison.insert]
+        forget_erasures(tx, sorted(comparison.revived.values()))
+        rows = [
+            _new_row(tx, image, asker, on_purpose=(image.uri, image.etag) in comparison.revived)
+            for image in comparison.insert
+        ]
         rows.sort(key=lambda row: row["image_uri"])
         tx.connection.execute(tx.insert(tx.tables.images).on_conflict_do_nothing(), rows)
         _note_rejected(tx, rows, Reason.UNPROCESSABLE)
@@ -228,6 +255,8 @@ def _known_versions(tx: Transaction, images: Sequence[ListedImage], bot_type: Bo
 def _decide_again(image: ListedImage, known: KnownVersion, asker: Asker) -> Decision:
     if _is_asked_for_again(known, asker):
         return Decision.AGAIN
+    if known.reason == Reason.ERASED:
+        return Decision.ERASED
     if known.status is not Status.REJECTED:
         return _BY_STATUS[known.status]
     if known.reason in DEPENDS_ON_THE_READER:
@@ -245,13 +274,19 @@ def _is_asked_for_again(known: KnownVersion, asker: Asker) -> bool:
 
     Another run may have described it again since; a retry of this one must not start that over.
     """
-    if known.status not in _REDESCRIBED.get(asker.redescribe or "", ()) or known.redescribed_by == asker.batch_id:
+    erased = known.status is Status.REJECTED and known.reason == Reason.ERASED
+    wanted = erased if asker.redescribe == "erased" else known.status in _REDESCRIBED.get(asker.redescribe or "", ())
+    if not wanted or known.redescribed_by == asker.batch_id:
         return False
     latest = known.ended_at if known.status is Status.SUCCEEDED else known.redescribed_at
     return asker.started_at is None or latest is None or latest < asker.started_at
 
 
-def _new_row(tx: Transaction, image: ListedImage, asker: Asker) -> dict[str, Any]:
+def _new_row(tx: Transaction, image: ListedImage, asker: Asker, *, on_purpose: bool = False) -> dict[str, Any]:
+    """Make the row of a version.
+
+    :param on_purpose: it was erased, and somebody wants it described all the same.
+    """
     key = storable(image.key)
     row: dict[str, Any] = {
         "image_uri": f"s3://{image.bucket}/{key}",
@@ -265,6 +300,8 @@ def _new_row(tx: Transaction, image: ListedImage, asker: Asker) -> dict[str, Any
         "storage_class": image.storage_class,
         "bot_type": asker.bot_type.value,
         "batch_id": asker.batch_id,
+        "redescribed_by": asker.batch_id if on_purpose else None,
+        "redescribed_at": tx.now if on_purpose else None,
         "status": Status.PENDING.value,
         "reason": None,
         "detail": None,
@@ -317,7 +354,7 @@ def _describe_again(tx: Transaction, ids: list[int], asker: Asker) -> None:
             images.update()
             .where(
                 images.c.id.in_(chunk),
-                images.c.status.in_(_REDESCRIBED["all"]),
+                or_(images.c.status.in_(_REDESCRIBED["all"]), _is_erased(images)),
                 images.c.redescribed_by.is_distinct_from(asker.batch_id),
             )
             .values(
@@ -346,7 +383,7 @@ def _reopen(tx: Transaction, ids: list[int], batch_id: str) -> None:
     for chunk in _chunks(ids):
         tx.connection.execute(
             images.update()
-            .where(images.c.id.in_(chunk), images.c.status == Status.REJECTED)
+            .where(images.c.id.in_(chunk), images.c.status == Status.REJECTED, not_(_is_erased(images)))
             .values(
                 status=Status.PENDING.value,
                 reason=None,
@@ -358,6 +395,10 @@ def _reopen(tx: Transaction, ids: list[int], batch_id: str) -> None:
                 updated_at=tx.now,
             )
         )
+
+
+def _is_erased(images: Table) -> ColumnElement[bool]:
+    return and_(images.c.status == Status.REJECTED, func.coalesce(images.c.reason, "") == Reason.ERASED)
 
 
 def _update(tx: Transaction, ids: list[int], **values: Any) -> None:

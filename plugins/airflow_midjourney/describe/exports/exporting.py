@@ -1,0 +1,191 @@
+"""One export: rows in the order of their keys, chosen, named, copied along, and handed to the format one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.errors import SettingsError
+from airflow_midjourney.describe.exports.choosing import Choice, LeftOut, identity
+from airflow_midjourney.describe.exports.copying import Copier, open_copier
+from airflow_midjourney.describe.exports.format import Names, Sample
+from airflow_midjourney.describe.exports.ledger import open_ledger
+from airflow_midjourney.describe.exports.naming import common_folder, file_name, sameness
+from airflow_midjourney.describe.exports.splitting import Splits
+from airflow_midjourney.describe.table.described import read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from airflow_midjourney.describe.exports.format import ExportFormat, Files
+    from airflow_midjourney.describe.exports.ledger import Ledger
+    from airflow_midjourney.describe.exports.report import ExportReport
+    from airflow_midjourney.describe.images import ImageStore
+    from airflow_midjourney.describe.table.database import Database
+    from airflow_midjourney.describe.table.described import DescribedImage, Wanted
+
+#: Samples that are copied and written together.
+_TOGETHER: Final = 64
+
+#: Rows between two lines of progress.
+_ROWS_BETWEEN_LINES: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportPlan:
+    """What to export, and how.
+
+    :raises SettingsError: if the format cannot say it.
+    """
+
+    wanted: Wanted
+    format: ExportFormat
+    choice: Choice = field(default_factory=Choice)
+    splits: Splits = field(default_factory=Splits)
+
+    def __post_init__(self) -> None:
+        self.format.check(self.choice, self.splits)
+        if self.wanted.scope.manifest:
+            raise SettingsError("An export takes bucket, prefix or keys, no manifest.")
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The splits as the format names them."""
+        return tuple(name or self.format.default_split for name in self.splits.names)
+
+
+def export(
+    plan: ExportPlan,
+    database: Database,
+    files: Files,
+    images: ImageStore | None,
+    report: ExportReport,
+    tell: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Write the rows of a plan.
+
+    :param files: where to; nothing of it is seen before whoever gave it publishes it.
+    :param images: where to copy the images from; None to copy none.
+    :param report: is counted up.
+    :param tell: takes a line of progress now and then.
+    :raises SettingsError: if two images would share a file.
+    :raises StorageError: if S3 cannot be read, or the target not be written.
+    :raises TableError: if the database cannot be used.
+    """
+    with ExitStack() as stack:
+        select = _Selection(plan, stack.enter_context(open_ledger()), report, copies=images is not None)
+        write = stack.enter_context(plan.format.open(files, plan.split_names))
+        copier = stack.enter_context(open_copier(images, files)) if images is not None else None
+        samples = select.samples(_told(read_rows(database, plan.wanted), report, tell))
+        while some := list(islice(samples, _TOGETHER)):
+            for sample in select.numbered(_copied(plan.format, copier, some, report)):
+                write(sample)
+                report.exported += 1
+                report.captions += len(sample.captions)
+                report.splits[sample.split] += 1
+
+
+def _told(
+    rows: Iterable[DescribedImage], report: ExportReport, tell: Callable[[str], None]
+) -> Iterator[DescribedImage]:
+    for row in rows:
+        report.rows += 1
+        if report.rows % _ROWS_BETWEEN_LINES == 0:
+            tell(report.line())
+        yield row
+
+
+class _Selection:
+    """Decides about each row: whether it is in the export, with which captions, in which split, under which name."""
+
+    def __init__(self, plan: ExportPlan, ledger: Ledger, report: ExportReport, *, copies: bool) -> None:
+        self._plan = plan
+        self._ledger = ledger
+        self._report = report
+        self._folder = common_folder(plan.wanted.scope)
+        self._named = copies or plan.format.names is not Names.NOTHING
+        self._numbers: Counter[str] = Counter()
+
+    def samples(self, rows: Iterable[DescribedImage]) -> Iterator[_Chosen]:
+        """Give what is left of some rows, and count the others."""
+        for row in rows:
+            chosen = self._choose(row)
+            if isinstance(chosen, LeftOut):
+                self._report.left_out[chosen] += 1
+            else:
+                yield chosen
+
+    def numbered(self, chosen: Iterable[_Chosen]) -> Iterator[Sample]:
+        """Number what is written, within its split."""
+        for one in chosen:
+            yield Sample(one.image, one.captions, one.split, one.file_name, self._numbers[one.split])
+            self._numbers[one.split] += 1
+
+    def _choose(self, image: DescribedImage) -> _Chosen | LeftOut:
+        plan = self._plan
+        captions = plan.choice.captions(image)
+        if isinstance(captions, LeftOut):
+            if plan.format.needs_prompts or captions is not LeftOut.NO_PROMPTS:
+                return captions
+            captions = ()
+        name = file_name(image, self._folder) if self._named else ""
+        if not plan.format.takes(name):
+            return LeftOut.UNSUPPORTED
+        if plan.choice.deduplicate and self._is_duplicate(image):
+            return LeftOut.DUPLICATE
+        split = plan.splits.of(identity(image), plan.choice.seed) or plan.format.default_split
+        self._check_name(image, split, name)
+        return _Chosen(image, captions, split, name)
+
+    def _is_duplicate(self, image: DescribedImage) -> bool:
+        return image.content_sha256 is not None and bool(
+            self._ledger.take("content", f"{image.content_sha256} {image.prompts != ()}", image.image_uri)
+        )
+
+    def _check_name(self, image: DescribedImage, split: str, name: str) -> None:
+        """Refuse two images that would share a file, at the latest on a disk that knows no capital letters.
+
+        :raises SettingsError: which names both.
+        """
+        if not self._named:
+            return
+        shared = name
+        if self._plan.format.names is Names.PATH_WITHOUT_ENDING:
+            shared = str(PurePosixPath(name).with_suffix(""))
+        former = self._ledger.take("name", f"{split}/{sameness(shared)}", image.image_uri)
+        if former is not None:
+            raise SettingsError(
+                f"{former!r} and {image.image_uri!r} would share the file {shared!r} of the export. Export them to"
+                " different targets (prefix= or keys=), or rename one of them; nothing was published.",
+                image_uri=image.image_uri,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A row that is in the export, if its image can be copied along."""
+
+    image: DescribedImage
+    captions: tuple[str, ...]
+    split: str
+    file_name: str
+
+
+def _copied(
+    kind: ExportFormat, copier: Copier | None, chosen: list[_Chosen], report: ExportReport
+) -> Iterator[_Chosen]:
+    """Copy images, and give those samples whose image is there."""
+    if copier is None:
+        yield from chosen
+        return
+    paths = [kind.image_path(Sample(one.image, one.captions, one.split, one.file_name, 0)) for one in chosen]
+    outcomes = copier.copy([(one.image, path) for one, path in zip(chosen, paths, strict=True)])
+    for one, outcome in zip(chosen, outcomes, strict=True):
+        if outcome is None:
+            yield one
+        else:
+            report.left_out[outcome] += 1

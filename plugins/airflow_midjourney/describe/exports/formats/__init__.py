@@ -1,0 +1,1 @@
+"""One module per format, ``as_<name>.py`` with a class ``Format``: a new format is a new file here."""

@@ -1,0 +1,53 @@
+"""What an export has seen already, on disk: a million names and hashes take no memory."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Ledger:
+    """Remembers who took what first. Use :func:`open_ledger`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def take(self, kind: str, what: str, who: str = "") -> str | None:
+        """Take something, unless somebody has it.
+
+        :return: who has taken it before; None if it was free.
+        """
+        digest = hashlib.sha256(f"{kind}\0{what}".encode()).digest()[:20]
+        taken = self._connection.execute(
+            "INSERT INTO taken VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", (digest, who)
+        )
+        if taken.fetchone():
+            return None
+        (former,) = self._connection.execute("SELECT who FROM taken WHERE digest = ?", (digest,)).fetchone()
+        return str(former)
+
+    def holds(self, kind: str, what: str) -> bool:
+        """Say whether somebody has taken it."""
+        digest = hashlib.sha256(f"{kind}\0{what}".encode()).digest()[:20]
+        return self._connection.execute("SELECT 1 FROM taken WHERE digest = ?", (digest,)).fetchone() is not None
+
+
+@contextmanager
+def open_ledger() -> Iterator[Ledger]:
+    """Open an empty ledger; its file is gone with it."""
+    # An empty name is a database in a temporary file that the operating system removes.
+    connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=OFF")
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA temp_store=FILE")
+        connection.execute("CREATE TABLE taken (digest BLOB PRIMARY KEY, who TEXT NOT NULL) WITHOUT ROWID")
+        connection.execute("BEGIN")
+        yield Ledger(connection)
+    finally:
+        connection.close()
