@@ -24,7 +24,7 @@ IMAGES: Final = 6
 
 #: The service is quick at first, one image after the other; then it takes its time.
 QUICK: Final = 1.0
-SLOW: Final = 80.0
+LEAST_SLOW: Final = 50.0
 
 #: Seconds in which a busy machine starts two tasks.
 PATIENCE: Final = 180.0
@@ -88,7 +88,7 @@ class Side:
 
 
 # With the deployment that it may have to start first.
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_answers_are_there_at_once_and_nine_of_ten_polls_are_saved(deployment: Deployment) -> None:
     sides = called, polling = (
         Side(deployment, "called", f"{deployment.api.root}/midjourney-callbacks"),
@@ -96,19 +96,23 @@ def test_answers_are_there_at_once_and_nine_of_ten_polls_are_saved(deployment: D
     )
     deployment.api.wait_for_dag(DAG)
     deployment.api.unpause(DAG)
+    began = time.monotonic()
     for side in sides:
         side.start("warming-up", images=4, at_once=1, latency=QUICK)
     for side in sides:
         side.finish("warming-up")
+    # Nobody watches a task that has just gone to sleep: on a busy machine it takes longer until somebody does.
+    slow = LEAST_SLOW + 1.5 * (time.monotonic() - began)
     for side in sides:
-        side.start("measured", images=IMAGES, at_once=IMAGES, latency=SLOW)
+        side.start("measured", images=IMAGES, at_once=IMAGES, latency=slow)
     before = {side.name: side.polls_before_all_are_on_their_way() for side in sides}
     for side in sides:
         side.finish("measured")
 
     polls = {side.name: side.polls() - before[side.name] for side in sides}
     told = called.simulator.totals()["callbacks"]
-    seen = f"polls {polls}; seconds late {called.delays('measured')} {polling.delays('measured')}; callbacks {told}"
+    late = {side.name: side.delays("measured") for side in sides}
+    seen = f"latency {slow:.0f} s; polls {polls}; seconds late {late}; callbacks {told}"
     sys.stdout.write(f"{seen}\n")
     for side in sides:
         rows = [*side.rows("warming-up"), *side.rows("measured")]
@@ -116,5 +120,5 @@ def test_answers_are_there_at_once_and_nine_of_ten_polls_are_saved(deployment: D
         assert sum(side.simulator.billed_per_image()) == 4 + IMAGES, seen
     assert told == {"delivered": 2 * (4 + IMAGES)}, seen
     assert polling.simulator.totals()["callbacks"] == {}, seen
-    assert statistics.median(called.delays("measured")) < 2, seen
+    assert statistics.median(late["called"]) < 2, seen
     assert polls["called"] <= polls["polling"] / 10, seen
