@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_midjourney.describe.exports.exporting import export
-from airflow_midjourney.describe.exports.publishing import publishing_file
+from airflow_midjourney.describe.exports.publishing import publishing, publishing_file
 from airflow_midjourney.describe.exports.report import ExportReport
+from airflow_midjourney.describe.exports.targets.bucket import BucketTarget
 from airflow_midjourney.describe.exports.targets.folder import FolderTarget
 from airflow_midjourney.describe.images import ImageStore
 from airflow_midjourney.describe.scope import Scope
@@ -75,16 +76,21 @@ def _export_file(database: Database, data: Path, kind: str, scope: Scope) -> Non
 def _export_folder(data: Path, kind: str, s3: S3Client, bucket: str) -> None:
     database = open_database(f"sqlite:///{data}/prompts.db")
     splits = {"train": 0.7, "validation": 0.3} if kind == "imagefolder" else None
-    wanted = plan(kind, scope=Scope(bucket, ("incoming/",)), splits=splits)
-    export_to(data / "training", database, wanted, images=ImageStore(s3, name="aws"))
+    wanted, images = plan(kind, scope=Scope(bucket, ("incoming/",)), splits=splits), ImageStore(s3, name="aws")
+    export_to(data / "training", database, wanted, images=images)
+    target = BucketTarget(s3, name="aws", bucket=bucket, prefix="training")
+    with publishing(target, "test", 1, dict) as publication:
+        export(wanted, database, publication, images, ExportReport())
+    target.close()
     database.close()
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[f"{one.guide}-{at}" for at, one in enumerate(COMMANDS)])
-def test_a_command_of_a_guide_works(command: Command, data: Path, s3: S3Client, bucket: str) -> None:
+def test_a_command_of_a_guide_works(command: Command, data: Path, s3: S3Client, s3_url: str, bucket: str) -> None:
     if command.guide in ("huggingface", "kohya"):
         _export_folder(data, "imagefolder" if command.guide == "huggingface" else "kohya", s3, bucket)
-    text = command.text.replace("/data/", f"{data}/").replace('bucket="photos"', f'bucket="{bucket}"')
+    text = command.text.replace("/data/", f"{data}/")
+    text = text.replace('bucket="photos"', f'bucket="{bucket}"').replace('Bucket("photos")', f'Bucket("{bucket}")')
     program = [sys.executable, "-W", "ignore", "-c"] if command.language == "python" else ["bash", "-euc"]
 
     done = subprocess.run(
@@ -92,7 +98,13 @@ def test_a_command_of_a_guide_works(command: Command, data: Path, s3: S3Client, 
         check=False,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "plugins"), "HF_HOME": str(data), "HF_DATASETS_OFFLINE": "1"},
+        env={
+            **os.environ,
+            "AWS_ENDPOINT_URL": s3_url,
+            "PYTHONPATH": str(REPOSITORY / "plugins"),
+            "HF_HOME": str(data),
+            "HF_DATASETS_OFFLINE": "1",
+        },
     )
 
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -192,6 +193,19 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
             raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["prompts.csv"]
     assert (tmp_path / "prompts.csv").read_bytes() == b"old"
+
+
+def test_what_a_killed_writer_of_a_file_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    for name, hours in ((".prompts.csv-old.part", 25), (".prompts.csv-now.part", 1), (".other.csv-old.part", 25)):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - hours * 3600,) * 2)
+    with FolderTarget(str(tmp_path)).open("prompts.csv") as file:
+        file.write(b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".other.csv-old.part",
+        ".prompts.csv-now.part",
+        "prompts.csv",
+    ]
 
 
 def test_an_upload_that_fails_half_way_leaves_the_object_as_it_was(s3: S3Client, bucket: str) -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import BinaryIO
+
+
+#: Of files that are being written.
+_ENDING: Final = ".part"
+
+#: Seconds after which nobody writes on at a file any more that has not been touched.
+_ABANDONED_AFTER: Final = 24 * 3600
 
 
 class FolderTarget:
@@ -47,7 +55,9 @@ class FolderTarget:
         path = self._path(name)
         with _explained(self._root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:60]}-", suffix=".part")
+            beginning = f".{path.name[:60]}-"
+            _remove_abandoned(path.parent, beginning)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=beginning, suffix=_ENDING)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
@@ -111,6 +121,15 @@ class FolderTarget:
         if ".." in path.parts or not path.is_relative_to(self._root) or "\0" in name:
             raise ValueError(f"{name!r} leads out of the target")
         return path
+
+
+def _remove_abandoned(folder: Path, beginning: str) -> None:
+    """Remove what writers of a file left behind that were killed."""
+    for path in folder.iterdir():
+        if path.name.startswith(beginning) and path.name.endswith(_ENDING):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
+                    path.unlink()
 
 
 @contextmanager
