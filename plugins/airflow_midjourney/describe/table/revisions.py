@@ -46,6 +46,15 @@ REVISIONS: Final = (
         columns=(("images", "absent_since"), ("batches", "manifest")),
         tables=("members",),
     ),
+    Revision(
+        4,
+        tables=("requests",),
+        indexes=(
+            ("images", "ix_{}_of_dag"),
+            ("images", "ix_{}_of_run"),
+            ("images", "ix_{}_of_reason"),
+        ),
+    ),
 )
 
 
