@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, and_, or_, select, true, tuple_, union_all
+from sqlalchemy import ColumnElement, and_, false, or_, select, true, tuple_, union_all
 
 from airflow_midjourney.describe.status import OPEN, BotType, Reason, Status
 from airflow_midjourney.describe.table.batches import after_prefix
@@ -231,7 +231,7 @@ def _lanes_of_dags(tables: Tables, filters: Filters, dag_ids: DagIds) -> _Lanes:
 def _groups(tx: Transaction, condition: ColumnElement[bool], *columns: ColumnElement[str]) -> _Lanes:
     """Give the ranges of a partial index, one by one: each costs a look at the index.
 
-    :return: nothing if there are too many to walk side by side, or none at all.
+    :return: nothing if there are too many to walk side by side.
     """
     groups: list[tuple[str, ...]] = []
     while len(groups) <= MOST_LANES:
@@ -240,6 +240,8 @@ def _groups(tx: Transaction, condition: ColumnElement[bool], *columns: ColumnEle
         if following is None:
             break
         groups.append(tuple(following))
+    if not groups:
+        return (false(),)
     if len(groups) > MOST_LANES:
         return ()
     return tuple(
