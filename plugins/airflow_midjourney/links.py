@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urljoin
 
 from airflow.sdk import BaseOperatorLink, conf
 
 from airflow_midjourney.describe.scope import Origin
+from airflow_midjourney.web.addresses import batch_address
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
 
 #: Where the plugin's pages are, below Airflow's own address.
 URL_PREFIX: Final = "/midjourney"
-
-
-def batch_path(batch_id: str) -> str:
-    """Give the path of a batch's page, below :data:`URL_PREFIX`.
-
-    The id is in the query, since it holds escaped characters itself, which servers and proxies undo in paths.
-    """
-    return f"/batches?{urlencode({'batch': batch_id})}"
 
 
 class BatchLink(BaseOperatorLink):
@@ -41,4 +34,4 @@ class BatchLink(BaseOperatorLink):
         if not isinstance(batch, str) or not batch:
             return ""
         base_url = conf.get("api", "base_url", fallback="/") or "/"
-        return urljoin(base_url.rstrip("/") + "/", f"{URL_PREFIX.lstrip('/')}{batch_path(batch)}")
+        return urljoin(base_url.rstrip("/") + "/", f"{URL_PREFIX.lstrip('/')}/{batch_address(batch)}")

@@ -14,6 +14,7 @@ use_temporary_airflow()
 import pytest  # noqa: E402
 
 from tests.support import airflow_connections as connections  # noqa: E402
+from tests.support.airflow_server import _airflow_database, airflow_app, api, as_user, log_in, table  # noqa: E402, F401
 from tests.support.images import jpeg  # noqa: E402
 
 if TYPE_CHECKING:
@@ -35,16 +36,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _airflow_database() -> None:
-    """Make Airflow's own database, once per process."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.utils.db import initdb
-
-    initdb()
-    DagBundlesManager().sync_bundles_to_db()
 
 
 @pytest.fixture(autouse=True)

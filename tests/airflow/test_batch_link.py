@@ -12,17 +12,14 @@ from sqlalchemy import select
 
 from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table import batches, outcomes
-from airflow_midjourney.describe.table.creation import ensure_tables
-from airflow_midjourney.describe.table.database import open_database
 from airflow_midjourney.links import BatchLink
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
-from tests.support import airflow_connections as connections
 from tests.support import rows
 from tests.support.airflow_runs import make_dag, run_dag, submit_and_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from starlette.testclient import TestClient
 
@@ -33,40 +30,6 @@ if TYPE_CHECKING:
 EVIL = "<script>alert(1)</script>\"'&in/"
 LINK_KEY = "_link_BatchLink"
 NO_KEY: Any = None
-
-
-@pytest.fixture(scope="module")
-def api(_airflow_database: None) -> TestClient:
-    """Airflow's own API server with its plugins and its auth manager, without the network."""
-    from airflow.api_fastapi.app import create_app, purge_cached_app
-    from starlette.testclient import TestClient
-
-    purge_cached_app()
-    return TestClient(create_app(apps="core"), base_url="http://testserver")
-
-
-@pytest.fixture
-def as_user(api: TestClient) -> Callable[[str | None], dict[str, str]]:
-    """Log in: ``as_user("viewer")`` gives the headers of a user with this role, or with none."""
-
-    def log_in(role: str | None) -> dict[str, str]:
-        from airflow.api_fastapi.app import get_auth_manager
-        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-        signed = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="somebody", role=role))
-        return {"Authorization": f"Bearer {signed}"}
-
-    return log_in
-
-
-@pytest.fixture
-def table(sqlite_place: MetadataPlace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A table that the API server reads."""
-    monkeypatch.setenv("AIRFLOW_CONN_IMAGE_PROMPTS_DB", connections.metadata(sqlite_place))
-    database = open_database(sqlite_place.url, sqlite_place.names)
-    ensure_tables(database)
-    yield database
-    database.close()
 
 
 def evil_batch(table: Database, map_index: int | None = None) -> str:
@@ -101,19 +64,19 @@ class Tags(HTMLParser):
         self.links += [value or "" for name, value in attrs if name == "href"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/midjourney/batches?batch=dag/submit/run", "/midjourney/api/batches?batch=dag/submit/run"]
-)
+@pytest.mark.parametrize("path", ["/midjourney/batch?id=dag/submit/run", "/midjourney/api/batch?id=dag/submit/run"])
 def test_nobody_sees_anything_without_logging_in(api: TestClient, table: Database, path: str) -> None:
     answer = api.get(path)
 
     assert answer.status_code == 401
-    assert "batch" not in answer.text
+    assert "submit" not in answer.text.replace(quote_plus("id=dag/submit/run"), "")
 
 
-@pytest.mark.parametrize("path", ["/midjourney/docs", "/midjourney/openapi.json", "/midjourney/"])
+@pytest.mark.parametrize(
+    "path", ["/midjourney/docs", "/midjourney/openapi.json", "/midjourney/nothing", "/midjourney/batches/"]
+)
 def test_the_app_has_no_other_pages(api: TestClient, path: str) -> None:
-    assert api.get(path).status_code == 404
+    assert api.get(f"/midjourney/{path}").status_code == 404
 
 
 def test_a_user_who_may_not_see_the_dag_does_not_see_its_batch(
@@ -143,7 +106,7 @@ def test_the_numbers_are_those_of_the_table(
 ) -> None:
     batch_id = evil_batch(table)
 
-    answer = api.get(page_of(batch_id).replace("/batches?", "/api/batches?"), headers=as_user("viewer")).json()
+    answer = api.get(page_of(batch_id).replace("/batch?", "/api/batch?"), headers=as_user("viewer")).json()
 
     assert answer["batch"] == batch_id
     assert answer["by_status"] == {
@@ -186,7 +149,7 @@ def test_a_table_that_is_away_is_said_in_words(
     nowhere = {"conn_type": "postgres", "host": "127.0.0.1", "port": 9, "login": "a", "password": "hush-hush"}
     monkeypatch.setenv("AIRFLOW_CONN_IMAGE_PROMPTS_DB", json.dumps(nowhere))
 
-    answer = api.get("/midjourney/batches?batch=a/b/c", headers=as_user("viewer"))
+    answer = api.get("/midjourney/batch?id=a/b/c", headers=as_user("viewer"))
 
     assert answer.status_code == 503
     assert "image_prompts_db" in answer.text
@@ -270,7 +233,7 @@ def test_the_link_goes_below_airflows_own_address(base_url: str, monkeypatch: py
 
     link = BatchLink().get_link(sensor, ti_key=NO_KEY)
 
-    assert link == "https://example.com/airflow/midjourney/batches?batch=a%2Fb%2Frun+1%2B2"
+    assert link == "https://example.com/airflow/midjourney/batch?id=a%2Fb%2Frun+1%2B2"
 
 
 def test_there_is_no_link_where_templating_came_to_nothing() -> None:

@@ -192,7 +192,10 @@ def test_the_wheel_has_the_package_alone_and_says_what_it_is(wheel: Path) -> Non
     source = REPOSITORY / "plugins"
     modules = {str(path.relative_to(source)) for path in (source / "airflow_midjourney").rglob("*.py")}
     packed = {name for name in names if ".dist-info/" not in name}
-    assert packed == modules | {"airflow_midjourney/py.typed", "airflow_midjourney/web/batch.html"}
+    web = source / "airflow_midjourney" / "web"
+    served = {str(path.relative_to(source)) for name in ("templates", "static") for path in (web / name).iterdir()}
+    assert packed == modules | served | {"airflow_midjourney/py.typed"}
+    assert {"airflow_midjourney/web/templates/base.html", "airflow_midjourney/web/static/style.css"} <= packed
     assert any(name.endswith("LICENSE") for name in names)
     assert metadata["Name"] == "airflow-provider-midjourney"
     assert metadata["License-Expression"] == "Apache-2.0"

@@ -76,6 +76,10 @@ class TableError(DescribeError):
     """The metadata table cannot be used."""
 
 
+class NoTablesError(TableError):
+    """There are no tables yet: nothing has been described with this database."""
+
+
 class TableConflictError(TableError):
     """Another process was first: what it did is in the table now."""
 

@@ -19,6 +19,9 @@ DEFAULT_CONN_ID: Final = "image_prompts_db"
 #: A triggerer opens the database for many triggers at once, and should open it once.
 _OPENING: Final = Lock()
 
+#: Databases in which tables were found.
+_LOOKED_AT: Final[set[tuple[str, int, Settings]]] = set()
+
 
 def open_metadata(db_conn_id: str = DEFAULT_CONN_ID) -> Database:
     """Open the metadata database, once per process and connection, and make its tables on first use.
@@ -29,6 +32,27 @@ def open_metadata(db_conn_id: str = DEFAULT_CONN_ID) -> Database:
     """
     digest, settings = _connection_digest(db_conn_id), read_settings()
     with _OPENING:
+        return _open(db_conn_id, digest, settings)
+
+
+def open_to_look(db_conn_id: str = DEFAULT_CONN_ID) -> Database:
+    """Open the metadata database for a page: as :func:`open_metadata` does, but looking makes no tables.
+
+    :raises SettingsError: if there is no such connection.
+    :raises NoTablesError: if nobody has made tables in it yet.
+    :raises TableError: if it is another kind of database, or cannot be reached.
+    """
+    from airflow_midjourney.describe.table.creation import require_tables
+
+    digest, settings = _connection_digest(db_conn_id), read_settings()
+    with _OPENING:
+        if (db_conn_id, digest, settings) not in _LOOKED_AT:
+            database = _unchecked(db_conn_id, settings)
+            try:
+                require_tables(database)
+            finally:
+                database.close()
+            _LOOKED_AT.add((db_conn_id, digest, settings))
         return _open(db_conn_id, digest, settings)
 
 

@@ -83,7 +83,7 @@ class Asked:
 def offer(tx: Transaction, image_ids: Sequence[int], dag_ids: DagIds) -> Offer:
     """Say what describing these rows again would come to. Reads only.
 
-    :param dag_ids: the DAGs whose rows the person may change, None for all; other rows are passed over unnamed.
+    :param dag_ids: the DAGs whose rows the person may change; other rows are passed over unnamed.
     """
     images = tx.tables.images.c
     rows = tx.connection.execute(
@@ -106,7 +106,7 @@ def ask_again(
     :param request_id: unguessable; the form's.
     :param image_ids: at most 500 rows. Those that have moved on, were replaced or belong to other DAGs stay as they
         are.
-    :param dag_ids: the DAGs whose rows the person may change, None for all.
+    :param dag_ids: the DAGs whose rows the person may change.
     :param price: what the person was told, for the record; None if there was more than one price.
     """
     requests = tx.tables.requests

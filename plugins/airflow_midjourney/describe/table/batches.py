@@ -67,7 +67,7 @@ def read_batch(tx: Transaction, batch_id: str) -> Batch:
             f"There is no batch {batch_id!r} in {batches.fullname!r}. Give the sensor the operator's output"
             " (batch=submit.output) and the same database connection."
         )
-    return _to_batch(row)
+    return to_batch(row)
 
 
 def begin_try(tx: Transaction, batch_id: str) -> Batch:
@@ -181,7 +181,7 @@ def _listed_by(scope: Scope, options: BatchOptions) -> tuple[Any, ...]:
 def _locked_batch(tx: Transaction, batch_id: str) -> Batch:
     batches = tx.tables.batches
     query = select(batches).where(batches.c.batch_id == batch_id).with_for_update()
-    return _to_batch(tx.connection.execute(query).mappings().one())
+    return to_batch(tx.connection.execute(query).mappings().one())
 
 
 def _describing(scope: Scope, options: BatchOptions, origin: Origin) -> dict[str, Any]:
@@ -210,7 +210,8 @@ def _fresh_listing() -> dict[str, Any]:
     }
 
 
-def _to_batch(row: Any) -> Batch:
+def to_batch(row: Any) -> Batch:
+    """Give a batch as its row has it."""
     return Batch(
         batch_id=row["batch_id"],
         scope=Scope(

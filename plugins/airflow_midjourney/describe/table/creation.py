@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from airflow_midjourney.describe.errors import TableError
+from airflow_midjourney.describe.errors import NoTablesError, TableError
 from airflow_midjourney.describe.table.revisions import FIRST, REVISIONS, Revision, additions, latest, missing
 from airflow_midjourney.describe.table.schema import SCHEMA_VERSION, TableNames, build_tables
 
@@ -67,6 +67,19 @@ def ensure_tables(
             raise _no_tables(database)
         elif not manage_schema:
             _check(database, found)
+    except SQLAlchemyError as error:
+        raise database.explained(error) from error
+
+
+def require_tables(database: Database) -> None:
+    """Check that somebody has made the tables: whoever only looks makes none.
+
+    :raises NoTablesError: if nobody has.
+    :raises TableError: if the database cannot be reached.
+    """
+    try:
+        if _made(database) is None:
+            raise _no_tables(database)
     except SQLAlchemyError as error:
         raise database.explained(error) from error
 
@@ -184,8 +197,8 @@ def _check(database: Database, found: _Made) -> None:
         )
 
 
-def _no_tables(database: Database) -> TableError:
-    return TableError(
+def _no_tables(database: Database) -> NoTablesError:
+    return NoTablesError(
         f"Connection {database.name!r} has no table {database.tables.meta.fullname!r}. Have it made:"
         f" `{_command(database)}` prints the DDL; or set [midjourney] manage_schema = True."
     )

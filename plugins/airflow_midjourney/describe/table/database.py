@@ -30,6 +30,10 @@ SUPPORTED_DIALECTS: Final = ("postgresql", "sqlite")
 #: Seconds that an ordinary transaction is tried again while the database is away or busy.
 PATIENCE: Final = 120.0
 
+#: Seconds that somebody who looks at a page waits for a database that is away, and for one query of it.
+IMPATIENCE: Final = 2.0
+LONGEST_LOOK: Final = 20
+
 #: Threads that talk to the database; the event loop never does.
 THREADS: Final = 4
 
@@ -150,6 +154,14 @@ class Database:
         with self._reader.connect() as connection:
             yield Transaction(connection, self.tables, _clock(connection))
 
+    @contextmanager
+    def looking(self) -> Iterator[Transaction]:
+        """Open a transaction that only reads, each query of which is given up after a while."""
+        with self.reading() as tx:
+            if tx.is_postgres:
+                tx.connection.execute(text(f"SET LOCAL statement_timeout = '{LONGEST_LOOK}s'"))
+            yield tx
+
     async def write(self, query: Callable[Concatenate[Transaction, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a query that writes, again if the database was away or busy for a while.
 
@@ -172,6 +184,15 @@ class Database:
         :raises TableError: when the database is still away after two minutes.
         """
         return await self._in_thread(self.reading, _with_patience(), query, *args, **kwargs)
+
+    async def read_now(
+        self, query: Callable[Concatenate[Transaction, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query that only reads, for somebody who waits for a page.
+
+        :raises TableError: when the database is still away after two seconds, or the query takes too long.
+        """
+        return await self._in_thread(self.looking, _with_patience(IMPATIENCE), query, *args, **kwargs)
 
     async def _in_thread(
         self,
@@ -230,8 +251,8 @@ def engine_options(url: str) -> dict[str, Any]:
     }
 
 
-def _with_patience() -> Retrying:
-    return Retrying(retry=retry_if_exception(is_passing), stop=stop_after_delay(PATIENCE), wait=_pauses(), reraise=True)
+def _with_patience(seconds: float = PATIENCE) -> Retrying:
+    return Retrying(retry=retry_if_exception(is_passing), stop=stop_after_delay(seconds), wait=_pauses(), reraise=True)
 
 
 def _at_any_cost() -> Retrying:

@@ -113,7 +113,7 @@ def turn_page(
 
     Under a prefix they come in the order of their keys, else the latest rows first.
 
-    :param dag_ids: the DAGs whose rows may be seen, None for all.
+    :param dag_ids: the DAGs whose rows may be seen.
     :param cursor: None for the first page.
     """
     scan = _Scan(_walk(tx, filters, dag_ids), _wanted(tx.tables, filters, dag_ids), size)
@@ -223,7 +223,7 @@ def _lanes_of_run_or_status(tx: Transaction, filters: Filters) -> _Lanes:
 def _lanes_of_dags(tables: Tables, filters: Filters, dag_ids: DagIds) -> _Lanes:
     images = tables.images.c
     theirs = frozenset({storable(filters.dag_id)}) if filters.dag_id else dag_ids
-    if theirs is None or len(theirs) > MOST_LANES:
+    if len(theirs) > MOST_LANES:
         return (true(),)
     return (*(images.dag_id == dag_id for dag_id in sorted(theirs)), images.dag_id.is_(None))
 

@@ -74,7 +74,7 @@ class StoredObject:
 def look_at_image(tx: Transaction, image_id: int, dag_ids: DagIds) -> ImageDetails | None:
     """Look at one image, if it belongs to one of these DAGs; the same goes for all that belongs to it.
 
-    :param dag_ids: the DAGs whose rows may be seen, None for all.
+    :param dag_ids: the DAGs whose rows may be seen.
     :return: None if there is no such row, or it may not be seen.
     """
     images = tx.tables.images
@@ -102,7 +102,7 @@ def look_at_image(tx: Transaction, image_id: int, dag_ids: DagIds) -> ImageDetai
 def stored_object(tx: Transaction, image_id: int, dag_ids: DagIds) -> StoredObject | None:
     """Say where the picture of a row is, if the row belongs to one of these DAGs.
 
-    :param dag_ids: the DAGs whose rows may be seen, None for all.
+    :param dag_ids: the DAGs whose rows may be seen.
     :return: None if it may not be seen, or has no object that its batch could read.
     """
     images, batches = tx.tables.images.c, tx.tables.batches.c

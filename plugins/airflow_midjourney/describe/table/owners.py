@@ -8,25 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.schema import Tables
 
-#: The DAGs whose rows a person may see (or change); None for all, and for rows that belong to no DAG.
-DagIds = frozenset[str] | None
+#: The DAGs whose rows a person may see, or change. What belongs to none of them is not there for this person.
+DagIds = frozenset[str]
 
 
 def belongs_to(tables: Tables, dag_ids: DagIds) -> ColumnElement[bool]:
-    """Give the condition that an image's row belongs to one of these DAGs.
-
-    :param dag_ids: None for no condition.
-    """
-    if dag_ids is None:
-        return true()
+    """Give the condition that an image's row belongs to one of these DAGs."""
     images, batches = tables.images.c, tables.batches.c
     theirs = sorted(dag_ids)
     of_their_batch = (
@@ -36,11 +31,8 @@ def belongs_to(tables: Tables, dag_ids: DagIds) -> ColumnElement[bool]:
 
 
 def was_sent_by(tables: Tables, dag_ids: DagIds) -> ColumnElement[bool]:
-    """Give the condition that a row of the bill belongs to one of these DAGs.
-
-    :param dag_ids: None for no condition.
-    """
-    return true() if dag_ids is None else tables.submissions.c.dag_id.in_(sorted(dag_ids))
+    """Give the condition that a row of the bill belongs to one of these DAGs."""
+    return tables.submissions.c.dag_id.in_(sorted(dag_ids))
 
 
 def owners(tx: Transaction, image_ids: Iterable[int]) -> dict[int, str | None]:
@@ -53,21 +45,3 @@ def owners(tx: Transaction, image_ids: Iterable[int]) -> dict[int, str | None]:
         .where(images.c.id.in_(sorted(image_ids)))
     )
     return {row[0]: row[1] for row in rows}
-
-
-def known_dags(tx: Transaction, dag_ids: DagIds, limit: int) -> Sequence[str]:
-    """Give DAGs that have rows, of those that a person may see; each costs one look at an index.
-
-    :param limit: the most that are given.
-    """
-    images = tx.tables.images.c
-    found: list[str] = []
-    while len(found) < limit:
-        after = images.dag_id > found[-1] if found else images.dag_id.is_not(None)
-        theirs = true() if dag_ids is None else images.dag_id.in_(sorted(dag_ids))
-        query = select(images.dag_id).where(after, theirs).order_by(images.dag_id).limit(1)
-        following: str | None = tx.connection.execute(query).scalar()
-        if following is None:
-            break
-        found.append(following)
-    return found

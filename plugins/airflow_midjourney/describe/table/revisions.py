@@ -46,6 +46,7 @@ REVISIONS: Final = (
         columns=(("images", "absent_since"), ("batches", "manifest")),
         tables=("members",),
     ),
+    Revision(3, indexes=(("batches", "ix_{}_batches_dag"), ("batches", "ix_{}_batches_run"))),
     Revision(
         4,
         tables=("requests",),

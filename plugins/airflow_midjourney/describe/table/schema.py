@@ -275,6 +275,9 @@ def _batches(metadata: MetaData, name: str) -> Table:
         Column("started_at", UTCDateTime, nullable=False),
         Column("tried_at", UTCDateTime, nullable=False),
         Column("updated_at", UTCDateTime, nullable=False),
+        # For people who leaf through them: a DAG's newest, and those of a run.
+        Index(f"ix_{name}_batches_dag", "dag_id", "started_at", "batch_id"),
+        Index(f"ix_{name}_batches_run", "dag_id", "run_id", "started_at"),
     )
 
 

@@ -1,31 +1,15 @@
-"""What a batch's page says. Keys and details are strangers' text, so the template escapes everything."""
+"""What is known of a batch, as plain values."""
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typing import TYPE_CHECKING, Any
 
 from airflow_midjourney.describe.status import Status
-from airflow_midjourney.describe.verdict import summary
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_midjourney.describe.table.overview import BatchOverview
-
-_HERE: Final = Path(__file__).parent
-
-
-def render(found: BatchOverview) -> str:
-    """Give the page of a batch."""
-    shown = numbers(found)
-    parts = [{"batch": part, "href": f"?{urlencode({'batch': part})}"} for part in found.parts]
-    page: str = _template().render(shown=shown, parts=parts, summary=summary(found.batch, found.counts))
-    return page
 
 
 def numbers(found: BatchOverview) -> dict[str, Any]:
@@ -61,9 +45,3 @@ def _moment(moment: datetime | None) -> str | None:
 
 def _seconds_between(since: datetime | None, now: datetime) -> int | None:
     return None if since is None else max(0, round((now - since).total_seconds()))
-
-
-@cache
-def _template() -> Any:
-    environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("batch.html")

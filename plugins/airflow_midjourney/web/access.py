@@ -1,0 +1,109 @@
+"""Who looks, and at the images of which DAGs: the one place that knows Airflow's rules of access.
+
+Airflow puts no login in front of a plugin's app. Every route of ours gets :func:`current_viewer` from the app itself,
+so that none can be forgotten; a route that shows anything takes a :data:`CurrentViewer` and asks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.models.dag import DagModel
+from fastapi import Depends, HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A user of Airflow who has logged in, and what the auth manager lets this user do.
+
+    What belongs to no DAG is shown to nobody: no rule says who may see it. Airflow's rules are asked anew with every
+    request, so that a right that was taken away is gone with the next click.
+    """
+
+    user: BaseUser
+
+    @property
+    def name(self) -> str:
+        """The user's name, as Airflow's audit log has it."""
+        return self.user.get_name()
+
+    async def readable(self, dag_ids: Collection[str | None]) -> frozenset[str]:
+        """Give those of some DAGs that this user may see.
+
+        :param dag_ids: DAGs that the tables know; one may be gone from Airflow, and its images are still there.
+        """
+        return await asyncio.to_thread(self._allowed, dag_ids, "GET")
+
+    async def editable(self, dag_ids: Collection[str | None]) -> frozenset[str]:
+        """Give those of some DAGs that this user may edit."""
+        return await asyncio.to_thread(self._allowed, dag_ids, "PUT")
+
+    async def may_read(self, dag_id: str | None) -> bool:
+        """Say whether this user may see a DAG."""
+        return dag_id in await self.readable([dag_id])
+
+    async def may_edit(self, dag_id: str | None) -> bool:
+        """Say whether this user may edit a DAG: whatever costs money or changes rows needs that."""
+        return dag_id in await self.editable([dag_id])
+
+    async def require_read(self, dag_id: str | None) -> None:
+        """Refuse a request about a DAG that this user may not see.
+
+        :raises HTTPException: 403.
+        """
+        if not await self.may_read(dag_id):
+            raise HTTPException(403, "You may not see the DAG that this belongs to.")
+
+    async def require_edit(self, dag_id: str | None) -> None:
+        """Refuse to change what belongs to a DAG that this user may not edit.
+
+        :raises HTTPException: 403.
+        """
+        if not await self.may_edit(dag_id):
+            raise HTTPException(403, "This needs the right to edit the DAG that it belongs to.")
+
+    def _allowed(self, dag_ids: Collection[str | None], method: ResourceMethod) -> frozenset[str]:
+        """Ask team by team, as Airflow does for its own list of DAGs."""
+        wanted = {dag_id for dag_id in dag_ids if dag_id}
+        if not wanted:
+            return frozenset()
+        teams = DagModel.get_dag_id_to_team_name_mapping(sorted(wanted))
+        by_team: defaultdict[str | None, set[str]] = defaultdict(set)
+        for dag_id in wanted:
+            by_team[teams.get(dag_id)].add(dag_id)
+        allowed: set[str] = set()
+        for team, theirs in by_team.items():
+            allowed |= self._allowed_in(team, theirs, method)
+        return frozenset(allowed)
+
+    def _allowed_in(self, team: str | None, dag_ids: set[str], method: ResourceMethod) -> set[str]:
+        manager = get_auth_manager()
+        return {
+            dag_id
+            for dag_id in dag_ids
+            if manager.is_authorized_dag(method=method, details=DagDetails(id=dag_id, team_name=team), user=self.user)
+        }
+
+
+async def current_viewer(user: GetUserDep) -> Viewer:
+    """Give who is asking.
+
+    :raises HTTPException: 401 for somebody who has not logged in.
+    """
+    return Viewer(user)
+
+
+#: The type of a route's argument that is to be whoever is asking.
+CurrentViewer = Annotated[Viewer, Depends(current_viewer)]

@@ -1,0 +1,1 @@
+"""What the pages' scripts ask for, as JSON; each module has a ``router``, as the pages have."""

@@ -1,0 +1,1 @@
+"""One module per page; each has a ``router``, which :mod:`airflow_midjourney.web.app` includes."""

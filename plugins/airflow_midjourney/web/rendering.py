@@ -1,0 +1,118 @@
+"""Templates, and how they show moments, money, counts and strangers' text.
+
+Keys, prompts and details come from strangers. The templates escape everything; :func:`shown` also makes visible what
+would change how the text around it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from airflow_midjourney import __version__
+from airflow_midjourney.web.addresses import batch_address
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+#: The pages that every page leads to: template's name for it, address below ours, words.
+NAVIGATION: Final = (("batches", "batches", "Batches"),)
+
+#: Controls, marks that turn the direction of text, and halves of characters that no encoding takes.
+_TREACHEROUS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def page(request: Request, template: str, /, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """Give a page.
+
+    :param template: the file below ``templates/``. It extends ``base.html`` and sets ``here`` to its name in
+        :data:`NAVIGATION`.
+    :param values: what the template shows. It always has ``root``, the way from this page to our own top: addresses
+        are relative, since a reverse proxy may put Airflow below any path.
+    """
+    html = _environment().get_template(template).render(root=root(request), navigation=NAVIGATION, **values)
+    return HTMLResponse(html, status_code=status)
+
+
+def root(request: Request) -> str:
+    """Give the relative way from a request's page to our own top: nothing, or as many ``../`` as it is deep."""
+    return "../" * (below_the_app(request).count("/") - 1)
+
+
+def below_the_app(request: Request) -> str:
+    """Give a request's path without what Airflow, and a proxy before it, put before ours: ``/batches``."""
+    path: str = request.scope["path"]
+    return path.removeprefix(request.scope.get("root_path", ""))
+
+
+def shown(text: object) -> str:
+    """Give a stranger's text as it can be shown: what is invisible and changes how other text reads is spelt out."""
+    return _TREACHEROUS.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+
+
+def count(number: int) -> str:
+    """Give a number of things, with commas between thousands."""
+    return f"{number:,}"
+
+
+def money(amount: Decimal | None, currency: str | None = None) -> str:
+    """Give an amount without trailing zeros, or say that nobody knows it."""
+    if amount is None:
+        return "no price is set"
+    return f"{amount.normalize():,f} {currency or ''}".rstrip()
+
+
+def moment(when: datetime | None) -> Markup:
+    """Give a moment in UTC as an element that scripts and screen readers understand."""
+    if when is None:
+        return Markup("&ndash;")
+    at = when.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"), at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    )
+
+
+def stranger(text: object) -> Markup:
+    """Give a stranger's text as an element of its own, whose direction says nothing about what is around it."""
+    return Markup("<bdi>{}</bdi>").format(shown(text))
+
+
+def percent(part: float, whole: float) -> str:
+    """Give a share of something; never 100 % of what is not complete, nor 0 % of what has begun."""
+    if whole <= 0:
+        return "0 %"
+    share = 100 * part / whole
+    if 0 < share < 1:
+        return "<1 %"
+    return f"{min(int(share), 99) if part < whole else 100} %"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": count,
+        "moment": moment,
+        "money": money,
+        "percent": percent,
+        "shown": shown,
+        "stranger": stranger,
+    }
+    environment.globals |= {"version": __version__, "batch_address": batch_address}
+    return environment

@@ -1,0 +1,120 @@
+"""Who may see what: every route asks for the user, and shows what belongs to the user's own DAGs only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.table import batches, outcomes
+from airflow_midjourney.web.app import app
+from tests.support import rows
+from tests.support.dag_by_dag import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.testclient import TestClient
+
+    from airflow_midjourney.describe.table.database import Database
+
+#: What every route is asked here, as method and address; a new route has to be named, or a test fails.
+#: ``{batch}`` is a batch of the DAG ``theirs``, and ``{image}`` an image of it.
+ASKED = {
+    "/": ("GET", "/"),
+    "/static/{name}": ("GET", "/static/style.css"),
+    "/batches": ("GET", "/batches"),
+    "/batch": ("GET", "/batch?id={batch}"),
+    "/api/batch": ("GET", "/api/batch?id={batch}"),
+}
+
+#: Routes that show nothing of any DAG.
+ABOUT_NOTHING = {"/", "/static/{name}"}
+
+#: Nothing of their DAG may be in an answer: its name, its keys, the words of its failure.
+THEIRS = ("theirs", "hidden-key", "their-detail")
+
+
+def routes() -> list[str]:
+    """Give the paths of all routes of the app."""
+    return sorted({route.path for route in app.routes if isinstance(route, APIRoute)})
+
+
+@pytest.fixture
+def their_batch(table: Database) -> str:
+    """A batch of a DAG, with an answer and a failure."""
+    with table.writing() as tx:
+        rows.open_batch(tx)
+        origin = Origin("theirs", "run", "submit", None)
+        batch = batches.open_batch(tx, Scope(rows.BUCKET, ("hidden-key",)), BatchOptions(), origin)
+        rows.list_images(tx, [rows.listed(f"hidden-key-{name}") for name in "ab"])
+        answered, failed = (rows.submit_next(tx, batch, task_id=name) for name in "ab")
+        outcomes.described(tx, answered, rows.four_prompts(), "raw", outcomes.RemoteTimes())
+        outcomes.ended(tx, failed, outcomes.Reason.BANNED, "their-detail", outcomes.RemoteTimes(), "")
+    return batch.batch_id
+
+
+@pytest.fixture
+def ask(api: TestClient, their_batch: str) -> Callable[..., Any]:
+    """Ask a route about their batch: ``ask("/batch", headers)``."""
+
+    def answer(route: str, headers: dict[str, str] | None = None) -> Any:
+        method, address = ASKED[route]
+        address = address.format(batch=their_batch, image=1)
+        return api.request(method, f"/midjourney{address}", headers=headers or {}, follow_redirects=False)
+
+    return answer
+
+
+def test_every_route_is_asked_here() -> None:
+    assert routes() == sorted(ASKED)
+    assert [route for route in app.routes if not isinstance(route, APIRoute)] == []
+
+
+@pytest.mark.parametrize("route", routes())
+def test_nobody_gets_anything_without_a_login(route: str, ask: Callable[..., Any]) -> None:
+    answer = ask(route)
+
+    assert answer.status_code == 401
+    assert all(word not in answer.text.replace("theirs%2F", "") for word in THEIRS)
+
+
+@pytest.mark.parametrize("route", routes())
+@pytest.mark.parametrize("name", ["somebody", name_of(), name_of(reads="mine", edits="mine")])
+def test_who_may_not_see_the_dag_sees_nothing_of_it(
+    route: str, name: str, ask: Callable[..., Any], as_user: Callable[..., dict[str, str]]
+) -> None:
+    answer = ask(route, as_user(None, name))
+
+    assert answer.status_code in ({200, 307} if route in ABOUT_NOTHING or route == "/batches" else {403})
+    if route not in ABOUT_NOTHING:
+        assert [word for word in THEIRS if word in answer.text] == []
+
+
+@pytest.mark.parametrize("route", sorted(set(routes()) - ABOUT_NOTHING))
+def test_who_may_see_the_dag_sees_it(
+    route: str, ask: Callable[..., Any], as_user: Callable[..., dict[str, str]]
+) -> None:
+    answer = ask(route, as_user(None, name_of(reads="mine theirs")))
+
+    assert answer.status_code == 200
+    assert "theirs" in answer.text
+
+
+def test_every_answer_bears_the_headers(ask: Callable[..., Any], api: TestClient) -> None:
+    for answer in (ask("/batch"), api.get("/midjourney/no/such/page")):
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("name", ["../app.py", "..%2fapp.py", "%2e%2e/headers.py", "nothing.css"])
+def test_static_files_are_those_of_the_folder_alone(
+    name: str, api: TestClient, as_user: Callable[..., dict[str, str]]
+) -> None:
+    assert api.get(f"/midjourney/static/{name}", headers=as_user("viewer")).status_code == 404
