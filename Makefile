@@ -17,7 +17,7 @@ LOWEST_TESTS ?= tests/unit tests/table tests/engine tests/airflow
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
-.PHONY: help setup demo env test test-force e2e e2e-celery test-constraints test-lowest lint format lock clean
+.PHONY: help setup demo env test screenshots test-force e2e e2e-celery test-constraints test-lowest lint format lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -34,6 +34,9 @@ test: setup lint ## check style and types, and run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE) --ignore=$(CONSTRAINTS)
 	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e),"
 	@echo "$(COMPOSE) (make e2e-celery), $(CONSTRAINTS) (make test-constraints)"
+
+screenshots: setup ## take the pictures in docs/images anew, with a real browser
+	SCREENSHOTS=docs/images CI=true $(BIN)/python -m pytest tests/browser
 
 test-force: setup ## kill it, crowd it and break what it stands on, for some minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE)
