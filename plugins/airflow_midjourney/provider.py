@@ -93,6 +93,9 @@ def _configuration() -> dict[str, Any]:
             "poll_interval": _option(
                 "float", "3.0", "Seconds between two polls of an account while answers keep coming."
             ),
+            "gallery_images": _option(
+                "boolean", "True", "Whether the pages show pictures, which the API server reads from S3."
+            ),
         },
     }
 

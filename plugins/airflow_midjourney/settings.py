@@ -19,12 +19,14 @@ class Settings:
     :param schema: its schema, None for the connection's default.
     :param manage_schema: whether the tables are made on first use.
     :param poll_interval: seconds between two polls of an account while answers keep coming.
+    :param gallery_images: whether the pages show pictures, which the API server reads from S3.
     """
 
     table: str
     schema: str | None
     manage_schema: bool
     poll_interval: float
+    gallery_images: bool = True
 
 
 def read_settings() -> Settings:
@@ -36,4 +38,5 @@ def read_settings() -> Settings:
         schema=conf.get(SECTION, "schema", fallback="") or None,
         manage_schema=conf.getboolean(SECTION, "manage_schema", fallback=True),
         poll_interval=conf.getfloat(SECTION, "poll_interval", fallback=DEFAULT_POLL_INTERVAL),
+        gallery_images=conf.getboolean(SECTION, "gallery_images", fallback=True),
     )

@@ -14,7 +14,7 @@ from sqlalchemy import and_, func, select
 
 from airflow_midjourney.describe.status import Status
 from airflow_midjourney.describe.table.matching import take_up_again
-from airflow_midjourney.describe.table.owners import DagIds, belongs_to
+from airflow_midjourney.describe.table.owners import DagIds, belongs_to, owners
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,6 +125,39 @@ def ask_again(
     taken = take_up_again(tx, list(allowed), request_id, tx.now)
     tx.connection.execute(requests.update().where(requests.c.request_id == request_id).values(image_ids=taken))
     return Asked(tuple(taken), asked_by, tx.now, repeated=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has become of a request so far.
+
+    :param by_dag: of the images that may be seen, how many belong to which DAG.
+    :param by_status: the same images by what they are now.
+    """
+
+    asked: Asked
+    by_dag: dict[str, int]
+    by_status: dict[Status, int]
+
+
+def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds) -> Progress | None:
+    """Say what has become of a request.
+
+    :param dag_ids: the DAGs whose rows may be seen.
+    :return: None if there is no such request, or nothing of it may be seen.
+    """
+    requests, images = tx.tables.requests.c, tx.tables.images.c
+    if tx.connection.execute(select(requests.request_id).where(requests.request_id == request_id)).first() is None:
+        return None
+    asked = _earlier(tx, request_id)
+    rows = tx.connection.execute(
+        select(images.id, images.status).where(images.id.in_(asked.image_ids), belongs_to(tx.tables, dag_ids))
+    ).all()
+    if not rows:
+        return None
+    of_dags = Counter(owner or "" for owner in owners(tx, [row.id for row in rows]).values())
+    now = Counter(Status(row.status) for row in rows)
+    return Progress(asked, dict(sorted(of_dags.items())), dict(now))
 
 
 def _may_be_asked(tx: Transaction, dag_ids: DagIds) -> ColumnElement[bool]:
