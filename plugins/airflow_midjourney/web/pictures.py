@@ -1,6 +1,7 @@
 """Pictures for the pages: read from S3 as the workers read images, made small, a few at a time.
 
-A picture is asked for by the number of its row. Bucket, key, version and connections are those of the row and its batch.
+A picture is asked for by the number of its row. Bucket, key and version are those of the row, connections those of its
+batch.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from airflow_midjourney import __version__
 from airflow_midjourney.web.addresses import batch_address
@@ -103,9 +103,8 @@ def percent(part: float, whole: float) -> str:
 
 def coded(text: str) -> Markup:
     """Give our own words, in which what stands between backticks is code."""
-    parts = (
-        Markup("<code>{}</code>" if number % 2 else "{}").format(part) for number, part in enumerate(text.split("`"))
-    )
+    code = Markup("<code>{}</code>")
+    parts = (code.format(part) if number % 2 else escape(part) for number, part in enumerate(text.split("`")))
     return Markup("").join(parts)
 
 

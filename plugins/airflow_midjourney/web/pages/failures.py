@@ -63,7 +63,7 @@ async def show_failures(
         here="failures",
         found=found,
         name=filters.reason or Status.IN_DOUBT,
-        status=_status_of(filters.reason),
+        kind=_status_of(filters.reason),
         cure=cure_for(filters.reason),
         askable={row.id for row in found.rows if row.status in ASKABLE and row.is_current},
         following=following and query_of(filters, beside=following),

@@ -54,9 +54,6 @@
         }
       });
     });
-    for (const choice of form.querySelectorAll("select")) {
-      choice.addEventListener("change", () => form.requestSubmit());
-    }
   }
 
   document.addEventListener("keydown", (event) => {
