@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException
@@ -83,18 +82,11 @@ class Viewer:
         by_team: defaultdict[str | None, set[str]] = defaultdict(set)
         for dag_id in wanted:
             by_team[teams.get(dag_id)].add(dag_id)
+        manager = get_auth_manager()
         allowed: set[str] = set()
         for team, theirs in by_team.items():
-            allowed |= self._allowed_in(team, theirs, method)
+            allowed |= manager.filter_authorized_dag_ids(dag_ids=theirs, user=self.user, method=method, team_name=team)
         return frozenset(allowed)
-
-    def _allowed_in(self, team: str | None, dag_ids: set[str], method: ResourceMethod) -> set[str]:
-        manager = get_auth_manager()
-        return {
-            dag_id
-            for dag_id in dag_ids
-            if manager.is_authorized_dag(method=method, details=DagDetails(id=dag_id, team_name=team), user=self.user)
-        }
 
 
 async def current_viewer(user: GetUserDep) -> Viewer:

@@ -86,6 +86,22 @@ def moment(when: datetime | None) -> Markup:
     )
 
 
+def clock(when: datetime) -> str:
+    """Give a moment of these days by the clock alone."""
+    return when.astimezone(UTC).strftime("%H:%M:%S UTC")
+
+
+def duration(seconds: float) -> str:
+    """Give a length of time in the two largest units that it has."""
+    left = round(seconds)
+    parts: list[str] = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number or (parts and name != "s"):
+            parts.append(f"{number} {name}")
+    return " ".join(parts[:2]) or "0 s"
+
+
 def stranger(text: object) -> Markup:
     """Give a stranger's text as an element of its own, whose direction says nothing about what is around it."""
     return Markup("<bdi>{}</bdi>").format(shown(text))
@@ -130,6 +146,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "coded": coded,
         "count": count,
+        "duration": duration,
         "moment": moment,
         "money": money,
         "percent": percent,

@@ -97,6 +97,12 @@ def lock_account(tx: Transaction, identity: str) -> AccountState:
     return read_account(tx, identity)
 
 
+def has_account(tx: Transaction, identity: str) -> bool:
+    """Say whether the account was ever used."""
+    accounts = tx.tables.accounts.c
+    return tx.connection.execute(select(accounts.account).where(accounts.account == identity)).first() is not None
+
+
 def read_account(tx: Transaction, identity: str) -> AccountState:
     """Give the account's state as last committed."""
     row = _row(tx, identity)

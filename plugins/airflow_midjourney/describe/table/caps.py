@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
 
 #: Outcomes of submissions that cost nothing; all others count towards a cap.
 FREE_OUTCOMES: Final = ("full", "unavailable", "refused", "denied", "broken_off", "never_sent")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was paid for, or may have been.
+
+    :param cost: 0 where no price is set.
+    """
+
+    submissions: int
+    cost: Decimal
 
 
 def submissions_left(tx: Transaction, batch: Batch, account: AccountSettings) -> int | None:
@@ -51,17 +63,22 @@ def _left_of_the_run(tx: Transaction, batch: Batch, account: AccountSettings) ->
     return lefts
 
 
+def spent_today(tx: Transaction, identity: str) -> Spent:
+    """Give what an account has paid for in this UTC day, over all runs and DAGs."""
+    submissions = tx.tables.submissions.c
+    midnight = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return Spent(*_paid(tx, submissions.account == identity, submissions.claimed_at >= midnight))
+
+
 def _left_of_the_day(tx: Transaction, account: AccountSettings) -> list[int]:
     if account.max_submissions_per_day is None and account.max_cost_per_day is None:
         return []
-    submissions = tx.tables.submissions.c
-    midnight = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
-    number, cost = _paid(tx, submissions.account == account.identity, submissions.claimed_at >= midnight)
+    spent = spent_today(tx, account.identity)
     lefts = []
     if account.max_submissions_per_day is not None:
-        lefts.append(account.max_submissions_per_day - number)
+        lefts.append(account.max_submissions_per_day - spent.submissions)
     if account.max_cost_per_day is not None:
-        lefts.append(_affordable(account.max_cost_per_day - cost, account))
+        lefts.append(_affordable(account.max_cost_per_day - spent.cost, account))
     return lefts
 
 

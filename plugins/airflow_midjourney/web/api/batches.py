@@ -1,4 +1,4 @@
-"""Where a batch stands, as JSON."""
+"""Where a batch stands, as JSON: numbers for programs, and words for the pages' script."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from airflow_midjourney.describe.table.overview import overview
+from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.web.access import CurrentViewer
-from airflow_midjourney.web.batch_numbers import numbers
+from airflow_midjourney.web.batch_words import numbers, words
 from airflow_midjourney.web.metadata import Metadata
+from airflow_midjourney.web.watching import look_at
 
 router = APIRouter(prefix="/api")
 
@@ -17,6 +18,7 @@ router = APIRouter(prefix="/api")
 @router.get("/batch")
 async def batch_numbers(id: str, viewer: CurrentViewer, database: Metadata) -> dict[str, Any]:  # noqa: A002
     """Give where a batch stands."""
-    found = await database.read_now(overview, id)
-    await viewer.require_read(found.batch.origin.dag_id)
-    return numbers(found)
+    batch = await database.read_now(read_batch, id)
+    await viewer.require_read(batch.origin.dag_id)
+    look = await look_at(database, batch)
+    return {**numbers(look.found), "ask_again_after": round(look.ask_again_after, 1), "words": words(look.found)}

@@ -1,20 +1,67 @@
-"""The list of batches, and the page of one."""
+"""The list of batches, the page of one, and what the tabs of a task in Airflow show."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from airflow_midjourney.describe.table.batch_list import Wanted, known_dags, list_batches
-from airflow_midjourney.describe.table.overview import overview
+from airflow_midjourney.describe.table.batch_list import BatchPage, Place, Wanted, known_dags, list_batches
+from airflow_midjourney.describe.table.batches import read_batch
+from airflow_midjourney.describe.table.counts import Counts
 from airflow_midjourney.web.access import CurrentViewer
+from airflow_midjourney.web.batch_words import BAR_WIDTH, segments, words
 from airflow_midjourney.web.metadata import Metadata
 from airflow_midjourney.web.rendering import page
+from airflow_midjourney.web.watching import look_at
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 router = APIRouter()
 
 #: Batches on a page of the list.
 PAGE_SIZE = 20
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the address of a list asks for; what is empty, or was not filled in by Airflow, asks for nothing."""
+
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    map_index: str = ""
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same for the table."""
+        return Wanted(self.run_id or None, self.task_id or None, self._map_index)
+
+    @property
+    def _map_index(self) -> int | None:
+        # Airflow leaves {MAP_INDEX} as it is for a task that is not mapped.
+        return int(self.map_index) if self.map_index.removeprefix("-").isdecimal() else None
+
+    def of(self, dag_ids: Collection[str]) -> Collection[str]:
+        """Give those of some DAGs that are asked for."""
+        return [dag_id for dag_id in dag_ids if dag_id == self.dag_id] if self.dag_id else dag_ids
+
+    def address(self, **more: str) -> str:
+        """Give where the list with these filters is, below our top."""
+        kept = {name: value for name, value in {**asdict(self), **more}.items() if value}
+        return f"batches?{urlencode(kept)}" if kept else "batches"
+
+    def without(self, name: str) -> str:
+        """Give where the list without one of these filters is."""
+        return self.address(**{name: ""})
+
+
+Filtered = Annotated[Filters, Depends()]
 
 
 @router.get("/")
@@ -24,16 +71,58 @@ async def front_page() -> RedirectResponse:
 
 
 @router.get("/batches")
-async def show_batches(request: Request, viewer: CurrentViewer, database: Metadata) -> HTMLResponse:
-    """List the batches of all DAGs that the viewer may see."""
+async def show_batches(
+    request: Request,
+    viewer: CurrentViewer,
+    database: Metadata,
+    filters: Filtered,
+    before: datetime | None = None,
+    before_id: Annotated[str, Query()] = "",
+) -> HTMLResponse:
+    """List batches of DAGs that the viewer may see, newest first."""
     readable = await viewer.readable(await database.read_now(known_dags))
-    found = await database.read_now(list_batches, readable, Wanted(), PAGE_SIZE)
-    return page(request, "batches.html", here="batches", found=found)
+    place = None if before is None else Place(before, before_id)
+    found = await database.read_now(list_batches, filters.of(readable), filters.wanted, PAGE_SIZE, place)
+    return _list(request, found, filters, readable, is_first=place is None)
 
 
 @router.get("/batch")
 async def show_batch(id: str, request: Request, viewer: CurrentViewer, database: Metadata) -> HTMLResponse:  # noqa: A002
     """Show where a batch stands."""
-    found = await database.read_now(overview, id)
-    await viewer.require_read(found.batch.origin.dag_id)
-    return page(request, "batch.html", here="batches", found=found)
+    batch = await database.read_now(read_batch, id)
+    await viewer.require_read(batch.origin.dag_id)
+    look = await look_at(database, batch)
+    return page(request, "batch.html", here="batches", found=look.found, words=words(look.found), bar_width=BAR_WIDTH)
+
+
+@router.get("/task")
+async def show_task(request: Request, viewer: CurrentViewer, database: Metadata, filters: Filtered) -> HTMLResponse:
+    """Show the batch of a task, for its tab in Airflow; those of its run where the task has none, or several."""
+    await viewer.require_read(filters.dag_id)
+    found = await database.read_now(list_batches, [filters.dag_id], filters.wanted, PAGE_SIZE)
+    if len(found.batches) == 1:
+        return await show_batch(found.batches[0].batch_id, request, viewer, database)
+    if not found.batches:
+        filters = Filters(filters.dag_id, filters.run_id)
+        found = await database.read_now(list_batches, [filters.dag_id], filters.wanted, PAGE_SIZE)
+    return _list(request, found, filters, [filters.dag_id], is_first=True)
+
+
+def _list(
+    request: Request, found: BatchPage, filters: Filters, dag_ids: Collection[str], *, is_first: bool
+) -> HTMLResponse:
+    following = None
+    if found.following is not None:
+        following = filters.address(before=found.following.started_at.isoformat(), before_id=found.following.batch_id)
+    return page(
+        request,
+        "batches.html",
+        here="batches",
+        found=found,
+        filters=filters,
+        dag_ids=sorted(dag_ids),
+        is_first=is_first,
+        following=following,
+        bar_width=BAR_WIDTH,
+        empty_segments=segments(Counts()),
+    )

@@ -1,0 +1,68 @@
+"""Batches as a person would find them after a week of work: for pages to be looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.table import accounts, batches, outcomes
+from tests.support import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from airflow_midjourney.describe.account import AccountSettings
+    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.status import Reason
+    from airflow_midjourney.describe.table.database import Database, Transaction
+
+#: What somebody may call an object, a prefix or a run.
+HOSTILE: Final = "a'; drop table--<script>alert(1)</script>\u202egpj.\u200f"
+
+
+def start_batch(
+    tx: Transaction,
+    dag_id: str,
+    prefix: str,
+    images: int,
+    account: AccountSettings,
+    run_id: str = "scheduled__2026-11-26T00:00:00+00:00",
+) -> Batch:
+    """Open a batch over a prefix of its own, and list it to its end."""
+    accounts.ensure_account(tx, account)
+    batch = batches.open_batch(tx, Scope(rows.BUCKET, (prefix,)), BatchOptions(), Origin(dag_id, run_id, "submit"))
+    rows.list_images(tx, [rows.listed(f"{prefix}{number:05}.jpg") for number in range(images)])
+    batches.end_listing(tx, batch.batch_id)
+    return batches.read_batch(tx, batch.batch_id)
+
+
+def describe_some(tx: Transaction, batch: Batch, images: int, account: AccountSettings) -> None:
+    """Let images of a batch be described."""
+    for number in range(images):
+        sent = _send(tx, batch, f"done-{number}", account)
+        outcomes.described(tx, sent, rows.four_prompts(), "raw", outcomes.RemoteTimes())
+
+
+def fail_some(tx: Transaction, batch: Batch, reasons: Sequence[Reason], account: AccountSettings) -> None:
+    """Let images of a batch fail."""
+    for number, reason in enumerate(reasons):
+        sent = _send(tx, batch, f"failed-{reason}-{number}", account)
+        outcomes.ended(tx, sent, reason, "It says why.", outcomes.RemoteTimes(), "")
+
+
+def send_some(tx: Transaction, batch: Batch, images: int, account: AccountSettings) -> None:
+    """Let images of a batch be on their way."""
+    for number in range(images):
+        _send(tx, batch, f"sent-{number}", account)
+
+
+def let_all_be_older(database: Database, gone: timedelta) -> None:
+    """Move all that has happened into the past."""
+    with database.writing() as tx:
+        rows.let_time_pass(tx, gone)
+
+
+def _send(tx: Transaction, batch: Batch, name: str, account: AccountSettings) -> outcomes.InFlight:
+    where = f"{batch.batch_id}/{name}"
+    return rows.submit_next(tx, batch, task_id=where, body=where, account=account)
