@@ -1,7 +1,7 @@
 """What each reason means and what to do about it: the one home of these words, for the pages and the runbook.
 
 The tables of reasons in ``docs/runbook.md`` hold these very words; a test compares them. Words between backticks are
-code, and there is no other markup.
+code, those between asterisks are the name of a page, and there is no other markup.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ CURES: Final[dict[Reason, Cure]] = {
             "The service has not known the task for ten minutes: it was restarted without its store, or two "
             "tasks got one id. Or a person gave up a doubtful image"
         ),
-        remedy='Give novicezk a Redis store. Then `redescribe="failed"`',
+        remedy='Give novicezk a Redis store. Then describe again (page *Failures*, or `redescribe="failed"`)',
     ),
     Reason.SERVICE_ERROR: Cure(
         meaning=(
             "The service failed on the image: upload, captcha, the account behind it; or it takes others and "
             "turned this one away five times in a day"
         ),
-        remedy='Read `detail`; mend the service, then `redescribe="failed"`',
+        remedy='Read `detail`; mend the service, then describe again (page *Failures*, or `redescribe="failed"`)',
     ),
     Reason.UNPARSEABLE: Cure(
         meaning=("The answer holds no prompts. It is kept in `prompt_raw`, and a later release may read it for free"),

@@ -118,9 +118,15 @@ def percent(part: float, whole: float) -> str:
 
 
 def coded(text: str) -> Markup:
-    """Give our own words, in which what stands between backticks is code."""
+    """Give our own words, in which what stands between backticks is code, and between asterisks a name."""
     code = Markup("<code>{}</code>")
-    parts = (code.format(part) if number % 2 else escape(part) for number, part in enumerate(text.split("`")))
+    parts = (code.format(part) if number % 2 else _named(part) for number, part in enumerate(text.split("`")))
+    return Markup("").join(parts)
+
+
+def _named(text: str) -> Markup:
+    name = Markup("<em>{}</em>")
+    parts = (name.format(part) if number % 2 else escape(part) for number, part in enumerate(text.split("*")))
     return Markup("").join(parts)
 
 

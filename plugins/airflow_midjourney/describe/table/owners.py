@@ -22,10 +22,13 @@ DagIds = frozenset[str]
 
 def belongs_to(tables: Tables, dag_ids: DagIds) -> ColumnElement[bool]:
     """Give the condition that an image's row belongs to one of these DAGs."""
-    images, batches = tables.images.c, tables.batches.c
+    images, wanting = tables.images.c, tables.batches.alias("wanting")
     theirs = sorted(dag_ids)
     of_their_batch = (
-        select(batches.batch_id).where(batches.batch_id == images.batch_id, batches.dag_id.in_(theirs)).exists()
+        select(wanting.c.batch_id)
+        .where(wanting.c.batch_id == images.batch_id, wanting.c.dag_id.in_(theirs))
+        .correlate(tables.images)
+        .exists()
     )
     return or_(images.dag_id.in_(theirs), and_(images.dag_id.is_(None), of_their_batch))
 
