@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import airflow_connections as connections
-from tests.support.gallery_scenes import PROMPTS, Scene, set_the_scene
+from tests.support.gallery_scenes import Scene, set_the_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
