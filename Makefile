@@ -24,8 +24,8 @@ help: ## list the commands
 
 setup: $(STAMP) ## make .venv with everything that the lock file names
 
-demo: setup ## describe a dozen photographs on this machine, with a simulated service
-	@$(BIN)/python -m demo
+demo: setup ## describe a dozen photographs on this machine, with a simulated service (UI=1 leaves Airflow running)
+	@$(BIN)/python -m demo $(if $(UI),--ui)
 
 env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=https://... for a real service)
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _isolate_this_process()
     with Interruption() as interruption:
         try:
-            return _run(given.folder, interruption)
+            return _run(given.folder, interruption, stay=given.ui)
         except StoppedError as stop:
             _say(f"Stopped by {stop.name}; nothing is left running.")
             return 128 + stop.number
@@ -40,17 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 128 + signal.SIGPIPE
 
 
-def _run(folder: Path, interruption: Interruption) -> int:
+def _run(folder: Path, interruption: Interruption, *, stay: bool) -> int:
     from demo.folder import DemoFolder, FolderError
     from demo.processes import ProcessError
     from demo.screen import Screen
-    from demo.session import run_demo
+    from demo.session import run_demo, show_demo
 
     screen = Screen()
     demo_folder = DemoFolder(folder.resolve())
     try:
         with demo_folder.locked():
-            return run_demo(demo_folder, REPOSITORY, screen, interruption)
+            run = show_demo if stay else run_demo
+            return run(demo_folder, REPOSITORY, screen, interruption)
     except (FolderError, ProcessError) as error:
         screen.failure(str(error))
         return 1
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         default=REPOSITORY / ".demo",
         help="where everything that the demo makes is kept (default: .demo in the repository)",
     )
+    parser.add_argument("--ui", action="store_true", help="then leave Airflow running with its UI, until Ctrl-C")
     return parser
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from demo.airflow_log import LogLine, read_line
@@ -17,7 +18,6 @@ from demo.processes import ProcessError, last_lines, read_lines, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from demo.folder import DemoFolder
     from demo.interruption import Interruption
@@ -92,6 +92,22 @@ class Airflow:
                     raise RunError(f"The run took more than {_LIMIT:.0f} seconds.\n{self._explained([])}")
         if child.process.returncode != 0:
             raise RunError(self._explained([]))
+
+    def start_all(self, variables: Mapping[str, str]) -> Child:
+        """Start all processes of an Airflow with its UI.
+
+        :param variables: connections, ports and the like.
+        """
+        return self.children.start(
+            "airflow standalone",
+            (sys.executable, "-m", "airflow", "standalone"),
+            log=self.folder.airflow_log,
+            # It starts its processes by the name of the command.
+            environment=self._environment(
+                {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}", **variables}
+            ),
+            folder=self.folder.airflow_home,
+        )
 
     def _start_run(self, connections: Mapping[str, str]) -> Child:
         dag_file = self.repository / "dags" / f"{DAG_ID}.py"

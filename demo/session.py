@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from demo.airflow_run import DAG_ID, Airflow
+from demo.airflow_ui import keep_open
 from demo.folder import shown
 from demo.photos import BUCKET, PREFIX, make_images
 from demo.processes import Children
@@ -31,14 +33,48 @@ def run_demo(folder: DemoFolder, repository: Path, screen: Screen, interruption:
     :raises ProcessError: if a part of it fails.
     :raises StoppedError: if somebody asked to stop.
     """
+    _prepare(screen, folder)
+    with Children() as children:
+        airflow = Airflow(folder, repository, children, interruption)
+        described = _describe(airflow, screen)
+    return _report(airflow, screen, described)
+
+
+def show_demo(folder: DemoFolder, repository: Path, screen: Screen, interruption: Interruption) -> int:
+    """Run the demo, then leave Airflow running with its UI over what came of it, until somebody stops it.
+
+    :raises ProcessError: if a part of it fails.
+    :raises StoppedError: when somebody asks to stop.
+    """
+    _prepare(screen, folder)
+    with Children() as children:
+        airflow = Airflow(folder, repository, children, interruption)
+        described = _describe(airflow, screen)
+        status = _report(airflow, screen, described)
+        keep_open(airflow, described.connections, screen)
+    return status
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What a run has left.
+
+    :param connections: Airflow's, as environment variables.
+    """
+
+    bill: Bill
+    connections: dict[str, str]
+
+
+def _prepare(screen: Screen, folder: DemoFolder) -> None:
     _introduce(screen, folder)
     _forget_what_was_interrupted(screen, folder)
     folder.airflow_log.write_text("", encoding="utf-8")
-    with Children() as children:
-        airflow = Airflow(folder, repository, children, interruption)
-        bill = _describe(airflow, screen)
-    rows = read_rows(folder.table)
-    report(screen, folder, repository, rows, bill)
+
+
+def _report(airflow: Airflow, screen: Screen, described: _Described) -> int:
+    rows = read_rows(airflow.folder.table)
+    report(screen, airflow.folder, airflow.repository, rows, described.bill)
     return 1 if tally(rows).unfinished or not rows else 0
 
 
@@ -65,7 +101,7 @@ def _forget_what_was_interrupted(screen: Screen, folder: DemoFolder) -> None:
         folder.forget_table()
 
 
-def _describe(airflow: Airflow, screen: Screen) -> Bill:
+def _describe(airflow: Airflow, screen: Screen) -> _Described:
     folder, interruption = airflow.folder, airflow.interruption
     screen.step("Starting a simulator, an S3 server and Airflow's database")
     migration = airflow.start_migration()
@@ -79,8 +115,9 @@ def _describe(airflow: Airflow, screen: Screen) -> Bill:
     airflow.finish_migration(migration)
     screen.step(f"Airflow runs the DAG {DAG_ID} (takes some seconds to start)")
     progress = Progress(screen, folder.table)
-    airflow.run_dag(connections(simulator_url, s3_url, folder.table), progress.hear, progress.look)
-    return read_bill(simulator_url)
+    found = connections(simulator_url, s3_url, folder.table)
+    airflow.run_dag(found, progress.hear, progress.look)
+    return _Described(read_bill(simulator_url), found)
 
 
 def _make_images(folder: DemoFolder, interruption: Interruption) -> list[StoredImage]:

@@ -50,9 +50,39 @@ class PagesOnDemand:
         await app(scope, receive, send)
 
 
+def views() -> list[dict[str, str]]:
+    """Give the places in Airflow's UI where our pages are framed.
+
+    Addresses are relative to Airflow's own, so that they are right below a base path, too. Airflow fills in the braces;
+    a task that is not mapped leaves ``{MAP_INDEX}`` as it is.
+    """
+    top = URL_PREFIX.lstrip("/")
+    icon = f"{top}/static/icon.svg"
+    run = "dag_id={DAG_ID}&run_id={RUN_ID}"
+    task = f"{run}&task_id={{TASK_ID}}&map_index={{MAP_INDEX}}"
+    return [
+        {"name": "Midjourney", "href": f"{top}/batches", "destination": "nav", "url_route": "midjourney", "icon": icon},
+        {
+            "name": "Midjourney",
+            "href": f"{top}/batches?{run}",
+            "destination": "dag_run",
+            "url_route": "midjourney-run",
+            "icon": icon,
+        },
+        {
+            "name": "Midjourney",
+            "href": f"{top}/task?{task}",
+            "destination": "task_instance",
+            "url_route": "midjourney-task",
+            "icon": icon,
+        },
+    ]
+
+
 class MidjourneyPlugin(AirflowPlugin):
     """Registers what this provider adds to Airflow beside operators and connections."""
 
     name = "airflow_midjourney"
     fastapi_apps = [{"name": "midjourney", "app": PagesOnDemand(), "url_prefix": URL_PREFIX}]  # noqa: RUF012
+    external_views = views()
     operator_extra_links = [BatchLink()]  # noqa: RUF012

@@ -8,22 +8,29 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from airflow_midjourney.describe.status import Reason
+from airflow_midjourney.describe.table import outcomes
+from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from tests.support import airflow_connections as connections
 from tests.support import batch_scenes as scenes
 from tests.support import rows
+from tests.support.browser import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from fastapi import FastAPI
     from playwright.sync_api import Page
 
     from airflow_midjourney.describe.account import AccountSettings
     from airflow_midjourney.describe.table.database import Database
 
+RUNNING_ID = "daily/submit/scheduled__2026-11-26T00:00:00+00:00"
 RUNNING = "daily/submit/scheduled__2026-11-26T00:00:00%2B00:00"
 
 
@@ -44,15 +51,21 @@ def week(table: Database, account: AccountSettings) -> Database:
     """A week of work of three DAGs: one batch is under way, one failed in part, one is done, and one is hostile."""
     with table.writing() as tx:
         done = scenes.start_batch(tx, "product_photos", "products/2026-11/", 24, account)
+    scenes.let_all_be_older(table, timedelta(minutes=11))
+    with table.writing() as tx:
         scenes.describe_some(tx, done, 24, account)
-    scenes.let_all_be_older(table, timedelta(days=1, hours=2))
+    scenes.let_all_be_older(table, timedelta(hours=21))
     with table.writing() as tx:
         bad = scenes.start_batch(tx, "archive_backfill", "archive/1994/", 40, account, "manual__by hand")
+    scenes.let_all_be_older(table, timedelta(minutes=48))
+    with table.writing() as tx:
         scenes.describe_some(tx, bad, 31, account)
         scenes.fail_some(tx, bad, [Reason.BANNED] * 6 + [Reason.UNPARSEABLE] * 3, account)
     scenes.let_all_be_older(table, timedelta(hours=3))
     with table.writing() as tx:
         odd = scenes.start_batch(tx, "uploads", f"from strangers/{scenes.HOSTILE}/", 3, account, scenes.HOSTILE)
+    scenes.let_all_be_older(table, timedelta(seconds=50))
+    with table.writing() as tx:
         scenes.describe_some(tx, odd, 2, account)
         scenes.fail_some(tx, odd, [Reason.REFUSED], account)
     scenes.let_all_be_older(table, timedelta(minutes=40))
@@ -69,18 +82,170 @@ def week(table: Database, account: AccountSettings) -> Database:
 def test_an_empty_list_says_how_to_begin(table: Database, open_page: Callable[..., Page]) -> None:
     page = open_page("midjourney/batches")
 
-    assert page.get_by_role("heading", name="No batch yet").is_visible()
+    page.get_by_role("heading", name="No batch yet").wait_for()
+    assert page.locator(".row").count() == 0
 
 
-@pytest.mark.parametrize(("look", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
+LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+
+
+@pytest.mark.parametrize(("look", "width"), LOOKS)
 def test_the_list_and_a_batch_look_well(
     look: str, width: int, week: Database, open_page: Callable[..., Page], picture: Callable[..., Path]
 ) -> None:
     page = open_page("midjourney/batches", dark=look == "dark", width=width)
     page.get_by_text("57 described").wait_for()
+    assert fits(page)
     picture(page, f"batches-{look}-{width}")
+
     page.get_by_role("link", name="daily › submit").click()
-    assert page.get_by_role("heading", name="60 of 120 images have ended (50 %).").is_visible()
+
+    page.get_by_role("heading", name="60 of 120 images have ended (50 %).").wait_for()
+    assert fits(page)
     picture(page, f"batch-{look}-{width}", whole=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    assert rows
+
+
+def fits(page: Page) -> bool:
+    """Say whether a page needs no scrolling to its side."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
+def test_in_airflows_own_frame_and_menu(
+    week: Database, open_page: Callable[..., Page], picture: Callable[..., Path]
+) -> None:
+    page = open_page("", dark=True)
+    page.get_by_role("link", name="Midjourney").click()
+
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("link", name="daily › submit").click()
+
+    frame.get_by_role("heading", name="60 of 120 images have ended (50 %).").wait_for()
+    picture(page, "in-airflow")
+
+
+def test_airflows_own_switch_of_light_and_dark_is_followed(week: Database, open_page: Callable[..., Page]) -> None:
+    page = open_page("midjourney/batches", dark=False)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+
+    page.evaluate("localStorage.setItem('theme', 'dark')")
+    page.reload()
+
+    assert page.evaluate(ground) != light
+
+
+def test_numbers_change_without_reloading(
+    week: Database, account: AccountSettings, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(f"midjourney/batch?id={RUNNING}")
+    page.evaluate("window.sameDocument = true")
+    assert page.locator("[data-badge]").inner_text() == "In progress"
+
+    with week.writing() as tx:
+        batch = read_batch(tx, RUNNING_ID)
+        for number in range(12):
+            outcomes.described(
+                tx,
+                next(row for row in outcomes.in_flight(tx, account.identity)),
+                rows.four_prompts(),
+                f"answer {number}",
+                outcomes.RemoteTimes(),
+            )
+        scenes.describe_some(tx, batch, 48, account)
+
+    page.get_by_role("heading", name="120 of 120 images have ended (100 %).").wait_for()
+    assert page.locator("[data-badge]").inner_text() == "Done, 3 not described"
+    assert page.locator("[data-part=succeeded]").inner_text() == "117 described"
+    assert page.locator("[data-part=pending]").is_hidden()
+    assert page.locator("[data-bar]").get_attribute("aria-label") == "120 of 120 images have ended (100 %)."
+    assert page.evaluate("window.sameDocument")
+
+
+def test_a_pause_of_the_service_is_said(week: Database, open_page: Callable[..., Page]) -> None:
+    with week.writing() as tx:
+        rows.set_account(tx, closed_until=tx.now + timedelta(minutes=3), closed_at=tx.now, closed_reason="queue <full>")
+
+    page = open_page(f"midjourney/batch?id={RUNNING}")
+
+    assert page.locator("[data-badge]").inner_text() == "Cooling down"
+    assert "It said: queue <full>." in page.locator("[data-show=brake]").inner_text()
+    assert page.locator("[data-show=account]").inner_text().startswith("Cooling down until ")
+
+
+def test_a_server_in_trouble_is_said_and_asked_again(
+    week: Database, open_page: Callable[..., Page], complaints: list[str]
+) -> None:
+    page = open_page(f"midjourney/batch?id={RUNNING}")
+
+    page.route("**/api/batch*", lambda route: route.abort())
+    page.get_by_text("Airflow cannot be reached. Trying again in 6 seconds.").wait_for()
+    page.unroute("**/api/batch*")
+
+    page.get_by_text("Airflow cannot be reached.").wait_for(state="hidden")
+    assert complaints == ["console: Failed to load resource: net::ERR_FAILED"]
+    complaints.clear()
+
+
+def test_it_works_by_keyboard_alone(week: Database, open_page: Callable[..., Page]) -> None:
+    page = open_page("midjourney/batches")
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent").startswith("daily")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+
+    page.get_by_role("heading", name="60 of 120 images have ended (50 %).").wait_for()
+    assert page.url.endswith("midjourney/batch?id=daily%2Fsubmit%2Fscheduled__2026-11-26T00%3A00%3A00%2B00%3A00")
+
+
+def test_a_dag_is_chosen_and_let_go(week: Database, open_page: Callable[..., Page]) -> None:
+    page = open_page("midjourney/batches")
+
+    page.get_by_label("DAG").select_option("uploads")
+    page.get_by_role("button", name="Show").click()
+    assert page.locator(".row").count() == 1
+    page.locator(".row a").click()
+    page.get_by_role("link", name="all batches of this run").click()
+
+    assert page.locator(".row").count() == 1
+    assert "alert(1)" in page.locator(".chip").inner_text()
+    page.get_by_role("link", name="Without this run").click()
+    assert page.locator(".chip").count() == 0
+
+
+def test_older_batches_are_a_page_further(
+    table: Database, account: AccountSettings, open_page: Callable[..., Page]
+) -> None:
+    with table.writing() as tx:
+        for number in range(23):
+            scenes.start_batch(tx, "daily", f"{number}/", 1, account, f"run-{number:02}")
+
+    page = open_page("midjourney/batches")
+    assert page.locator(".row").count() == 20
+    page.get_by_role("link", name="Older").click()
+
+    assert page.locator(".row").count() == 3
+    page.get_by_role("link", name="Newest").click()
+    assert page.locator(".row").count() == 20
+
+
+def test_below_a_base_path(
+    week: Database, airflow_app: FastAPI, log_in: Callable[..., str], open_page: Callable[..., Page]
+) -> None:
+    below = Starlette(routes=[Mount("/some/base", airflow_app)])
+    with served(below) as url:
+        page = open_page("midjourney/batches")
+        page.context.add_cookies([{"name": "_token", "value": log_in("viewer"), "url": url}])
+
+        page.goto(f"{url}some/base/midjourney/")
+        page.get_by_text("57 described").wait_for()
+        page.get_by_role("link", name="daily › submit").click()
+
+        page.get_by_role("heading", name="60 of 120 images have ended (50 %).").wait_for()
+        assert page.url.startswith(f"{url}some/base/midjourney/batch?id=")
+        assert page.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") != "0px"
+        page.goto("about:blank")

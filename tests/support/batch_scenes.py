@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.scope import BatchOptions, Listed, Origin, Scope
 from airflow_midjourney.describe.table import accounts, batches, outcomes
 from tests.support import rows
 
@@ -33,6 +33,8 @@ def start_batch(
     accounts.ensure_account(tx, account)
     batch = batches.open_batch(tx, Scope(rows.BUCKET, (prefix,)), BatchOptions(), Origin(dag_id, run_id, "submit"))
     rows.list_images(tx, [rows.listed(f"{prefix}{number:05}.jpg") for number in range(images)])
+    found = Listed(keys=images + 2, images=images, new=images)
+    batches.move_listing(tx, batch.batch_id, batch.position, batch.position, found)
     batches.end_listing(tx, batch.batch_id)
     return batches.read_batch(tx, batch.batch_id)
 

@@ -15,7 +15,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
     from playwright.sync_api import Browser, Page
+    from starlette.types import ASGIApp
 
 __all__ = ["browser", "complaints", "open_page", "picture", "server_url"]
 
@@ -47,21 +48,28 @@ PICTURES: Final = "SCREENSHOTS"
 _LIMIT_MS: Final = 15_000
 
 
-@pytest.fixture(scope="session")
-def server_url(airflow_app: FastAPI) -> Iterator[str]:
-    """The address of Airflow's own server, with a slash at its end; it listens on a free port."""
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """Serve an app on a free port: gives its address, with a slash at its end."""
     import uvicorn
 
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        server = uvicorn.Server(uvicorn.Config(airflow_app, log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:
-            assert thread.is_alive(), "the API server did not start"
+            assert thread.is_alive(), "the server did not start"
             time.sleep(0.05)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
         server.should_exit = True
         thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def server_url(airflow_app: FastAPI) -> Iterator[str]:
+    """The address of Airflow's own server, with a slash at its end."""
+    with served(airflow_app) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_midjourney.web.rendering import clock, count, money
 
@@ -10,14 +10,19 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.overview import AccountLook, BatchOverview
 
 
-def account_words(found: BatchOverview) -> dict[str, str]:
+#: The width of a gauge in units of its own.
+GAUGE_WIDTH: Final = 1000
+
+
+def account_words(found: BatchOverview) -> dict[str, Any]:
     """Give what a page shows of the account."""
     account = found.account
     if account is None:
         unknown = f"Connection {found.batch.options.mj_conn_id} cannot be read here, or was never used"
-        return {"account": "Not known", "slots": unknown, "day": "Not known", "cap": ""}
+        return {"account": "Not known", "slots": unknown, "day": "Not known", "cap": "", "gauges": {}}
     in_flight, most = account.state.in_flight, account.settings.max_in_flight
     return {
+        "gauges": {"slots": _gauge(in_flight / most), **_day_gauge(account)},
         "account": _state(account),
         "slots": f"{count(in_flight)} of {count(most)} slots in use",
         "day": state_of_day(account),
@@ -60,6 +65,20 @@ def _state(account: AccountLook) -> str:
     if state.submit_failing_since or state.poll_failing_since:
         return "Open, after failures"
     return "Open"
+
+
+def _day_gauge(account: AccountLook) -> dict[str, int]:
+    settings, spent = account.settings, account.spent
+    shares = []
+    if settings.max_submissions_per_day:
+        shares.append(spent.submissions / settings.max_submissions_per_day)
+    if settings.max_cost_per_day:
+        shares.append(float(spent.cost / settings.max_cost_per_day))
+    return {"day": _gauge(max(shares))} if shares else {}
+
+
+def _gauge(share: float) -> int:
+    return min(GAUGE_WIDTH, round(GAUGE_WIDTH * share))
 
 
 def _cap(account: AccountLook) -> str:

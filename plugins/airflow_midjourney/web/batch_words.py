@@ -88,13 +88,13 @@ def words(found: BatchOverview) -> dict[str, Any]:
         "oldest": _oldest(found),
         "cost": _cost(found),
         "expected": _expected(found),
-        "billed": count(found.counts.billed),
-        "shared": count(found.counts.shared),
+        "billed": _billed(found),
         "brake": brake(found),
         "reasons": [
             {"reason": reason, "count": count(number)}
             for reason, number in sorted(found.counts.reasons.items(), key=lambda one: (-one[1], one[0]))
         ],
+        "started": f"{duration((found.now - found.batch.started_at).total_seconds())} ago",
         "looked_at": found.now.strftime("%H:%M:%S UTC"),
         **account_words(found),
     }
@@ -167,18 +167,18 @@ def _seconds_left(found: BatchOverview) -> int | None:
 
 def _pace(found: BatchOverview) -> str:
     if found.is_open:
-        return f"{found.pace.per_minute:,.1f} images a minute"
+        return f"{found.pace.per_minute:,.1f} a minute"
     if found.latest_end is None:
-        return "Nothing was sent"
+        return "Nothing ended"
     seconds = max(1.0, (found.latest_end - found.batch.started_at).total_seconds())
-    return f"{60 * found.counts.ended / seconds:,.1f} images a minute"
+    return f"{60 * found.counts.ended / seconds:,.1f} a minute"
 
 
 def _left(found: BatchOverview) -> str:
     if not found.is_open:
         if found.latest_end is None:
             return "All has ended"
-        return f"Took {duration((found.latest_end - found.batch.started_at).total_seconds())}"
+        return f"All ended within {duration((found.latest_end - found.batch.started_at).total_seconds())}"
     seconds = _seconds_left(found)
     if seconds is None:
         return "Nothing ended in five minutes"
@@ -193,6 +193,11 @@ def _oldest(found: BatchOverview) -> str:
 
 def _cost(found: BatchOverview) -> str:
     return money(found.counts.cost, found.counts.currency)
+
+
+def _billed(found: BatchOverview) -> str:
+    billed, shared = found.counts.billed, found.counts.shared
+    return f"{count(billed)} billed" + (f", {count(shared)} more got the answer of the same bytes" if shared else "")
 
 
 def _expected(found: BatchOverview) -> str:

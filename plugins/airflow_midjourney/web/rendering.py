@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from airflow_midjourney import __version__
-from airflow_midjourney.web.addresses import batch_address
+from airflow_midjourney.web.addresses import batch_address, list_address
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -70,10 +70,12 @@ def count(number: int) -> str:
 
 
 def money(amount: Decimal | None, currency: str | None = None) -> str:
-    """Give an amount without trailing zeros, or say that nobody knows it."""
+    """Give an amount with two decimals, or more where it has more; or say that nobody knows it."""
     if amount is None:
         return "no price is set"
-    return f"{amount.normalize():,f} {currency or ''}".rstrip()
+    exact = amount.normalize()
+    decimals = max(2, -int(exact.as_tuple().exponent))
+    return f"{exact:,.{decimals}f} {currency or ''}".rstrip()
 
 
 def moment(when: datetime | None) -> Markup:
@@ -92,14 +94,16 @@ def clock(when: datetime) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Give a length of time in the two largest units that it has."""
+    """Give a length of time as a person would say it: seconds do not matter after three minutes."""
     left = round(seconds)
+    if left < 180:
+        return f"{left} s"
     parts: list[str] = []
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
         number, left = divmod(left, size)
-        if number or (parts and name != "s"):
+        if number:
             parts.append(f"{number} {name}")
-    return " ".join(parts[:2]) or "0 s"
+    return " ".join(parts[:2])
 
 
 def stranger(text: object) -> Markup:
@@ -160,5 +164,5 @@ def _environment() -> Environment:
         "size_of": size_of,
         "stranger": stranger,
     }
-    environment.globals |= {"version": __version__, "batch_address": batch_address}
+    environment.globals |= {"version": __version__, "batch_address": batch_address, "list_address": list_address}
     return environment

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -14,6 +13,7 @@ from airflow_midjourney.describe.table.batch_list import BatchPage, Place, Wante
 from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.describe.table.counts import Counts
 from airflow_midjourney.web.access import CurrentViewer
+from airflow_midjourney.web.addresses import list_address
 from airflow_midjourney.web.batch_words import BAR_WIDTH, segments, words
 from airflow_midjourney.web.metadata import Metadata
 from airflow_midjourney.web.rendering import page
@@ -53,8 +53,7 @@ class Filters:
 
     def address(self, **more: str) -> str:
         """Give where the list with these filters is, below our top."""
-        kept = {name: value for name, value in {**asdict(self), **more}.items() if value}
-        return f"batches?{urlencode(kept)}" if kept else "batches"
+        return list_address(**{**asdict(self), **more})
 
     def without(self, name: str) -> str:
         """Give where the list without one of these filters is."""

@@ -57,6 +57,11 @@
     badge.className = `badge ${words.badge_kind}`;
     showSegments(place, words.segments, words.progress);
     showReasons(place, words.reasons);
+    for (const gauge of place.querySelectorAll("[data-gauge]")) {
+      const width = words.gauges[gauge.dataset.gauge];
+      gauge.toggleAttribute("hidden", width === undefined);
+      gauge.firstElementChild.setAttribute("width", width ?? 0);
+    }
     place.querySelector("[data-filled]")?.removeAttribute("hidden");
     put(place.querySelector("[data-trouble]"), "");
   };
