@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.prompts import parse_prompts
@@ -60,12 +61,18 @@ def answer(subject: str) -> str:
     return "\n\n".join(f"{number}️⃣ {subject}{turn} --ar 3:2" for number, turn in enumerate(_TURNS, start=1))
 
 
+@cache
+def photographs() -> dict[str, bytes]:
+    """Give the objects of the demo by their names; they take a second to make."""
+    return {photo.name: photo.body for photo in make_images()}
+
+
 def set_the_scene(database: Database, s3: S3Client, bucket: str) -> Scene:
     """Put the photographs of the demo into a bucket, and their rows into the table.
 
     The DAG ``product_photos`` has described seven, and could not send three. ``archive`` had bad luck with some.
     """
-    photos = {photo.name: photo.body for photo in make_images()}
+    photos = photographs()
     with database.writing() as tx:
         products = _open(tx, bucket, "products/2026-11/", "product_photos")
         stored = [_store(s3, bucket, f"products/2026-11/{name}", photos[name]) for name in sorted(photos)]

@@ -65,8 +65,8 @@ def test_it_is_recorded_who_asked_when_and_at_which_price(database: Database, fa
 
     with database.reading() as tx:
         (request,) = tx.connection.execute(tx.tables.requests.select()).mappings()
-        found = follow_up(tx, "asked/1", DAG)
-        hidden = follow_up(tx, "asked/1", frozenset({"other"}))
+        found = follow_up(tx, "asked/1", DAG, "bob")
+        hidden = follow_up(tx, "asked/1", frozenset({"other"}), "anna")
         row = rows.image_row(tx, failed[0])
     assert asked.image_ids == tuple(failed)
     assert (request["asked_by"], request["image_ids"]) == ("anna", failed)
@@ -124,6 +124,9 @@ def test_rows_of_dags_that_one_may_not_edit_are_neither_offered_nor_taken(
 
     assert (told.image_ids, told.left_alone, told.prices) == ((), {}, ())
     assert asked.image_ids == ()
+    with database.reading() as tx:
+        assert follow_up(tx, "asked/1", DAG, "bob") is None
+        assert follow_up(tx, "asked/1", DAG, "anna") is not None
     assert set(statuses(database).values()) == {"failed"}
 
 

@@ -147,10 +147,10 @@ def test_a_search_looks_at_so_many_rows_and_says_where_to_go_on(
         for wanted in (ids[0], ids[-1]):
             rows.set_columns(tx, wanted, prompt_2="a Lighthouse")
         cursor = Cursor(ids[0], backwards=True) if backwards else Cursor(ids[-1])
-        looks = [turn_page(tx, Filters(text="lighthouse"), MINE, cursor)]
+        looks = [turn_page(tx, Filters(text="lighthouse"), MINE, cursor, 48)]
         while not looks[-1].complete:
             further = looks[-1].preceding if backwards else looks[-1].following
-            looks.append(turn_page(tx, Filters(text="lighthouse"), MINE, further))
+            looks.append(turn_page(tx, Filters(text="lighthouse"), MINE, further, 48))
 
     assert [len(page.rows) for page in looks] == [0, 0, 0, 1]
     assert looks[-1].rows[0].id == (ids[-1] if backwards else ids[0])

@@ -202,8 +202,8 @@ def test_a_page_of_the_gallery_walks_along_an_index(full: Database, filters: Fil
         rows.set_columns(tx, rows.submit_next(tx, batch, task_id="2").id, status="in_doubt")
     cursor = Cursor(FINISHED // 2)
     with rows.plans(full) as found, full.reading() as tx:
-        gallery.turn_page(tx, filters, frozenset({"dag"}), cursor)
-        gallery.turn_page(tx, filters, frozenset({"dag"}), Cursor(cursor.row_id, backwards=True))
+        gallery.turn_page(tx, filters, frozenset({"dag"}), cursor, 48)
+        gallery.turn_page(tx, filters, frozenset({"dag"}), Cursor(cursor.row_id, backwards=True), 48)
     assert walked(found) == []
     assert uses(found, index, "sqlite_autoindex_image_prompts_1" if index.endswith("version") else index)
 
@@ -211,7 +211,7 @@ def test_a_page_of_the_gallery_walks_along_an_index(full: Database, filters: Fil
 def test_a_page_in_the_middle_of_everybodys_images_walks_along_their_numbers(full: Database) -> None:
     everybody = frozenset(f"dag{number}" for number in range(gallery.MOST_LANES + 1))
     with rows.plans(full) as found, full.reading() as tx:
-        page = gallery.turn_page(tx, Filters(text="no such words"), everybody, Cursor(FINISHED))
+        page = gallery.turn_page(tx, Filters(text="no such words"), everybody, Cursor(FINISHED), 48)
     assert walked(found) == []
     assert (page.rows, page.complete) == ((), False)
     assert page.following == Cursor(FINISHED - sum(gallery.STEPS))

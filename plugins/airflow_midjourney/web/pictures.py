@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from cachetools import LRUCache, TTLCache
 
 from airflow_midjourney.describe import thumbnails
-from airflow_midjourney.describe.errors import DescribeError, ImageRejectedError
+from airflow_midjourney.describe.errors import DescribeError, ImageRejectedError, StorageUnavailableError
 from airflow_midjourney.hooks.images import open_images_to_look
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
@@ -88,12 +88,12 @@ class Pictures:
             return thumbnails.thumbnail(self._store(connections), stored.image, side)
         except ImageRejectedError as error:
             raise NoPictureError(_WORDS.get(error.reason, "cannot be shown")) from None
+        except StorageUnavailableError as error:
+            self._remember(connections, _AWAY)
+            raise NoPictureError(_AWAY) from error
         except DescribeError as error:
-            # Its words name connections and objects, which are for administrators.
-            trouble = "S3 cannot be read from here" if error.image_uri is None else "may not be read from here"
-            if error.image_uri is None:
-                self._remember(connections, trouble)
-            raise NoPictureError(trouble) from error
+            # Its own words name connections and objects, which are for administrators.
+            raise NoPictureError("may not be read from here") from error
 
     def _store(self, connections: Connections) -> ImageStore:
         with self._lock:
@@ -120,6 +120,8 @@ def tag(stored: StoredObject, side: int) -> str:
     facts = f"{image.uri}\n{image.etag}\n{side}\n{_EDITION}"
     return hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
+
+_AWAY: Final = "S3 cannot be reached from here"
 
 #: What is said where a picture would be.
 _WORDS: Final = {

@@ -140,10 +140,11 @@ class Progress:
     by_status: dict[Status, int]
 
 
-def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds) -> Progress | None:
+def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds, looks: str) -> Progress | None:
     """Say what has become of a request.
 
     :param dag_ids: the DAGs whose rows may be seen.
+    :param looks: who looks; a request that has changed nothing is shown to whoever made it.
     :return: None if there is no such request, or nothing of it may be seen.
     """
     requests, images = tx.tables.requests.c, tx.tables.images.c
@@ -153,7 +154,7 @@ def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds) -> Progress | N
     rows = tx.connection.execute(
         select(images.id, images.status).where(images.id.in_(asked.image_ids), belongs_to(tx.tables, dag_ids))
     ).all()
-    if not rows:
+    if not rows and (asked.image_ids or asked.asked_by != looks):
         return None
     of_dags = Counter(owner or "" for owner in owners(tx, [row.id for row in rows]).values())
     now = Counter(Status(row.status) for row in rows)

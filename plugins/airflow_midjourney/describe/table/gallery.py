@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.schema import Tables
 
-#: Images on a page.
-PAGE_SIZE: Final = 48
-
 #: How many rows are looked at in one go, one after the other until a page is full: 5,000 in all.
 STEPS: Final = (100, 400, 1500, 3000)
 
@@ -106,15 +103,14 @@ class GalleryPage:
     complete: bool = True
 
 
-def turn_page(
-    tx: Transaction, filters: Filters, dag_ids: DagIds, cursor: Cursor | None = None, size: int = PAGE_SIZE
-) -> GalleryPage:
+def turn_page(tx: Transaction, filters: Filters, dag_ids: DagIds, cursor: Cursor | None, size: int) -> GalleryPage:
     """Give the images beside a cursor that match, of these DAGs only.
 
     Under a prefix they come in the order of their keys, else the latest rows first.
 
     :param dag_ids: the DAGs whose rows may be seen.
     :param cursor: None for the first page.
+    :param size: images on a page.
     """
     scan = _Scan(_walk(tx, filters, dag_ids), _wanted(tx.tables, filters, dag_ids), size)
     backwards = cursor is not None and cursor.backwards

@@ -69,7 +69,7 @@ async def ask_whether(
     )
 
 
-@router.post("/again")
+@router.post("/describe-again")
 async def describe_again(
     viewer: CurrentViewer, database: Metadata, question: Annotated[str, Form()]
 ) -> RedirectResponse:
@@ -88,9 +88,11 @@ async def describe_again(
 
 
 @router.get("/asked")
-async def show_asked(request: Request, request_id: str, dag_ids: ReadableDags, database: Metadata) -> HTMLResponse:
+async def show_asked(
+    request: Request, request_id: str, viewer: CurrentViewer, dag_ids: ReadableDags, database: Metadata
+) -> HTMLResponse:
     """Show what has become of a request."""
-    found = await database.read_now(follow_up, request_id, dag_ids)
+    found = await database.read_now(follow_up, request_id, dag_ids, viewer.name)
     if found is None:
         raise HTTPException(404, "There is no such request about images that you may see.")
     return page(request, "asked.html", here="failures", found=found)

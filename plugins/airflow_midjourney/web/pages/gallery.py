@@ -21,6 +21,9 @@ from airflow_midjourney.web.rendering import page
 
 router = APIRouter()
 
+#: Images on a page.
+PAGE_SIZE: Final = 48
+
 #: Filters that few need, and that are folded away until somebody does.
 _SELDOM: Final = ("prefix", "run_id", "bot_type")
 
@@ -30,7 +33,7 @@ async def show_gallery(
     request: Request, dag_ids: ReadableDags, database: Metadata, filters: WantedImages, beside: str = ""
 ) -> HTMLResponse:
     """Show a page of images with their prompts."""
-    found = await database.read_now(turn_page, filters, dag_ids, unsealed(filters, beside))
+    found = await database.read_now(turn_page, filters, dag_ids, unsealed(filters, beside), PAGE_SIZE)
     return page(
         request,
         "gallery.html",
