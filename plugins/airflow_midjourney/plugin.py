@@ -45,9 +45,9 @@ class PagesOnDemand:
         send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     ) -> None:
         """Answer a request."""
-        from airflow_midjourney.web.app import app
+        from airflow_midjourney.web.app import pages
 
-        await app(scope, receive, send)
+        await pages(scope, receive, send)
 
 
 def views() -> list[dict[str, str]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
@@ -24,9 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def start_demo(folder: Path) -> subprocess.Popen[str]:
+def start_demo(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "demo", "--folder", str(folder)],
+        [sys.executable, "-m", "demo", "--folder", str(folder), *options],
         cwd=REPOSITORY,
         env=os.environ | {"COLUMNS": "100"},
         stdout=subprocess.PIPE,
@@ -104,6 +107,35 @@ def test_it_can_be_stopped_and_run_again_and_pays_once(tmp_path: Path) -> None:
     assert "\ndescribed 8 of 12 images, 1 shared, 3 rejected\nNothing to pay for: all 12 images" in output
     assert "billed 0 descriptions in this run: 0.00 USD" in output
     assert_nothing_is_left(folder)
+
+
+def test_airflow_is_left_running_for_who_wants_to_look(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path / "demo", "--ui")
+    assert demo.stdout is not None
+    output = ""
+    for line in demo.stdout:
+        output += line
+        if line.startswith("Ctrl-C stops everything."):
+            break
+    try:
+        found = re.search(r"Batches:  (http://127\.0\.0\.1:\d+/)plugin/midjourney", output)
+        assert found is not None, output
+        with httpx.Client(base_url=found[1], follow_redirects=True, timeout=60) as browser:
+            # Whoever opens the UI is logged in on the way.
+            assert browser.get("api/v2/auth/login").status_code == 200
+            listed = browser.get("midjourney/batches")
+            assert listed.status_code == 200
+            assert "describe_images" in listed.text
+            (address, *_) = re.findall('batch[?]id=[^"]+', listed.text)
+            batch = browser.get(f"midjourney/{unescape(address)}")
+            assert "12 of 12 images have ended (100 %)." in batch.text
+    finally:
+        demo.send_signal(signal.SIGINT)
+        rest, _ = demo.communicate()
+
+    assert demo.returncode == 130
+    assert rest.endswith("\nStopped by Ctrl-C; nothing is left running.\n")
+    assert_nothing_is_left(tmp_path / "demo")
 
 
 def test_a_run_that_fails_says_why(tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def test_a_plugins_folder_without_any_installation(
 
     describe(deployment, photos, sqlite_place)
     seen = deployment.looked_at()
-    listed = deployment.airflow("plugins")
+    listed = deployment.airflow("plugins", "--output", "json")
 
     assert (seen["installed"], seen["hook"]) == ([], None)
     assert seen["package"] == str(tmp_path / "plugins" / "airflow_midjourney")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.scope import BatchOptions, Listed, Origin, Scope
@@ -66,5 +67,5 @@ def let_all_be_older(database: Database, gone: timedelta) -> None:
 
 
 def _send(tx: Transaction, batch: Batch, name: str, account: AccountSettings) -> outcomes.InFlight:
-    where = f"{batch.batch_id}/{name}"
+    where = f"{batch.batch_id}/{name}/{uuid.uuid4()}"
     return rows.submit_next(tx, batch, task_id=where, body=where, account=account)

@@ -20,6 +20,7 @@ from airflow_midjourney.describe.table import (
     late_answers,
     matching,
     outcomes,
+    overview,
     sharing,
 )
 from airflow_midjourney.describe.table.creation import ensure_tables
@@ -122,6 +123,17 @@ def test_counting_looks_at_what_is_open_or_ended_lately(full: Database) -> None:
     assert uses(found, "ix_image_prompts_open")
     assert uses(found, "ix_image_prompts_ended")
     assert uses(found, *OF_FEW_ROWS)
+
+
+def test_a_page_looks_at_what_is_open_or_ended_lately(full: Database) -> None:
+    with full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
+        rows.submit_next(tx, batch)
+    with rows.plans(full) as found, full.looking() as tx:
+        overview.overview(tx, batch.batch_id)
+    assert scans(found) == []
+    assert uses(found, "ix_image_prompts_open")
+    assert uses(found, "ix_image_prompts_ended")
 
 
 def test_settling_looks_at_what_is_on_its_way_only(full: Database) -> None:

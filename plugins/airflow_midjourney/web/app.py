@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import Depends, FastAPI
-from starlette.middleware import Middleware
 
 from airflow_midjourney.web import static_files, troubles
 from airflow_midjourney.web.access import current_viewer
@@ -32,7 +31,6 @@ def build_app() -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         dependencies=[Depends(current_viewer), Depends(refuse_other_sites)],
-        middleware=[Middleware(SecurityHeaders)],
     )
     for router in ROUTERS:
         app.include_router(router)
@@ -41,3 +39,6 @@ def build_app() -> FastAPI:
 
 
 app = build_app()
+
+#: The app as Airflow gets it. The headers are outside of everything, so that the page of a broken page has them, too.
+pages = SecurityHeaders(app)

@@ -202,10 +202,12 @@ def _billed(found: BatchOverview) -> str:
 
 def _expected(found: BatchOverview) -> str:
     expected = found.expected_cost
-    if expected is None or not found.is_open:
-        return ""
     settings = None if found.account is None else found.account.settings
     currency = found.counts.currency or (settings.currency if settings else None)
+    if expected is None or not (found.is_open or found.batch.options.plan_only):
+        return ""
+    if found.batch.options.plan_only:
+        return f"Would cost up to {money(expected, currency)}"
     more = "" if found.is_listed else ", and more for what is not listed yet"
     return f"Up to {money(expected, currency)} in all{more}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -17,8 +16,6 @@ from airflow_midjourney.web.rendering import below_the_app, page, root
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
     from starlette.responses import Response
-
-log = logging.getLogger(__name__)
 
 _SETUP: Final = "Nothing to look at yet"
 
@@ -55,8 +52,8 @@ async def _troubled(request: Request, error: Exception) -> Response:
     return _say(request, 503, "The metadata table cannot be read", str(error))
 
 
-async def _broken(request: Request, error: Exception) -> Response:
-    log.error("%s %s could not be answered", request.method, request.url.path, exc_info=error)
+async def _broken(request: Request, _error: Exception) -> Response:
+    # Starlette raises it again after this answer, and the server writes it into its log.
     told = "The log of Airflow's API server says why. Nothing was changed."
     return _say(request, 500, "This page is broken", told)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, and_, func, or_, select, union_all
+from sqlalchemy import and_, func, or_, select
 
 from airflow_midjourney.describe.table.batches import to_batch
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.scope import Batch
     from airflow_midjourney.describe.table.database import Transaction
-
-#: SQLite takes at most 500 parts of a UNION.
-_DAGS_A_QUERY: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,37 +72,26 @@ def list_batches(
     :param dag_ids: the DAGs whose batches may be seen.
     :param before: where the page before this one ended; None for the newest.
     """
-    found: list[Place] = []
-    dags = sorted(dag_ids)
-    for first in range(0, len(dags), _DAGS_A_QUERY):
-        found += _newest_of(tx, dags[first : first + _DAGS_A_QUERY], wanted, limit + 1, before)
+    found = [place for dag_id in dag_ids for place in _newest_of(tx, dag_id, wanted, limit + 1, before)]
     found.sort(key=lambda place: (place.started_at, place.batch_id), reverse=True)
     here = found[:limit]
     return BatchPage(_read(tx, here), here[-1] if len(found) > limit else None)
 
 
-def _newest_of(
-    tx: Transaction, dag_ids: Sequence[str], wanted: Wanted, limit: int, before: Place | None
-) -> list[Place]:
-    """Take the newest of each DAG from its own end of the index: one condition for all would read the whole table."""
+def _newest_of(tx: Transaction, dag_id: str, wanted: Wanted, limit: int, before: Place | None) -> list[Place]:
+    """Take the newest of a DAG from its own end of the index: one query for all would read all that is theirs."""
     batches = tx.tables.batches.c
     conditions = _conditions(tx, wanted)
     if before is not None:
         earlier = and_(batches.started_at == before.started_at, batches.batch_id < before.batch_id)
         conditions += [batches.started_at <= before.started_at, or_(batches.started_at < before.started_at, earlier)]
-    newest: list[Select[tuple[datetime, str]]] = []
-    for dag_id in dag_ids:
-        one = (
-            select(batches.started_at, batches.batch_id)
-            .where(batches.dag_id == dag_id, *conditions)
-            .order_by(batches.started_at.desc(), batches.batch_id.desc())
-            .limit(limit)
-            .subquery()
-        )
-        newest.append(select(one.c.started_at, one.c.batch_id))
-    every = union_all(*newest).subquery()
-    query = select(every).order_by(every.c.started_at.desc(), every.c.batch_id.desc()).limit(limit)
-    return [Place(row.started_at, row.batch_id) for row in tx.connection.execute(query)]
+    newest = (
+        select(batches.started_at, batches.batch_id)
+        .where(batches.dag_id == dag_id, *conditions)
+        .order_by(batches.started_at.desc(), batches.batch_id.desc())
+        .limit(limit)
+    )
+    return [Place(row.started_at, row.batch_id) for row in tx.connection.execute(newest)]
 
 
 def _conditions(tx: Transaction, wanted: Wanted) -> list[ColumnElement[bool]]:

@@ -79,7 +79,10 @@ def require_tables(database: Database) -> None:
     """
     try:
         if _made(database) is None:
-            raise _no_tables(database)
+            raise NoTablesError(
+                f"The database of connection {database.name!r} has no table {database.tables.meta.fullname!r} yet: no"
+                " task has described images with it."
+            )
     except SQLAlchemyError as error:
         raise database.explained(error) from error
 

@@ -116,20 +116,26 @@ def overview(tx: Transaction, batch_id: str, account: AccountSettings | None = N
     :raises BatchError: if there is none.
     """
     batch = read_batch(tx, batch_id)
-    images = tx.tables.images
-    oldest: datetime | None = tx.connection.execute(
-        select(func.min(images.c.submitted_at)).where(in_scope(tx.tables, batch), has_status(images, *IN_FLIGHT))
-    ).scalar()
     return BatchOverview(
         batch,
         count(tx, batch),
         tx.now,
-        oldest,
+        _oldest_waiting(tx, batch),
         _latest_end(tx, batch),
         _parts(tx, batch),
         _pace(tx, batch),
         None if account is None or not has_account(tx, account.identity) else _look_at(tx, batch, account),
     )
+
+
+def _oldest_waiting(tx: Transaction, batch: Batch) -> datetime | None:
+    images = tx.tables.images
+    oldest: datetime | None = tx.connection.execute(
+        select(func.min(images.c.submitted_at)).where(
+            in_scope(tx.tables, batch), has_status(images, *OPEN), images.c.status.in_(IN_FLIGHT)
+        )
+    ).scalar()
+    return oldest
 
 
 def _parts(tx: Transaction, batch: Batch) -> tuple[str, ...]:

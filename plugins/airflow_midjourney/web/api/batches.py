@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.web.access import CurrentViewer
+from airflow_midjourney.web.asking import AskedText
 from airflow_midjourney.web.batch_words import numbers, words
 from airflow_midjourney.web.metadata import Metadata
 from airflow_midjourney.web.watching import look_at
@@ -16,7 +17,7 @@ router = APIRouter(prefix="/api")
 
 
 @router.get("/batch")
-async def batch_numbers(id: str, viewer: CurrentViewer, database: Metadata) -> dict[str, Any]:  # noqa: A002
+async def batch_numbers(id: AskedText, viewer: CurrentViewer, database: Metadata) -> dict[str, Any]:  # noqa: A002
     """Give where a batch stands."""
     batch = await database.read_now(read_batch, id)
     await viewer.require_read(batch.origin.dag_id)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import AwareDatetime
 
 from airflow_midjourney.describe.table.batch_list import BatchPage, Place, Wanted, known_dags, list_batches
 from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.describe.table.counts import Counts
 from airflow_midjourney.web.access import CurrentViewer
 from airflow_midjourney.web.addresses import list_address
+from airflow_midjourney.web.asking import AskedText
 from airflow_midjourney.web.batch_words import BAR_WIDTH, segments, words
 from airflow_midjourney.web.metadata import Metadata
 from airflow_midjourney.web.rendering import page
@@ -25,17 +27,19 @@ if TYPE_CHECKING:
 router = APIRouter()
 
 #: Batches on a page of the list.
-PAGE_SIZE = 20
+PAGE_SIZE: Final = 20
+
+_MAP_INDEX: Final = re.compile("-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
 class Filters:
     """What the address of a list asks for; what is empty, or was not filled in by Airflow, asks for nothing."""
 
-    dag_id: str = ""
-    run_id: str = ""
-    task_id: str = ""
-    map_index: str = ""
+    dag_id: AskedText = ""
+    run_id: AskedText = ""
+    task_id: AskedText = ""
+    map_index: AskedText = ""
 
     @property
     def wanted(self) -> Wanted:
@@ -45,7 +49,7 @@ class Filters:
     @property
     def _map_index(self) -> int | None:
         # Airflow leaves {MAP_INDEX} as it is for a task that is not mapped.
-        return int(self.map_index) if self.map_index.removeprefix("-").isdecimal() else None
+        return int(self.map_index) if _MAP_INDEX.fullmatch(self.map_index) else None
 
     def of(self, dag_ids: Collection[str]) -> Collection[str]:
         """Give those of some DAGs that are asked for."""
@@ -75,8 +79,8 @@ async def show_batches(
     viewer: CurrentViewer,
     database: Metadata,
     filters: Filtered,
-    before: datetime | None = None,
-    before_id: Annotated[str, Query()] = "",
+    before: AwareDatetime | None = None,
+    before_id: AskedText = "",
 ) -> HTMLResponse:
     """List batches of DAGs that the viewer may see, newest first."""
     readable = await viewer.readable(await database.read_now(known_dags))
@@ -86,7 +90,7 @@ async def show_batches(
 
 
 @router.get("/batch")
-async def show_batch(id: str, request: Request, viewer: CurrentViewer, database: Metadata) -> HTMLResponse:  # noqa: A002
+async def show_batch(id: AskedText, request: Request, viewer: CurrentViewer, database: Metadata) -> HTMLResponse:  # noqa: A002
     """Show where a batch stands."""
     batch = await database.read_now(read_batch, id)
     await viewer.require_read(batch.origin.dag_id)
@@ -96,15 +100,15 @@ async def show_batch(id: str, request: Request, viewer: CurrentViewer, database:
 
 @router.get("/task")
 async def show_task(request: Request, viewer: CurrentViewer, database: Metadata, filters: Filtered) -> HTMLResponse:
-    """Show the batch of a task, for its tab in Airflow; those of its run where the task has none, or several."""
+    """Show the batch of a task, for its tab in Airflow. A task without one, such as a sensor, has those of its run."""
     await viewer.require_read(filters.dag_id)
-    found = await database.read_now(list_batches, [filters.dag_id], filters.wanted, PAGE_SIZE)
-    if len(found.batches) == 1:
-        return await show_batch(found.batches[0].batch_id, request, viewer, database)
-    if not found.batches:
-        filters = Filters(filters.dag_id, filters.run_id)
-        found = await database.read_now(list_batches, [filters.dag_id], filters.wanted, PAGE_SIZE)
-    return _list(request, found, filters, [filters.dag_id], is_first=True)
+    for asked in (filters, Filters(filters.dag_id, filters.run_id)):
+        found = await database.read_now(list_batches, [asked.dag_id], asked.wanted, PAGE_SIZE)
+        if len(found.batches) == 1:
+            return await show_batch(found.batches[0].batch_id, request, viewer, database)
+        if found.batches:
+            break
+    return _list(request, found, asked, [asked.dag_id], is_first=True)
 
 
 def _list(
