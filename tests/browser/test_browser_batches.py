@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.account import AccountSettings
     from airflow_midjourney.describe.table.database import Database
+
+expect.set_options(timeout=60_000)
 
 RUNNING_ID = "daily/submit/scheduled__2026-11-26T00:00:00+00:00"
 RUNNING = "daily/submit/scheduled__2026-11-26T00:00:00%2B00:00"
@@ -82,7 +85,7 @@ def week(table: Database, account: AccountSettings) -> Database:
 def test_an_empty_list_says_how_to_begin(table: Database, open_page: Callable[..., Page]) -> None:
     page = open_page("midjourney/batches")
 
-    page.get_by_role("heading", name="No batch yet").wait_for()
+    assert page.get_by_role("heading", level=2).inner_text() == "No batch yet"
     assert page.locator(".row").count() == 0
 
 
@@ -155,7 +158,7 @@ def test_numbers_change_without_reloading(
 
     page.get_by_role("heading", name="120 of 120 images have ended (100 %).").wait_for()
     assert page.locator("[data-badge]").inner_text() == "Done, 3 not described"
-    assert page.locator("[data-part=succeeded]").inner_text() == "117 described"
+    expect(page.locator("[data-part=succeeded]")).to_have_text("117 described")
     assert page.locator("[data-part=pending]").is_hidden()
     assert page.locator("[data-bar]").get_attribute("aria-label") == "120 of 120 images have ended (100 %)."
     assert page.evaluate("window.sameDocument")
@@ -207,14 +210,14 @@ def test_a_dag_is_chosen_and_let_go(week: Database, open_page: Callable[..., Pag
 
     page.get_by_label("DAG").select_option("uploads")
     page.get_by_role("button", name="Show").click()
-    assert page.locator(".row").count() == 1
+    expect(page.locator(".row")).to_have_count(1)
     page.locator(".row a").click()
     page.get_by_role("link", name="all batches of this run").click()
 
-    assert page.locator(".row").count() == 1
+    expect(page.locator(".row")).to_have_count(1)
     assert "alert(1)" in page.locator(".chip").inner_text()
     page.get_by_role("link", name="Without this run").click()
-    assert page.locator(".chip").count() == 0
+    expect(page.locator(".chip")).to_have_count(0)
 
 
 def test_older_batches_are_a_page_further(
@@ -225,12 +228,12 @@ def test_older_batches_are_a_page_further(
             scenes.start_batch(tx, "daily", f"{number}/", 1, account, f"run-{number:02}")
 
     page = open_page("midjourney/batches")
-    assert page.locator(".row").count() == 20
+    expect(page.locator(".row")).to_have_count(20)
     page.get_by_role("link", name="Older").click()
 
-    assert page.locator(".row").count() == 3
+    expect(page.locator(".row")).to_have_count(3)
     page.get_by_role("link", name="Newest").click()
-    assert page.locator(".row").count() == 20
+    expect(page.locator(".row")).to_have_count(20)
 
 
 def test_below_a_base_path(

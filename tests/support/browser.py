@@ -45,7 +45,7 @@ _ARGUMENTS: Final = (
 #: Where pictures are kept instead of in a folder that goes with the test.
 PICTURES: Final = "SCREENSHOTS"
 
-_LIMIT_MS: Final = 15_000
+_LIMIT_MS: Final = 60_000
 
 
 @contextmanager
