@@ -65,14 +65,21 @@ def test_every_field_may_be_left_empty_and_none_offers_what_the_hook_refuses(con
 
 def test_the_configuration_that_it_documents_is_the_one_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     options = get_provider_info()["config"][settings.SECTION]["options"]
-    given = {"table": "prompts", "schema": "annotation", "manage_schema": "False", "poll_interval": "9.5"}
+    given = {
+        "table": "prompts",
+        "schema": "annotation",
+        "manage_schema": "False",
+        "poll_interval": "9.5",
+        "gallery_images": "False",
+    }
     defaults = settings.read_settings()
     for name, value in given.items():
         monkeypatch.setenv(f"AIRFLOW__MIDJOURNEY__{name.upper()}", value)
 
     assert set(options) == {field.name for field in fields(settings.Settings)} == set(given)
-    assert settings.read_settings() == settings.Settings("prompts", "annotation", False, 9.5)
+    assert settings.read_settings() == settings.Settings("prompts", "annotation", False, 9.5, False)
     assert (defaults.table, defaults.schema, defaults.manage_schema) == (options["table"]["default"], None, True)
+    assert str(defaults.gallery_images) == options["gallery_images"]["default"]
     assert str(defaults.poll_interval) == options["poll_interval"]["default"]
 
 
