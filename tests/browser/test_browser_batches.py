@@ -97,7 +97,8 @@ def test_the_list_and_a_batch_look_well(
     look: str, width: int, week: Database, open_page: Callable[..., Page], picture: Callable[..., Path]
 ) -> None:
     page = open_page("midjourney/batches", dark=look == "dark", width=width)
-    page.get_by_text("57 described").wait_for()
+    for told in ("57 described", "2 described", "31 described", "24 described")[: 4 if width > 1000 else 3]:
+        page.get_by_text(told, exact=True).wait_for()
     assert fits(page)
     picture(page, f"batches-{look}-{width}")
 
@@ -123,6 +124,7 @@ def test_in_airflows_own_frame_and_menu(
     frame.get_by_role("link", name="daily › submit").click()
 
     frame.get_by_role("heading", name="60 of 120 images have ended (50 %).").wait_for()
+    assert "/plugin/midjourney" in page.url
     picture(page, "in-airflow")
 
 
@@ -232,6 +234,7 @@ def test_older_batches_are_a_page_further(
     page.get_by_role("link", name="Older").click()
 
     expect(page.locator(".row")).to_have_count(3)
+    assert page.get_by_role("link", name="Older").count() == 0
     page.get_by_role("link", name="Newest").click()
     expect(page.locator(".row")).to_have_count(20)
 
