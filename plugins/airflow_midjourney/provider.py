@@ -109,6 +109,9 @@ def _configuration() -> dict[str, Any]:
                 "Whether the API server takes the service's callbacks below /midjourney-callbacks, and submissions"
                 " ask for them where the connection has a callback_url.",
             ),
+            "gallery_images": _option(
+                "boolean", "True", "Whether the pages show pictures, which the API server reads from S3."
+            ),
         },
     }
 

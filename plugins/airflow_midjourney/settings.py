@@ -20,6 +20,7 @@ class Settings:
     :param manage_schema: whether the tables are made on first use.
     :param poll_interval: seconds between two polls of an account while answers keep coming.
     :param callbacks: whether the API server takes callbacks, and submissions ask for them.
+    :param gallery_images: whether the pages show pictures, which the API server reads from S3.
     """
 
     table: str
@@ -27,6 +28,7 @@ class Settings:
     manage_schema: bool
     poll_interval: float
     callbacks: bool = False
+    gallery_images: bool = True
 
 
 def read_settings() -> Settings:
@@ -39,4 +41,5 @@ def read_settings() -> Settings:
         manage_schema=conf.getboolean(SECTION, "manage_schema", fallback=True),
         poll_interval=conf.getfloat(SECTION, "poll_interval", fallback=DEFAULT_POLL_INTERVAL),
         callbacks=conf.getboolean(SECTION, "callbacks", fallback=False),
+        gallery_images=conf.getboolean(SECTION, "gallery_images", fallback=True),
     )

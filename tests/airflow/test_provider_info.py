@@ -75,14 +75,17 @@ def test_the_configuration_that_it_documents_is_the_one_that_is_read(monkeypatch
         "manage_schema": "False",
         "poll_interval": "9.5",
         "callbacks": "True",
+        "gallery_images": "False",
     }
     defaults = settings.read_settings()
     for name, value in given.items():
         monkeypatch.setenv(f"AIRFLOW__MIDJOURNEY__{name.upper()}", value)
 
     assert set(options) == {field.name for field in fields(settings.Settings)} == set(given)
-    assert settings.read_settings() == settings.Settings("prompts", "annotation", False, 9.5, callbacks=True)
+    given_settings = settings.Settings("prompts", "annotation", False, 9.5, callbacks=True, gallery_images=False)
+    assert settings.read_settings() == given_settings
     assert (defaults.table, defaults.schema, defaults.manage_schema) == (options["table"]["default"], None, True)
+    assert str(defaults.gallery_images) == options["gallery_images"]["default"]
     assert str(defaults.poll_interval) == options["poll_interval"]["default"]
     assert str(defaults.callbacks) == options["callbacks"]["default"]
 

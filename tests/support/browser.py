@@ -112,6 +112,7 @@ def open_page(
         role: str | None = "admin",
         name: str = "somebody",
         dark: bool = False,
+        scripts: bool = True,
         width: int = 1280,
         height: int = 860,
     ) -> Page:
@@ -119,6 +120,7 @@ def open_page(
             base_url=server_url,
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
             reduced_motion="reduce",
         )
         contexts.append(context)

@@ -45,10 +45,19 @@ def listed(key: str, version: str = "etag", **facts: Any) -> ListedImage:
 
 
 def list_images(
-    tx: Transaction, images: Sequence[ListedImage], reader: str = READER, bot_type: BotType = BotType.MID_JOURNEY
+    tx: Transaction,
+    images: Sequence[ListedImage],
+    reader: str = READER,
+    bot_type: BotType = BotType.MID_JOURNEY,
+    batch: Batch | None = None,
 ) -> dict[str, int]:
-    """Match images against the table, write what follows, and give the decisions taken."""
+    """Match images against the table, write what follows, and give the decisions taken.
+
+    :param batch: whose listing it is; None for one that nobody knows.
+    """
     asker = Asker("batch", bot_type, reader)
+    if batch is not None:
+        asker = replace(asker, batch_id=batch.batch_id, origin=batch.origin)
     comparison = matching.compare_page(tx, images, asker)
     matching.write_page(tx, comparison, asker)
     return {decision.value: number for decision, number in comparison.decisions.items()}

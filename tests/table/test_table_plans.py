@@ -9,7 +9,7 @@ from sqlalchemy.schema import CreateSchema
 
 from airflow_midjourney.describe.callbacks import digest_of
 from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import BotType, Reason
+from airflow_midjourney.describe.status import BotType, Reason, Status
 from airflow_midjourney.describe.table import (
     accounts,
     batches,
@@ -17,6 +17,8 @@ from airflow_midjourney.describe.table import (
     claims,
     counts,
     doubts,
+    failures,
+    gallery,
     late_answers,
     matching,
     outcomes,
@@ -25,6 +27,7 @@ from airflow_midjourney.describe.table import (
 )
 from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.gallery import Cursor, Filters
 from airflow_midjourney.describe.table.matching import Asker
 from airflow_midjourney.describe.table.schema import TableNames
 from tests.support import rows
@@ -211,3 +214,57 @@ def test_ending_a_listing_finds_the_last_row_at_once(full: Database) -> None:
         batches.end_listing(tx, batch.batch_id)
     assert all("Seq Scan on image_prompts\n" not in plan for plan in found)
     assert any("image_prompts_pkey" in plan or "SEARCH image_prompts" in plan for plan in found)
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        (Filters(), "ix_image_prompts_of_dag"),
+        (Filters(text="no such words"), "ix_image_prompts_of_dag"),
+        (Filters(run_id="run"), "ix_image_prompts_of_run"),
+        (Filters(reason=Reason.BANNED), "ix_image_prompts_of_reason"),
+        (Filters(status=Status.FAILED), "ix_image_prompts_of_reason"),
+        (Filters(status=Status.PENDING), "ix_image_prompts_open"),
+        (Filters(status=Status.IN_DOUBT), "ix_image_prompts_in_doubt"),
+        (Filters(prefix="s3://photos/old/5"), "image_prompts_version"),
+    ],
+    ids=["all", "text", "run", "reason", "status", "open", "doubtful", "prefix"],
+)
+def test_a_page_of_the_gallery_walks_along_an_index(full: Database, filters: Filters, index: str) -> None:
+    with full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
+        rows.submit_next(tx, batch)
+        rows.set_columns(tx, rows.submit_next(tx, batch, task_id="2").id, status="in_doubt")
+    cursor = Cursor(FINISHED // 2)
+    with rows.plans(full) as found, full.reading() as tx:
+        gallery.turn_page(tx, filters, frozenset({"dag"}), cursor, 48)
+        gallery.turn_page(tx, filters, frozenset({"dag"}), Cursor(cursor.row_id, backwards=True), 48)
+    assert walked(found) == []
+    assert uses(found, index, "sqlite_autoindex_image_prompts_1" if index.endswith("version") else index)
+
+
+def test_a_page_in_the_middle_of_everybodys_images_walks_along_their_numbers(full: Database) -> None:
+    everybody = frozenset(f"dag{number}" for number in range(gallery.MOST_LANES + 1))
+    with rows.plans(full) as found, full.reading() as tx:
+        page = gallery.turn_page(tx, Filters(text="no such words"), everybody, Cursor(FINISHED), 48)
+    assert walked(found) == []
+    assert (page.rows, page.complete) == ((), False)
+    assert page.following == Cursor(FINISHED - sum(gallery.STEPS))
+
+
+def test_counting_reasons_looks_at_failures_only(full: Database) -> None:
+    with rows.plans(full) as found, full.reading() as tx:
+        failures.count_reasons(tx, frozenset({"dag"}))
+    assert walked(found) == []
+    assert uses(found, "ix_image_prompts_of_reason")
+
+
+def walked(found: list[str]) -> list[str]:
+    """Give the plans that look at more rows than a page may; an index of few rows may be walked."""
+    return [plan for plan in found if any(walks(line) or is_a_scan(line) for line in plan.split("\n"))]
+
+
+def is_a_scan(line: str) -> bool:
+    if "SCAN image_prompts" in line:
+        return not any(index in line for index in (*OF_FEW_ROWS, "ix_image_prompts_in_doubt"))
+    return "Seq Scan on image_prompts " in f"{line} "

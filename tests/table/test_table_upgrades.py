@@ -140,7 +140,8 @@ def test_what_is_added_may_be_null_so_that_the_release_before_can_go_on_writing(
         for table, column in revision.columns:
             assert getattr(tables, table).c[column].nullable
     numbers = [revision.number for revision in REVISIONS]
-    assert numbers == list(range(2, 2 + len(numbers)))
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 2
 
 
 def test_the_printed_additions_are_those_that_are_made(place: MetadataPlace, opened: Database) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_midjourney.describe import client, errors
+from airflow_midjourney.describe.cures import CURES
 from airflow_midjourney.describe.scope import Batch, BatchOptions, Listed, Origin, Position, Scope
-from airflow_midjourney.describe.status import Reason
+from airflow_midjourney.describe.status import REJECTED_FOR, Reason
 from airflow_midjourney.describe.table.counts import Counts
 from airflow_midjourney.describe.verdict import Tolerance, judge
 
@@ -94,3 +95,20 @@ def test_links_within_it_lead_somewhere() -> None:
     }
 
     assert set(re.findall(r"\]\(#([^)]+)\)", RUNBOOK)) <= anchors
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_it_has_the_very_words_of_the_pages(reason: Reason) -> None:
+    cure = CURES[reason]
+    cells = [f"`{reason}`", cure.meaning, cure.remedy]
+    if reason not in REJECTED_FOR:
+        cells.append(cure.warning)
+
+    line = " ".join(f"| {cell}" if cell else "|" for cell in cells) + " |"
+
+    assert line in RUNBOOK.splitlines()
+
+
+def test_reasons_of_rejected_rows_have_no_warning_since_they_cost_nothing() -> None:
+    assert [reason for reason in REJECTED_FOR if CURES[reason].warning] == []
+    assert set(CURES) == set(Reason)

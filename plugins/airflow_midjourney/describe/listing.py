@@ -91,7 +91,12 @@ async def _next_keys(worker: Worker, batch: Batch) -> Found:
 def _write_step(tx: Transaction, batch: Batch, found: Found) -> Batch:
     """Write one step and move on, in one transaction; a step that somebody else has written counts once."""
     asker = Asker(
-        batch.batch_id, batch.scope.bot_type, reader_fingerprint(), batch.options.redescribe, batch.started_at
+        batch_id=batch.batch_id,
+        bot_type=batch.scope.bot_type,
+        reader=reader_fingerprint(),
+        redescribe=batch.options.redescribe,
+        started_at=batch.started_at,
+        origin=batch.origin,
     )
     comparison = compare_page(tx, found.images, asker)
     listed = replace(comparison.listed(found.keys, missing=len(found.missing)), bad_lines=found.bad_lines)

@@ -7,7 +7,7 @@ import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -18,9 +18,11 @@ from airflow_midjourney.describe.errors import ImageRejectedError
 from airflow_midjourney.describe.status import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_midjourney.describe.formats import ImageFormat
+
+T = TypeVar("T")
 
 #: Raise this whenever more images can be read than before, or other limits hold.
 READER_VERSION: Final = 1
@@ -84,10 +86,11 @@ def prepare(body: bytes, *, image_uri: str, strip_metadata: bool = True) -> Prep
     :raises ImageRejectedError: ``empty``, ``unsupported_format``, ``corrupt`` or ``too_large``; nothing else,
         whatever the bytes are.
     """
-    with _rejections(image_uri):
-        image_format = _supported_format(body)
-        with _decodes:
-            encoded = _encode_despite_metadata(body, image_format, strip_metadata=strip_metadata)
+
+    def encode(file: bytes, image_format: ImageFormat) -> _Encoded:
+        return _encode(file, image_format, strip_metadata=strip_metadata)
+
+    image_format, encoded = _decoded(body, image_uri, encode)
     text = base64.b64encode(encoded.body).decode("ascii")
     return PreparedImage(
         content_sha256=hashlib.sha256(body).hexdigest(),
@@ -98,6 +101,25 @@ def prepare(body: bytes, *, image_uri: str, strip_metadata: bool = True) -> Prep
         sent_media_type=encoded.media_type,
         sent_bytes=len(encoded.body),
     )
+
+
+def shrink(body: bytes, *, image_uri: str, most_pixels: int, most_pixels_a_side: int, most_bytes: int) -> bytes:
+    """Make a small JPEG without metadata, for a person to look at. Blocks while two others are decoded.
+
+    :param body: the original bytes.
+    :param image_uri: the image, for the error.
+    :param most_pixels: images with more, by their header, are not decoded.
+    :param most_pixels_a_side: of the JPEG.
+    :param most_bytes: of the JPEG.
+    :raises ImageRejectedError: ``empty``, ``unsupported_format``, ``corrupt`` or ``too_large``; nothing else,
+        whatever the bytes are.
+    """
+
+    def to_jpeg(file: bytes, image_format: ImageFormat) -> bytes:
+        image = _opened(file, image_format, most_pixels)
+        return to_small_jpeg(image, most_pixels_a_side=most_pixels_a_side, most_bytes=most_bytes).body
+
+    return _decoded(body, image_uri, to_jpeg)[1]
 
 
 def reader_fingerprint() -> str:
@@ -147,9 +169,17 @@ def _supported_format(body: bytes) -> ImageFormat:
     return image_format
 
 
-def _encode_despite_metadata(body: bytes, image_format: ImageFormat, *, strip_metadata: bool) -> _Encoded:
+def _decoded(body: bytes, image_uri: str, decode: Callable[[bytes, ImageFormat], T]) -> tuple[ImageFormat, T]:
+    """Decode an image that is no bigger than may be, side by side with at most one other."""
+    with _rejections(image_uri):
+        image_format = _supported_format(body)
+        with _decodes:
+            return image_format, _despite_metadata(body, image_format, decode)
+
+
+def _despite_metadata(body: bytes, image_format: ImageFormat, decode: Callable[[bytes, ImageFormat], T]) -> T:
     try:
-        return _encode(body, image_format, strip_metadata=strip_metadata)
+        return decode(body, image_format)
     except (ImageRejectedError, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise
     except Exception:
@@ -158,14 +188,20 @@ def _encode_despite_metadata(body: bytes, image_format: ImageFormat, *, strip_me
         stripped = pixels_only(body, image_format.media_type)
         if stripped is None or stripped == body:
             raise
-        return _encode(stripped, image_format, strip_metadata=strip_metadata)
+        return decode(stripped, image_format)
+
+
+def _opened(body: bytes, image_format: ImageFormat, most_pixels: int) -> Image.Image:
+    """Open an image by its header, if that promises no more pixels than may be decoded."""
+    image = formats.open_image(body, image_format)
+    if image.width * image.height > most_pixels:
+        message = f"The image has {image.width} x {image.height} pixels; at most {most_pixels} are decoded."
+        raise ImageRejectedError(Reason.TOO_LARGE, message)
+    return image
 
 
 def _encode(body: bytes, image_format: ImageFormat, *, strip_metadata: bool) -> _Encoded:
-    image = formats.open_image(body, image_format)
-    if image.width * image.height > MAX_PIXELS:
-        message = f"The image has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are decoded."
-        raise ImageRejectedError(Reason.TOO_LARGE, message)
+    image = _opened(body, image_format, MAX_PIXELS)
     if image_format.sent_as_is and _needs_no_change(image):
         as_it_is = pixels_only(body, image_format.media_type) if strip_metadata else body
         if as_it_is is not None and len(as_it_is) <= MAX_SENT_BYTES:

@@ -55,6 +55,20 @@ OPEN: Final = (Status.PENDING, Status.SUBMITTING, Status.SUBMITTED)
 #: Rows that stay as they are until the object changes or somebody asks for them again.
 FINAL: Final = (Status.SUCCEEDED, Status.FAILED, Status.REJECTED)
 
+#: Why an image was never sent; all other reasons are those of images that the service had, or refused.
+REJECTED_FOR: Final = frozenset(
+    {
+        Reason.CORRUPT,
+        Reason.UNSUPPORTED_FORMAT,
+        Reason.TOO_LARGE,
+        Reason.EMPTY,
+        Reason.MISSING,
+        Reason.REPLACED,
+        Reason.ARCHIVED,
+        Reason.UNPROCESSABLE,
+    }
+)
+
 #: A second attempt may well succeed: the image itself was not the reason.
 CURABLE: Final = frozenset({Reason.TIMEOUT, Reason.LOST, Reason.SERVICE_ERROR})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from airflow.sdk import BaseHook
@@ -18,6 +19,25 @@ if TYPE_CHECKING:
 _POOL: Final = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long S3 is waited for.
+
+    :param connect: seconds until a connection is there.
+    :param read: seconds until something comes.
+    :param attempts: requests in all.
+    """
+
+    connect: float
+    read: float
+    attempts: int
+
+
+#: Of a worker, and of somebody who waits for a page.
+_WORKERS: Final = Patience(connect=10, read=60, attempts=5)
+_LOOKERS: Final = Patience(connect=3, read=10, attempts=2)
+
+
 def open_images(aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[str, ...]) -> ImageStore:
     """Open S3 through an AWS connection: role, region and endpoint come from there.
 
@@ -26,18 +46,34 @@ def open_images(aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[st
     :param allowed_uris: patterns over ``s3://bucket/key`` outside of which nothing is read; empty for no bounds.
     :raises SettingsError: if there is no such connection.
     """
+    from airflow_midjourney.describe.images import DEFAULT_MAX_BYTES
+
+    return _open(aws_conn_id, _WORKERS, request_payer, allowed_uris, DEFAULT_MAX_BYTES)
+
+
+def open_images_to_look(
+    aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[str, ...], max_bytes: int
+) -> ImageStore:
+    """As :func:`open_images`, for pages: smaller objects, and nobody waits for long."""
+    return _open(aws_conn_id, _LOOKERS, request_payer, allowed_uris, max_bytes)
+
+
+def _open(
+    aws_conn_id: str, patience: Patience, request_payer: bool, allowed_uris: tuple[str, ...], max_bytes: int
+) -> ImageStore:
     from airflow_midjourney.describe.images import ImageStore
 
     return ImageStore(
-        open_s3(aws_conn_id),
+        open_s3(aws_conn_id, patience),
         name=connection_name(aws_conn_id),
         request_payer=request_payer,
         allowed_uris=allowed_uris,
+        max_bytes=max_bytes,
     )
 
 
-def open_s3(aws_conn_id: str) -> S3Client:
-    """Make a patient S3 client from an AWS connection.
+def open_s3(aws_conn_id: str, patience: Patience = _WORKERS) -> S3Client:
+    """Make an S3 client from an AWS connection.
 
     :param aws_conn_id: the connection id; empty for what boto3 finds by itself, such as the machine's role.
     :raises SettingsError: if there is no such connection.
@@ -47,9 +83,9 @@ def open_s3(aws_conn_id: str) -> S3Client:
 
     _check_connection(aws_conn_id)
     config = Config(
-        connect_timeout=10,
-        read_timeout=60,
-        retries={"mode": "standard", "max_attempts": 5},
+        connect_timeout=patience.connect,
+        read_timeout=patience.read,
+        retries={"mode": "standard", "max_attempts": patience.attempts},
         max_pool_connections=_POOL,
     )
     client: S3Client = S3Hook(aws_conn_id=aws_conn_id or None, config=config).get_conn()

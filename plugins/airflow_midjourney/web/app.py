@@ -8,10 +8,18 @@ from airflow_midjourney.web import static_files, troubles
 from airflow_midjourney.web.access import current_viewer
 from airflow_midjourney.web.api import batches as batches_api
 from airflow_midjourney.web.headers import SecurityHeaders
-from airflow_midjourney.web.pages import batches
+from airflow_midjourney.web.pages import asking_again, batches, failures, gallery, pictures
 from airflow_midjourney.web.same_site import refuse_other_sites
 
-ROUTERS = (static_files.router, batches.router, batches_api.router)
+ROUTERS = (
+    static_files.router,
+    batches.router,
+    batches_api.router,
+    gallery.router,
+    pictures.router,
+    failures.router,
+    asking_again.router,
+)
 
 
 def build_app() -> FastAPI:

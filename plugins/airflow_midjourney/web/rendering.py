@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from airflow_midjourney import __version__
 from airflow_midjourney.web.addresses import batch_address, list_address
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 #: The pages that every page leads to: template's name for it, address below ours, words.
-NAVIGATION: Final = (("batches", "batches", "Batches"),)
+NAVIGATION: Final = (
+    ("batches", "batches", "Batches"),
+    ("gallery", "gallery", "Gallery"),
+    ("failures", "failures", "Failures"),
+)
 
 #: Controls, marks that turn the direction of text, and halves of characters that no encoding takes.
 _TREACHEROUS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -117,6 +121,29 @@ def percent(part: float, whole: float) -> str:
     return f"{min(int(share), 99) if part < whole else 100} %"
 
 
+def coded(text: str) -> Markup:
+    """Give our own words, in which what stands between backticks is code, and between asterisks a name."""
+    code = Markup("<code>{}</code>")
+    parts = (code.format(part) if number % 2 else _named(part) for number, part in enumerate(text.split("`")))
+    return Markup("").join(parts)
+
+
+def _named(text: str) -> Markup:
+    name = Markup("<em>{}</em>")
+    parts = (name.format(part) if number % 2 else escape(part) for number, part in enumerate(text.split("*")))
+    return Markup("").join(parts)
+
+
+def size_of(number: int | None) -> str:
+    """Give a number of bytes in the unit that suits it."""
+    if number is None:
+        return "–"
+    size, units = float(number), ["bytes", "KB", "MB", "GB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.0f} {units[0]}" if units[0] == "bytes" or size >= 10 else f"{size:.1f} {units[0]}"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -127,12 +154,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "coded": coded,
         "count": count,
         "duration": duration,
         "moment": moment,
         "money": money,
         "percent": percent,
         "shown": shown,
+        "size_of": size_of,
         "stranger": stranger,
     }
     environment.globals |= {"version": __version__, "batch_address": batch_address, "list_address": list_address}

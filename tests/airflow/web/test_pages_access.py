@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table import batches, outcomes
 from airflow_midjourney.web.app import app
+from airflow_midjourney.web.signing import seal
 from tests.support import rows
 from tests.support.dag_by_dag import name_of
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Database
 
 #: What every route is asked here, as method and address; a new route has to be named, or a test fails.
-#: ``{batch}`` is a batch of the DAG ``theirs``, and ``{image}`` an image of it.
+#: ``{batch}`` is a batch of the DAG ``theirs``, ``{image}`` and ``{failed}`` are images of it.
 ASKED = {
     "/": ("GET", "/"),
     "/static/{name}": ("GET", "/static/style.css"),
@@ -29,13 +30,34 @@ ASKED = {
     "/batch": ("GET", "/batch?id={batch}"),
     "/task": ("GET", "/task?dag_id=theirs&run_id=run&task_id=submit&map_index={{MAP_INDEX}}"),
     "/api/batch": ("GET", "/api/batch?id={batch}"),
+    "/gallery": ("GET", "/gallery"),
+    "/image": ("GET", "/image?id={image}"),
+    "/picture": ("GET", "/picture?id={image}"),
+    "/failures": ("GET", "/failures?reason=banned"),
+    "/again": ("GET", "/again?id={failed}"),
+    "/describe-again": ("POST", "/describe-again"),
+    "/asked": ("GET", "/asked?request_id=asked/theirs"),
 }
 
 #: Routes that show nothing of any DAG.
 ABOUT_NOTHING = {"/", "/static/{name}"}
 
+#: What a route answers to somebody who may not see what it is asked about: a list without it, or that it is not there.
+#: All others refuse.
+IN_THE_DARK = {
+    "/": 307,
+    "/static/{name}": 200,
+    "/batches": 200,
+    "/gallery": 200,
+    "/failures": 200,
+    "/again": 200,
+    "/image": 404,
+    "/picture": 404,
+    "/asked": 404,
+}
+
 #: Nothing of their DAG may be in an answer: its name, its keys, the words of its failure.
-THEIRS = ("theirs", "hidden-key", "their-detail")
+THEIRS = ("theirs", "hidden-key", "their-detail", "a-stranger")
 
 
 def routes() -> list[str]:
@@ -54,6 +76,10 @@ def their_batch(table: Database) -> str:
         answered, failed = (rows.submit_next(tx, batch, task_id=name) for name in "ab")
         outcomes.described(tx, answered, rows.four_prompts(), "raw", outcomes.RemoteTimes())
         outcomes.ended(tx, failed, outcomes.Reason.BANNED, "their-detail", outcomes.RemoteTimes(), "")
+        asked = tx.tables.requests.insert().values(
+            request_id="asked/theirs", asked_by="a-stranger", asked_at=tx.now, image_ids=[failed.id]
+        )
+        tx.connection.execute(asked)
     return batch.batch_id
 
 
@@ -61,16 +87,22 @@ def their_batch(table: Database) -> str:
 def ask(api: TestClient, their_batch: str) -> Callable[..., Any]:
     """Ask a route about their batch: ``ask("/batch", headers)``."""
 
-    def answer(route: str, headers: dict[str, str] | None = None) -> Any:
+    def answer(route: str, headers: dict[str, str] | None = None, name: str = "somebody") -> Any:
         method, address = ASKED[route]
-        address = address.format(batch=their_batch, image=1)
-        return api.request(method, f"/midjourney{address}", headers=headers or {}, follow_redirects=False)
+        address = address.format(batch=their_batch, image=1, failed=2)
+        form = None
+        if method == "POST":
+            question = {"user": name, "request": "asked/now", "ids": [2], "price": None}
+            form = {"question": seal("describe again", question)}
+        return api.request(method, f"/midjourney{address}", headers=headers or {}, data=form, follow_redirects=False)
 
     return answer
 
 
 def test_every_route_is_asked_here() -> None:
-    assert routes() == sorted(ASKED)
+    assert sorted((route.path, *route.methods) for route in app.routes if isinstance(route, APIRoute)) == sorted(
+        (path, method) for path, (method, _) in ASKED.items()
+    )
     assert [route for route in app.routes if not isinstance(route, APIRoute)] == []
 
 
@@ -87,14 +119,14 @@ def test_nobody_gets_anything_without_a_login(route: str, ask: Callable[..., Any
 def test_who_may_not_see_the_dag_sees_nothing_of_it(
     route: str, name: str, ask: Callable[..., Any], as_user: Callable[..., dict[str, str]]
 ) -> None:
-    answer = ask(route, as_user(None, name))
+    answer = ask(route, as_user(None, name), name)
 
-    assert answer.status_code in ({200, 307} if route in ABOUT_NOTHING or route == "/batches" else {403})
+    assert answer.status_code == IN_THE_DARK.get(route, 403)
     if route not in ABOUT_NOTHING:
         assert [word for word in THEIRS if word in answer.text] == []
 
 
-@pytest.mark.parametrize("route", sorted(set(routes()) - ABOUT_NOTHING))
+@pytest.mark.parametrize("route", sorted(set(routes()) - ABOUT_NOTHING - {"/picture", "/describe-again"}))
 def test_who_may_see_the_dag_sees_it(
     route: str, ask: Callable[..., Any], as_user: Callable[..., dict[str, str]]
 ) -> None:

@@ -194,6 +194,15 @@ class Database:
         """
         return await self._in_thread(self.looking, _with_patience(IMPATIENCE), query, *args, **kwargs)
 
+    async def write_now(
+        self, query: Callable[Concatenate[Transaction, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query that writes, for somebody who waits for a page.
+
+        :raises TableError: when the database is still away after two seconds.
+        """
+        return await self._in_thread(self.writing, _with_patience(IMPATIENCE), query, *args, **kwargs)
+
     def read_here(self, query: Callable[Concatenate[Transaction, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """As :meth:`read`, in this thread, for code that has no event loop to keep free."""
         return self._until_done(self.reading, _with_patience(), query, *args, **kwargs)

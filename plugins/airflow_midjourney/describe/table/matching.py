@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Table, and_, func, not_, or_, select
 
 from airflow_midjourney.describe.images import ListedImage
 from airflow_midjourney.describe.observing import Event, EventKind
-from airflow_midjourney.describe.scope import Listed
+from airflow_midjourney.describe.scope import Listed, Origin
 from airflow_midjourney.describe.status import DEPENDS_ON_THE_READER, Reason, Status
 from airflow_midjourney.describe.table.erasing import erased_versions, forget_erasures
 from airflow_midjourney.describe.text import storable
@@ -115,6 +115,7 @@ class Asker:
     :param reader: the fingerprint of what this process can read.
     :param redescribe: which rows are to be described again.
     :param started_at: when the batch first started: answers that are younger need not be given again.
+    :param origin: the task that lists, for the lineage of rows that nobody has sent yet.
     """
 
     batch_id: str
@@ -122,6 +123,7 @@ class Asker:
     reader: str
     redescribe: Redescribe | None = None
     started_at: datetime | None = None
+    origin: Origin = field(default_factory=Origin)
 
 
 def compare_page(tx: Transaction, images: Sequence[ListedImage], asker: Asker) -> Comparison:
@@ -302,6 +304,11 @@ def _new_row(tx: Transaction, image: ListedImage, asker: Asker, *, on_purpose: b
         "batch_id": asker.batch_id,
         "redescribed_by": asker.batch_id if on_purpose else None,
         "redescribed_at": tx.now if on_purpose else None,
+        "dag_id": asker.origin.dag_id,
+        "run_id": asker.origin.run_id,
+        "dag_task_id": asker.origin.dag_task_id,
+        "map_index": asker.origin.map_index,
+        "logical_date": asker.origin.logical_date,
         "status": Status.PENDING.value,
         "reason": None,
         "detail": None,
@@ -347,15 +354,29 @@ def _mark_outdated(tx: Transaction, ids: list[int]) -> None:
 
 
 def _describe_again(tx: Transaction, ids: list[int], asker: Asker) -> None:
-    """Take up rows that have ended, once per batch; what they have stays until it is replaced."""
+    """Take up rows that have ended, once per batch."""
+    # Answers from when it started are new enough to share, wherever in the listing their images are.
+    since = asker.started_at or tx.now
+    take_up_again(tx, ids, asker.batch_id, since, batch_id=asker.batch_id)
+
+
+def take_up_again(tx: Transaction, ids: list[int], asked_by: str, since: datetime, **values: Any) -> list[int]:
+    """Make rows that have ended, and were sent, pending again, once per asker; what they have stays until replaced.
+
+    :param asked_by: the batch, or the request of a person, that asks.
+    :param since: answers from then on are new enough for rows with the same bytes to share.
+    :param values: further columns to set.
+    :return: the rows that were taken up; all others have moved on, or were taken up by this asker before.
+    """
     images = tx.tables.images
+    taken: list[int] = []
     for chunk in _chunks(ids):
-        tx.connection.execute(
+        taken += tx.connection.execute(
             images.update()
             .where(
                 images.c.id.in_(chunk),
                 or_(images.c.status.in_(_REDESCRIBED["all"]), _is_erased(images)),
-                images.c.redescribed_by.is_distinct_from(asker.batch_id),
+                images.c.redescribed_by.is_distinct_from(asked_by),
             )
             .values(
                 status=Status.PENDING.value,
@@ -369,13 +390,14 @@ def _describe_again(tx: Transaction, ids: list[int], asker: Asker) -> None:
                 ended_at=None,
                 reservations=0,
                 not_before=None,
-                redescribed_by=asker.batch_id,
-                # Answers from then on are new enough to share, wherever in the listing their images are.
-                redescribed_at=asker.started_at or tx.now,
-                batch_id=asker.batch_id,
+                redescribed_by=asked_by,
+                redescribed_at=since,
                 updated_at=tx.now,
+                **values,
             )
-        )
+            .returning(images.c.id)
+        ).scalars()
+    return sorted(taken)
 
 
 def _reopen(tx: Transaction, ids: list[int], batch_id: str) -> None:

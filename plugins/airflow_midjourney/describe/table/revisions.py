@@ -57,6 +57,15 @@ REVISIONS: Final = (
         indexes=(("images", "ix_{}_callback"),),
     ),
     Revision(4, indexes=(("batches", "ix_{}_batches_dag"), ("batches", "ix_{}_batches_run"))),
+    Revision(
+        5,
+        tables=("requests",),
+        indexes=(
+            ("images", "ix_{}_of_dag"),
+            ("images", "ix_{}_of_run"),
+            ("images", "ix_{}_of_reason"),
+        ),
+    ),
 )
 
 

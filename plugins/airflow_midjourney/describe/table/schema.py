@@ -1,4 +1,4 @@
-"""The six tables. Columns are only ever added; what a column means is said here once."""
+"""The seven tables. Columns are only ever added; what a column means is said here once."""
 
 from __future__ import annotations
 
@@ -37,6 +37,9 @@ GIVEN_UP: Final = (Reason.TIMEOUT, Reason.LOST)
 #: A row that waits for its twin is one of these.
 SHARING: Final = (Status.PENDING, Status.IN_DOUBT)
 
+#: What a row with a reason is, unless it goes round again.
+WITH_A_REASON: Final = (Status.FAILED, Status.REJECTED)
+
 PROMPT_COLUMNS: Final = ("prompt_1", "prompt_2", "prompt_3", "prompt_4")
 
 
@@ -62,6 +65,7 @@ class Tables:
     batches: Table
     members: Table
     accounts: Table
+    requests: Table
     meta: Table
 
 
@@ -75,6 +79,7 @@ def build_tables(names: TableNames) -> Tables:
         batches=_batches(metadata, names.table),
         members=_members(metadata, names.table),
         accounts=_accounts(metadata, names.table),
+        requests=_requests(metadata, names.table),
         meta=Table(
             f"{names.table}_meta",
             metadata,
@@ -200,6 +205,10 @@ def _image_indexes(name: str) -> list[Index]:
         _partial(f"uq_{name}_submit", "submit_token", where="submit_token IS NOT NULL", unique=True),
         _partial(f"ix_{name}_callback", "callback_digest", where=_one_of(IN_FLIGHT)),
         _partial(f"ix_{name}_sharing", "shares_id", where=f"shares_id IS NOT NULL AND {_one_of(SHARING)}"),
+        # The orders in which the gallery pages, beside those above: by number within each.
+        Index(f"ix_{name}_of_dag", "dag_id", "id"),
+        Index(f"ix_{name}_of_run", "run_id", "id"),
+        _partial(f"ix_{name}_of_reason", "reason", "id", where=_one_of(WITH_A_REASON)),
     ]
 
 
@@ -309,4 +318,18 @@ def _accounts(metadata: MetaData, name: str) -> Table:
         Column("silence", Float, nullable=False, default=0.0),
         Column("created_at", UTCDateTime, nullable=False),
         Column("updated_at", UTCDateTime, nullable=False),
+    )
+
+
+def _requests(metadata: MetaData, name: str) -> Table:
+    """One row per time that a person asked for images to be described again: who, when, which, and the price named."""
+    return Table(
+        f"{name}_requests",
+        metadata,
+        Column("request_id", KeyText, primary_key=True),
+        Column("asked_by", Text, nullable=False),
+        Column("asked_at", UTCDateTime, nullable=False),
+        Column("image_ids", JSON, nullable=False),
+        Column("price", Numeric(18, 6)),
+        Column("currency", Text),
     )

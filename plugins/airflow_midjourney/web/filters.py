@@ -1,0 +1,89 @@
+"""Filters of the gallery as they are in an address, so that what somebody looks at can be linked to."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from enum import StrEnum
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import Depends, HTTPException, Query
+
+from airflow_midjourney.describe.status import BotType, Reason, Status
+from airflow_midjourney.describe.table.gallery import Cursor, Filters
+from airflow_midjourney.web.signing import seal, unseal
+
+E = TypeVar("E", bound=StrEnum)
+
+#: More of a text or a prefix than anybody types.
+LONGEST: Final = 1100
+
+_Text = Annotated[str, Query(max_length=LONGEST)]
+
+_S3: Final = "s3://"
+
+
+async def read_filters(
+    text: _Text = "",
+    status: str = "",
+    reason: str = "",
+    prefix: _Text = "",
+    dag_id: _Text = "",
+    run_id: _Text = "",
+    bot_type: str = "",
+) -> Filters:
+    """Read what a form sent; fields left empty do not matter.
+
+    :raises HTTPException: 422 for a status, reason or bot that there is not.
+    """
+    under = prefix.strip()
+    return Filters(
+        text=text.strip(),
+        status=_one_of(Status, "status", status),
+        reason=_one_of(Reason, "reason", reason),
+        prefix=under if not under or under.startswith(_S3) else f"{_S3}{under.lstrip('/')}",
+        dag_id=dag_id.strip(),
+        run_id=run_id.strip(),
+        bot_type=_one_of(BotType, "bot_type", bot_type),
+    )
+
+
+#: The type of a route's argument that is to be the filters of its address.
+WantedImages = Annotated[Filters, Depends(read_filters)]
+
+
+def query_of(filters: Filters, **more: str | None) -> str:
+    """Give the query of an address, with ``?``; nothing where nothing is filtered."""
+    values: dict[str, Any] = {field.name: getattr(filters, field.name) for field in fields(filters)} | more
+    given = {name: str(value) for name, value in values.items() if value}
+    return f"?{urlencode(given)}" if given else "?"
+
+
+def sealed(filters: Filters, cursor: Cursor | None) -> str | None:
+    """Give a cursor as text. It may name a row that its reader may not see, so nobody can make one up."""
+    return None if cursor is None else seal(_purpose(filters), [cursor.row_id, cursor.backwards])
+
+
+def unsealed(filters: Filters, text: str) -> Cursor | None:
+    """Give a cursor back.
+
+    :raises HTTPException: 400 if it was not made for these filters.
+    """
+    if not text:
+        return None
+    row_id, backwards = unseal(_purpose(filters), text)
+    return Cursor(int(row_id), bool(backwards))
+
+
+def _purpose(filters: Filters) -> str:
+    return f"cursor {query_of(filters)}"
+
+
+def _one_of(kind: type[E], name: str, value: str) -> E | None:
+    if not value:
+        return None
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(kind)
+        raise HTTPException(422, f"{name} is one of {known}.") from None

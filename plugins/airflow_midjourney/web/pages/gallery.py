@@ -1,0 +1,81 @@
+"""Pictures beside their prompts, and the page of one image."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import HTMLResponse
+
+from airflow_midjourney.describe.status import BotType, Reason, Status
+from airflow_midjourney.describe.table.asking_again import ASKABLE
+from airflow_midjourney.describe.table.gallery import Filters, turn_page
+from airflow_midjourney.describe.table.one_image import look_at_image
+from airflow_midjourney.describe.table.owners import owners
+from airflow_midjourney.settings import read_settings
+from airflow_midjourney.web.access import CurrentViewer
+from airflow_midjourney.web.filters import WantedImages, query_of, sealed, unsealed
+from airflow_midjourney.web.metadata import Metadata
+from airflow_midjourney.web.readable import ReadableDags
+from airflow_midjourney.web.rendering import page
+
+router = APIRouter()
+
+#: Images on a page.
+PAGE_SIZE: Final = 48
+
+#: Filters that few need, and that are folded away until somebody does.
+_SELDOM: Final = ("prefix", "run_id", "bot_type")
+
+
+@router.get("/gallery")
+async def show_gallery(
+    request: Request, dag_ids: ReadableDags, database: Metadata, filters: WantedImages, beside: str = ""
+) -> HTMLResponse:
+    """Show a page of images with their prompts."""
+    found = await database.read_now(turn_page, filters, dag_ids, unsealed(filters, beside), PAGE_SIZE)
+    return page(
+        request,
+        "gallery.html",
+        here="gallery",
+        found=found,
+        filters=filters,
+        is_filtered=filters != Filters(),
+        seldom_open=any(getattr(filters, name) for name in _SELDOM),
+        choices={"status": list(Status), "reason": list(Reason), "bot_type": list(BotType), "dag_id": sorted(dag_ids)},
+        following=_beside(filters, sealed(filters, found.following)),
+        preceding=_beside(filters, sealed(filters, found.preceding)),
+        latest=None if not beside else query_of(filters),
+        pictures=read_settings().gallery_images,
+    )
+
+
+@router.get("/image")
+async def show_image(
+    id: int,  # noqa: A002
+    request: Request,
+    viewer: CurrentViewer,
+    dag_ids: ReadableDags,
+    database: Metadata,
+) -> HTMLResponse:
+    """Show all that is known about an image."""
+    found = await database.read_now(look_at_image, id, dag_ids)
+    if found is None:
+        raise HTTPException(404, "There is no such image among those that you may see.")
+    owner = (await database.read_now(owners, [id])).get(id)
+    askable = found.row["status"] in ASKABLE and found.row["is_current"]
+    return page(
+        request,
+        "image.html",
+        here="gallery",
+        found=found,
+        row=found.row,
+        owner=owner,
+        prompts=[text for number in range(1, 5) if (text := found.row[f"prompt_{number}"])],
+        may_ask=askable and await viewer.may_edit(owner),
+        pictures=read_settings().gallery_images,
+    )
+
+
+def _beside(filters: Filters, cursor: str | None) -> str | None:
+    return None if cursor is None else query_of(filters, beside=cursor)

@@ -1,0 +1,135 @@
+"""Pictures for the pages: read from S3 as the workers read images, made small, a few at a time.
+
+A picture is asked for by the number of its row. Bucket, key and version are those of the row, connections those of its
+batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cachetools import LRUCache, TTLCache
+
+from airflow_midjourney.describe import thumbnails
+from airflow_midjourney.describe.errors import DescribeError, ImageRejectedError, StorageUnavailableError
+from airflow_midjourney.hooks.images import open_images_to_look
+from airflow_midjourney.hooks.midjourney import MidjourneyHook
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.images import ImageStore
+    from airflow_midjourney.describe.table.one_image import StoredObject
+
+#: Raise it when pictures of the same image come to look different.
+_EDITION: Final = 1
+
+#: Pictures that are made at once; two of them may decode. Airflow's own threads are left alone.
+_AT_ONCE: Final = 4
+
+#: Bytes of pictures that are kept in a process, for those who leaf back and forth.
+_KEPT_BYTES: Final = 32 * 1024 * 1024
+
+#: Seconds for which a client is kept, and for which S3 that did not answer is left alone.
+_CLIENT_KEPT: Final = 60.0
+_LEFT_ALONE: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Through which connections a batch reads its images."""
+
+    aws_conn_id: str
+    mj_conn_id: str
+    requester_pays: bool
+
+
+class NoPictureError(Exception):
+    """There is no picture, and why, in a few words for whoever looks at the page."""
+
+
+class Pictures:
+    """Makes pictures and keeps the latest. One for the whole process."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="midjourney-pictures")
+        self._lock = threading.Lock()
+        self._kept: LRUCache[str, bytes] = LRUCache(_KEPT_BYTES, getsizeof=len)
+        self._stores: TTLCache[Connections, ImageStore] = TTLCache(32, _CLIENT_KEPT, time.monotonic)
+        self._troubles: TTLCache[Connections, str] = TTLCache(32, _LEFT_ALONE, time.monotonic)
+
+    async def get(self, stored: StoredObject, side: int) -> bytes:
+        """Give the picture of an image.
+
+        :raises NoPictureError: if there is none.
+        """
+        name = tag(stored, side)
+        with self._lock:
+            kept: bytes | None = self._kept.get(name)
+        if kept is not None:
+            return kept
+        made = await asyncio.get_running_loop().run_in_executor(self._threads, self._make, stored, side)
+        with self._lock:
+            self._kept[name] = made
+        return made
+
+    def _make(self, stored: StoredObject, side: int) -> bytes:
+        options = stored.options
+        connections = Connections(options.aws_conn_id, options.mj_conn_id, options.requester_pays)
+        with self._lock:
+            trouble = self._troubles.get(connections)
+        if trouble is not None:
+            raise NoPictureError(trouble)
+        try:
+            return thumbnails.thumbnail(self._store(connections), stored.image, side)
+        except ImageRejectedError as error:
+            raise NoPictureError(_WORDS.get(error.reason, "cannot be shown")) from None
+        except StorageUnavailableError as error:
+            self._remember(connections, _AWAY)
+            raise NoPictureError(_AWAY) from error
+        except DescribeError as error:
+            # Its own words name connections and objects, which are for administrators.
+            raise NoPictureError("may not be read from here") from error
+
+    def _store(self, connections: Connections) -> ImageStore:
+        with self._lock:
+            found: ImageStore | None = self._stores.get(connections)
+        if found is None:
+            found = open_images_to_look(
+                connections.aws_conn_id,
+                request_payer=connections.requester_pays,
+                allowed_uris=MidjourneyHook(connections.mj_conn_id).extra().allowed_uris,
+                max_bytes=thumbnails.MOST_BYTES,
+            )
+            with self._lock:
+                self._stores[connections] = found
+        return found
+
+    def _remember(self, connections: Connections, trouble: str) -> None:
+        with self._lock:
+            self._troubles[connections] = trouble
+
+
+def tag(stored: StoredObject, side: int) -> str:
+    """Give a text that is the same as long as the picture is."""
+    image = stored.image
+    facts = f"{image.uri}\n{image.etag}\n{side}\n{_EDITION}"
+    return hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+_AWAY: Final = "S3 cannot be reached from here"
+
+#: What is said where a picture would be.
+_WORDS: Final = {
+    "archived": "archived",
+    "corrupt": "not a whole image",
+    "empty": "empty",
+    "missing": "not there any more",
+    "replaced": "replaced since",
+    "too_large": "too large to show",
+    "unsupported_format": "not an image that can be shown",
+}

@@ -1,0 +1,334 @@
+"""Gallery, pictures and describing again as the API server answers: no more than somebody may see, read and do."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from airflow_midjourney.web.pages import pictures
+from airflow_midjourney.web.pictures import Pictures
+from airflow_midjourney.web.signing import seal
+from tests.support import airflow_connections as connections
+from tests.support import rows
+from tests.support.batch_scenes import HOSTILE
+from tests.support.dag_by_dag import name_of
+from tests.support.gallery_scenes import Scene, set_the_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_s3 import S3Client
+    from starlette.testclient import TestClient
+
+    from airflow_midjourney.describe.table.database import Database
+
+EDITOR = name_of(reads="archive product_photos uploads", edits="archive")
+READER = name_of(reads="archive product_photos uploads")
+
+
+@pytest.fixture
+def scene(table: Database, s3: S3Client, s3_url: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """Photographs with prompts and without, which the API server may read."""
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connections.aws(s3_url))
+    monkeypatch.setenv("AIRFLOW_CONN_MIDJOURNEY_DEFAULT", connections.midjourney("https://mj.example", "a-key"))
+    monkeypatch.setattr(pictures, "_pictures", Pictures())
+    return set_the_scene(table, s3, bucket)
+
+
+@pytest.fixture
+def get(api: TestClient, as_user: Callable[..., dict[str, str]]) -> Callable[..., Any]:
+    """Ask as a user: ``get("gallery?text=cat", name=READER)``."""
+
+    def answer(address: str, name: str = READER, **headers: str) -> Any:
+        sent = as_user(None, name) | {key.replace("_", "-"): value for key, value in headers.items()}
+        return api.get(f"/midjourney/{address}", headers=sent)
+
+    return answer
+
+
+def failed_rows(table: Database) -> list[int]:
+    with table.reading() as tx:
+        return [row["id"] for row in rows.image_rows(tx) if row["reason"] == "service_error"]
+
+
+# What is shown
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("text=GINGER", ["cat.jpg"]),
+        ("text=%25", []),
+        ("status=failed&text=cat", ["cat.jpg"]),
+        ("reason=banned", ["coffee.webp"]),
+        ("status=in_doubt", ["moon.png"]),
+        ("dag_id=product_photos&status=pending", ["coffee (copy).webp", "motorcycle, large.png"]),
+        ("run_id=manual__by+hand&reason=timeout", ["galaxies.jpg"]),
+        ("bot_type=NIJI_JOURNEY", []),
+        ("status=&reason=&text=&prefix=", None),
+    ],
+)
+def test_what_is_filtered_can_be_linked_to(
+    query: str, found: list[str] | None, scene: Scene, get: Callable[..., Any]
+) -> None:
+    answer = get(f"gallery?{query}")
+
+    assert answer.status_code == 200
+    names = sorted(re.findall(r'<h2><a href="image\?id=\d+"><bdi>[^<]*/([^</]+)</bdi>', answer.text))
+    assert names == found if found is not None else len(names) > 10
+
+
+def test_a_prefix_may_be_typed_without_its_scheme(scene: Scene, get: Callable[..., Any]) -> None:
+    answer = get(f"gallery?prefix={scene.bucket}/archive/")
+
+    assert answer.text.count('<li class="card image">') == 7
+    assert f'value="s3://{scene.bucket}/archive/"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("gallery?status=happy", 422),
+        ("gallery?beside=made-up", 400),
+        ("failures?reason=bad+luck", 422),
+        ("image?id=999", 404),
+        ("image?id=one", 422),
+        ("picture?id=1&size=enormous", 422),
+        ("asked?request_id=asked/none", 404),
+        ("again?" + "&".join(f"id={number}" for number in range(501)), 422),
+    ],
+)
+def test_addresses_that_make_no_sense_are_answered_in_words(
+    address: str, status: int, scene: Scene, get: Callable[..., Any]
+) -> None:
+    answer = get(address)
+
+    assert answer.status_code == status
+    assert "Traceback" not in answer.text
+
+
+def test_a_cursor_is_good_for_the_filters_it_was_made_for(
+    scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_midjourney.web.pages.failures.PAGE_SIZE", 2)
+    (following,) = re.findall(
+        r'rel="next" href="failures?(\?[^"]+)"|rel="next" href="(\?[^"]+)"', get("failures?reason=service_error").text
+    )
+    query = next(filter(None, following)).replace("&amp;", "&")
+
+    assert "archive/1994/astronaut.png" in get(f"failures{query}").text
+    assert get(f"failures{query.replace('service_error', 'banned')}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "address", ["gallery?dag_id=uploads", "image?id={evil}", "again?id={evil}", "gallery?text={text}"]
+)
+def test_hostile_keys_and_prompts_are_text(
+    address: str, scene: Scene, table: Database, get: Callable[..., Any]
+) -> None:
+    with table.reading() as tx:
+        evil = next(row["id"] for row in rows.image_rows(tx) if HOSTILE in row["key"])
+    answer = get(address.format(evil=evil, text="<script>alert(1)</script>"), name_of(reads="uploads", edits="uploads"))
+
+    assert answer.status_code == 200
+    assert "<script>alert" not in answer.text
+    assert "<img src=x" not in answer.text
+    assert "\u202e" not in answer.text
+
+
+# Pictures
+
+
+def test_a_picture_is_small_bare_and_kept_by_its_viewer_alone(
+    scene: Scene, s3: S3Client, get: Callable[..., Any]
+) -> None:
+    answer = get(f"picture?id={scene.described['cat.jpg']}")
+    again = get(f"picture?id={scene.described['cat.jpg']}", if_none_match=answer.headers["etag"])
+
+    shown = Image.open(io.BytesIO(answer.content))
+    assert (shown.format, max(shown.size)) == ("JPEG", 451)
+    assert answer.headers["cache-control"] == "private, max-age=86400"
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_larger_picture_is_bounded_too(scene: Scene, get: Callable[..., Any]) -> None:
+    sizes = [
+        max(Image.open(io.BytesIO(get(f"picture?id={scene.described['galaxies.jpg']}{size}").content)).size)
+        for size in ("", "&size=large")
+    ]
+
+    assert sizes == [480, 1000]
+
+
+def test_a_version_that_was_replaced_is_not_shown_as_another(
+    scene: Scene, s3: S3Client, get: Callable[..., Any]
+) -> None:
+    s3.put_object(Bucket=scene.bucket, Key="products/2026-11/cat.jpg", Body=b"another")
+
+    answer = get(f"picture?id={scene.described['cat.jpg']}")
+
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert "replaced since" in answer.text
+    assert answer.headers["cache-control"] == "private, max-age=30"
+
+
+@pytest.mark.parametrize("allowed", [["s3://elsewhere/*"], "not a pattern"])
+def test_what_the_connection_does_not_allow_is_not_read(
+    allowed: object, scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = connections.midjourney("https://mj.example", "a-key", allowed_uris=allowed)
+    monkeypatch.setenv("AIRFLOW_CONN_MIDJOURNEY_DEFAULT", told)
+
+    answer = get(f"picture?id={scene.described['cat.jpg']}")
+
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert "may not be read from here" in answer.text
+
+
+@pytest.mark.parametrize("gone", ["AIRFLOW_CONN_AWS_DEFAULT", "AIRFLOW_CONN_MIDJOURNEY_DEFAULT"])
+def test_without_a_connection_the_pages_are_text(
+    gone: str, scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(gone)
+
+    answer = get(f"picture?id={scene.described['cat.jpg']}")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert "aws_default" not in answer.text
+    assert "ginger cat" in get("gallery").text
+
+
+def test_storage_that_is_away_is_asked_once_in_a_while(
+    scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    whole = pictures._pictures._store
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connections.aws("http://127.0.0.1:9"))
+
+    def open_store(connection: Any) -> Any:
+        opened.append(connection.aws_conn_id)
+        return whole(connection)
+
+    monkeypatch.setattr(pictures._pictures, "_store", open_store)
+    answers = [get(f"picture?id={number}") for number in list(scene.described.values())[:3]]
+
+    assert {answer.headers["content-type"] for answer in answers} == {"image/svg+xml"}
+    assert opened == ["aws_default"]
+
+
+def test_pictures_can_be_turned_off(scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__MIDJOURNEY__GALLERY_IMAGES", "False")
+
+    assert "picture?id" not in get("gallery").text
+    assert "picture?id" not in get(f"image?id={scene.described['cat.jpg']}").text
+    assert get(f"picture?id={scene.described['cat.jpg']}").status_code == 404
+
+
+# Describing again
+
+
+@pytest.fixture
+def post(api: TestClient, as_user: Callable[..., dict[str, str]]) -> Callable[..., Any]:
+    """Send the form of the question: ``post(question, EDITOR)``."""
+
+    def answer(question: str, name: str = EDITOR, **headers: str) -> Any:
+        sent = as_user(None, name) | {key.replace("_", "-"): value for key, value in headers.items()}
+        return api.post("/midjourney/describe-again", data={"question": question}, headers=sent, follow_redirects=False)
+
+    return answer
+
+
+def question_of(page: str) -> str:
+    (question,) = re.findall(r'name="question" value="([^"]+)"', page)
+    return str(question)
+
+
+def pending(table: Database, ids: list[int]) -> int:
+    with table.reading() as tx:
+        return sum(row["status"] == "pending" for row in rows.image_rows(tx) if row["id"] in ids)
+
+
+def test_it_asks_with_the_price_then_does_it_once(
+    scene: Scene, table: Database, get: Callable[..., Any], post: Callable[..., Any]
+) -> None:
+    ids = failed_rows(table)
+    page = get("again?" + "&".join(f"id={one}" for one in ids), EDITOR).text
+    assert "Describe 3 images again?" in page
+    assert "at most <strong>0.15 USD</strong>" in page
+    assert pending(table, ids) == 0
+
+    answers = [post(question_of(page)), post(question_of(page))]
+
+    assert {answer.status_code for answer in answers} == {303}
+    assert answers[0].headers["location"] == answers[1].headers["location"]
+    assert pending(table, ids) == 3
+    asked = get(answers[0].headers["location"], EDITOR).text
+    assert "3 images are to be described again" in asked
+    with table.reading() as tx:
+        (request,) = tx.connection.execute(tx.tables.requests.select()).mappings()
+    assert request["asked_by"] == EDITOR
+
+
+def test_rows_that_one_may_only_read_are_neither_offered_nor_taken(
+    scene: Scene, table: Database, get: Callable[..., Any], post: Callable[..., Any]
+) -> None:
+    ids = failed_rows(table)
+    mixed = f"again?id={ids[0]}&id={scene.described['cat.jpg']}"
+
+    page = get(mixed, EDITOR).text
+    none = get(mixed, READER).text
+
+    assert "Describe 1 image again?" in page
+    assert "1 of <bdi>product_photos</bdi>, which you may not edit" in page
+    assert 'name="question"' not in none
+    assert "Describe again&hellip;" not in get(f"image?id={scene.described['cat.jpg']}", EDITOR).text
+
+
+def test_a_right_that_was_taken_away_meanwhile_counts(scene: Scene, table: Database, post: Callable[..., Any]) -> None:
+    ids = failed_rows(table)
+    question = {"user": READER, "request": "asked/1", "ids": ids, "price": None}
+
+    answer = post(seal("describe again", question), READER)
+
+    assert answer.status_code == 403
+    assert pending(table, ids) == 0
+
+
+def test_a_question_that_was_made_up_or_asked_of_another_is_refused(
+    scene: Scene, table: Database, get: Callable[..., Any], post: Callable[..., Any]
+) -> None:
+    ids = failed_rows(table)
+    question = question_of(get(f"again?id={ids[0]}", EDITOR).text)
+    elsewhere = seal("cursor ?", {"user": EDITOR, "request": "asked/1", "ids": ids, "price": None})
+
+    assert post(question[:-1] + ("A" if question[-1] != "A" else "B")).status_code == 400
+    assert post(elsewhere).status_code == 400
+    assert post(question, name_of(reads="archive", edits="archive")).status_code == 403
+    assert pending(table, ids) == 0
+
+
+def test_other_sites_cannot_press_the_button(
+    scene: Scene, table: Database, get: Callable[..., Any], post: Callable[..., Any]
+) -> None:
+    ids = failed_rows(table)
+    question = question_of(get(f"again?id={ids[0]}", EDITOR).text)
+
+    assert post(question, sec_fetch_site="cross-site").status_code == 403
+    assert post(question, origin="https://evil.example").status_code == 403
+    assert pending(table, ids) == 0
+    assert post(question, sec_fetch_site="same-origin").status_code == 303
+
+
+def test_a_question_does_not_wait_for_ever(
+    scene: Scene, table: Database, get: Callable[..., Any], post: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = failed_rows(table)
+    question = question_of(get(f"again?id={ids[0]}", EDITOR).text)
+    monkeypatch.setattr("airflow_midjourney.web.pages.asking_again.LONGEST_THOUGHT", -1)
+
+    assert post(question).status_code == 400
+    assert pending(table, ids) == 0
