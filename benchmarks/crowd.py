@@ -30,6 +30,16 @@ _TAKEN_EVERY: Final = 1.0
 _TICK: Final = 0.01
 
 
+def prefix_of(number: int) -> str:
+    """Give where a batch's image is."""
+    return f"in/{number:04}/"
+
+
+def key_of(number: int) -> str:
+    """Give the key of a batch's image."""
+    return f"{prefix_of(number)}000.jpg"
+
+
 @dataclass(frozen=True)
 class Order:
     """What to measure.
@@ -98,9 +108,10 @@ async def stay(order: Order) -> Stay:
     from airflow.jobs.triggerer_job_runner import TriggerRunner
 
     seen = Stay()
-    runner = TriggerRunner()
+    runner = TriggerRunner()  # type: ignore[no-untyped-call]
     with patch("airflow.jobs.triggerer_job_runner.stats.incr") as warned:
-        helpers = [asyncio.create_task(runner.block_watchdog()), asyncio.create_task(_tick(seen.lateness))]
+        watchdog = runner.block_watchdog()  # type: ignore[no-untyped-call]
+        helpers = [asyncio.create_task(watchdog), asyncio.create_task(_tick(seen.lateness))]
         triggers = triggers_of(order)
         await _take(runner, triggers[:1], first=0)
         await asyncio.sleep(order.alone)
@@ -128,7 +139,7 @@ async def stay(order: Order) -> Stay:
 
 async def _take(runner: TriggerRunner, triggers: Sequence[BaseTrigger], *, first: int) -> None:
     """Hand them to the runner as the supervisor does."""
-    from airflow.executors.workloads import RunTrigger
+    from airflow.executors.workloads.trigger import RunTrigger
     from airflow.models.trigger import Trigger
 
     for start in range(0, len(triggers), _TAKEN_AT_ONCE):

@@ -85,7 +85,7 @@ def measure(*, quick: bool = False) -> list[Figure]:
     ):
         for dag_id in _NAMES:
             # The first run of a deployment compiles what it imports.
-            run_dag(deployment, dag_id, Load(1, AT_ONCE, 0.5), limit=_LIMIT)
+            run_dag(deployment, dag_id, Load(2, AT_ONCE, 0.5), limit=_LIMIT)
         stop_after = _STOP_QUICKLY_AFTER if quick else _STOP_AFTER
         contests = [_contest(deployment, load, stop_after) for load in loads]
         if not quick:

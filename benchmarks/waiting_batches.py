@@ -18,20 +18,11 @@ from airflow_midjourney.describe.table.accounts import ensure_account
 from airflow_midjourney.describe.working import work_off
 from airflow_midjourney.hooks.image_prompts import open_metadata
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
+from benchmarks.crowd import key_of, prefix_of
 from tests.support.rows import BUCKET, list_images, listed
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Transaction
-
-
-def prefix_of(number: int) -> str:
-    """Give where a batch's image is."""
-    return f"in/{number:04}/"
-
-
-def key_of(number: int) -> str:
-    """Give the key of a batch's image."""
-    return f"{prefix_of(number)}000.jpg"
 
 
 def waiting_batch(tx: Transaction, number: int, *, listed_already: bool) -> str:
