@@ -17,7 +17,8 @@ LOWEST_TESTS ?= tests/unit tests/table tests/engine tests/airflow
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
-.PHONY: help setup demo env test screenshots test-force e2e e2e-celery test-constraints test-lowest lint format lock clean
+.PHONY: help setup demo env test screenshots test-force e2e e2e-celery test-constraints test-lowest bench bench-quick lint
+.PHONY: format lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -53,6 +54,12 @@ test-constraints: setup ## show that installing this moves none of the versions 
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
 	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra $(LOWEST_TESTS)
+
+bench: setup ## measure next to what users would do instead, and fill docs/performance.md: half an hour, alone on the machine
+	$(BIN)/python -m benchmarks
+
+bench-quick: setup ## the same at small sizes, to see that it works, in three minutes
+	$(BIN)/python -m benchmarks --quick
 
 lint: setup ## check style and types
 	$(BIN)/ruff check

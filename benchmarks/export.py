@@ -98,7 +98,7 @@ def export_once(url: str, kind: str, target: str) -> dict[str, object]:
 
 def in_a_process(url: str, kind: str, target: Path) -> dict[str, float]:
     """Export in a fresh process: the most memory that it held is its own."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "benchmarks.export", "--one", url, "--format", kind, "--target", str(target)],
         check=True,
         capture_output=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -93,6 +94,8 @@ class BatchTrigger(BaseTrigger):
 
     async def _seats(self, news: asyncio.Event) -> Sequence[AbstractContextManager[Seat]]:
         """Find out where each batch is watched."""
+        # The first import takes a second or so, in which the loop has others to attend to.
+        await asyncio.to_thread(import_module, "airflow_midjourney.describe.lookout")
         from airflow_midjourney.describe.table.batches import read_batch
         from airflow_midjourney.hooks.image_prompts import open_metadata
 
