@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import dag, triggers
+from benchmarks import claiming as claims
+from benchmarks import dag, relist, submit, triggers
 from benchmarks.airflow_runs import Load, Run
 
 if TYPE_CHECKING:
@@ -87,3 +88,27 @@ def test_waiting_triggers_are_measured() -> None:
     requests = figures[2]
     assert requests.value > 0
     assert {bar.name for bar in requests.bars} == {"ours", "HttpSensorTrigger"}
+
+
+def test_submitting_is_compared_with_bare_loops() -> None:
+    figures = submit.measure(images=24, kinds=["postgres"])
+
+    assert [figure.mark for figure in figures if figure.mark] == [submit.FAST]
+    shares = [figure.value for figure in figures if figure.what.startswith("processor time of an image, postgres")]
+    assert len(shares) == len(submit.PARTS)
+    assert sum(shares) == pytest.approx(1)
+    assert all(figure.value > 0 for figure in figures if figure.unit == "×")
+
+
+def test_listing_again_is_compared_with_the_paginator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "CLAIMS", 32)
+
+    figures = relist.measure(sizes=(1000, 2000), kinds=["postgres"])
+
+    assert [figure.mark for figure in figures] == [
+        relist.SLOWER,
+        relist.SLOWER,
+        relist.MORE_MEMORY,
+        relist.AS_MANY,
+    ]
+    assert all(figure.value > 0 for figure in figures if figure.unit == "×")

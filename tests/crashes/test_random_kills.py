@@ -26,7 +26,13 @@ SIDE_BY_SIDE: Final = 5
 
 #: Seconds within which a run is killed, from its start, from the end of its listing or from its first claim.
 LATEST_KILL: Final = 0.4
-FROM: Final = ("before open_batch", "after _write_step", "after claim", "after claim", "after claim")
+FROM: Final = (
+    "before open_batch",
+    "after _write_step",
+    "after claim_together",
+    "after claim_together",
+    "after claim_together",
+)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

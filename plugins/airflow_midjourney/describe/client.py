@@ -15,6 +15,7 @@ from airflow_midjourney.describe.reading import data_of, is_missing_route, is_un
 from airflow_midjourney.describe.retrying import ReadRetries
 from airflow_midjourney.describe.task import RemoteTask, parse_task
 from airflow_midjourney.describe.transport import Answer, NoAnswer, Transport
+from airflow_midjourney.describe.wire import encode, encode_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,10 +92,11 @@ class MidjourneyClient:
         :param state: comes back with the task; trueai takes at most 255 characters.
         :param callback: what the path of this submission's callbacks ends with; empty to send the address as it is.
         """
-        payload: dict[str, object] = {"botType": bot_type.value, "base64": data_uri, "state": state}
+        payload: dict[str, object] = {"botType": bot_type.value, "state": state}
         if self._settings.notify_url:
             payload["notifyHook"] = callback_address(self._settings.notify_url, callback)
-        answer = await self._transport.exchange("POST", "/submit/describe", payload=payload, limit=_SUBMIT_LIMIT)
+        body = encode_with(payload, "base64", data_uri)
+        answer = await self._transport.exchange("POST", "/submit/describe", body=body, limit=_SUBMIT_LIMIT)
         if isinstance(answer, Answer):
             hidden = (self._settings.key, state, callback)
             return read_submit_answer(answer.status, answer.headers, answer.body, hidden=hidden)
@@ -187,7 +189,8 @@ class MidjourneyClient:
     async def _read(
         self, method: str, path: str, *, limit: int, payload: dict[str, object] | None = None
     ) -> Answer | NoAnswer:
-        return await self._retries.read(lambda: self._transport.exchange(method, path, limit=limit, payload=payload))
+        body = None if payload is None else encode(payload)
+        return await self._retries.read(lambda: self._transport.exchange(method, path, limit=limit, body=body))
 
     def _task(self, data: object, task_id: str) -> RemoteTask:
         try:

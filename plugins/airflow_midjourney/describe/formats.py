@@ -126,6 +126,20 @@ def open_image(body: bytes, image_format: ImageFormat) -> Image.Image:
     return Image.open(BytesIO(body), formats=(image_format.name,))
 
 
+def read_through(body: bytes, image_format: ImageFormat) -> None:
+    """Decode an image to its end, and forget it: damage and missing parts show.
+
+    Of a JPEG all data is read, but only an eighth of its size is drawn, which takes half the time and little memory.
+
+    :param body: the whole file.
+    :param image_format: what :func:`recognise` said; must be readable.
+    :raises Exception: whatever Pillow raises on bytes that are not what they seem.
+    """
+    image = open_image(body, image_format)
+    image.draft(image.mode, (max(1, image.width // 8), max(1, image.height // 8)))
+    image.load()
+
+
 def _recognise_by_brands(body: bytes) -> ImageFormat | None:
     end = min(int.from_bytes(body[:4], "big"), _FTYP_BYTES)
     # The four bytes after the major brand are its version, not a brand.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.found import Found, look_up_keys
@@ -35,13 +35,48 @@ KEYS_AT_ONCE: Final = 50
 async def list_further(worker: Worker, batch: Batch) -> None:
     """Bring more of the scope into the table, unless there is enough to submit already.
 
+    The next page is fetched while one is compared.
+
     :raises StorageError: when S3 refuses or is away.
     """
-    for _ in range(PAGES_AT_ONCE):
-        if batch.listing_ended_at is not None or not await worker.database.read(_goes_on, batch, worker.account):
-            return
-        found = await _next_step(worker, batch)
-        batch = await worker.database.write(_write_step, batch, found)
+    if batch.listing_ended_at is not None or not await worker.database.read(_goes_on, batch, worker.account):
+        return
+    step = _Step(batch, goes_on=True)
+    ahead: asyncio.Task[Found] | None = None
+    try:
+        for left in reversed(range(PAGES_AT_ONCE)):
+            found = await (ahead or _next_step(worker, step.batch))
+            ahead = None
+            if left and found.then is not None and batch.is_of_prefixes:
+                ahead = asyncio.create_task(_next_page(worker, batch, found.then))
+            step = await worker.database.write(_write_step, step.batch, worker.account, found)
+            if not step.goes_on:
+                return
+            if ahead is not None and step.batch.position != found.then:
+                # Somebody else is listing, too, and is further.
+                await _drop(ahead)
+                ahead = None
+    finally:
+        if ahead is not None:
+            await _drop(ahead)
+
+
+async def _drop(ahead: asyncio.Task[Found]) -> None:
+    """Wait for a page that nobody needs: the thread that reads it cannot be stopped."""
+    await asyncio.wait([ahead])
+    if not ahead.cancelled():
+        ahead.exception()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Where a listing stands.
+
+    :param goes_on: whether there is more to list, and use for it now.
+    """
+
+    batch: Batch
+    goes_on: bool
 
 
 def is_worth_listing(batch: Batch, open_rows: OpenRows, may_submit: int | None) -> bool:
@@ -63,7 +98,10 @@ async def _next_step(worker: Worker, batch: Batch) -> Found:
         return await _next_keys(worker, batch)
     if batch.scope.manifest:
         return await next_of_manifest(worker, batch)
-    position = batch.position
+    return await _next_page(worker, batch, batch.position)
+
+
+async def _next_page(worker: Worker, batch: Batch, position: Position) -> Found:
     suffixes = batch.options.suffixes
     page = await asyncio.to_thread(
         worker.images.list_page,
@@ -88,7 +126,7 @@ async def _next_keys(worker: Worker, batch: Batch) -> Found:
     return Found(images, len(chunk), then, missing)
 
 
-def _write_step(tx: Transaction, batch: Batch, found: Found) -> Batch:
+def _write_step(tx: Transaction, batch: Batch, account: AccountSettings, found: Found) -> _Step:
     """Write one step and move on, in one transaction; a step that somebody else has written counts once."""
     asker = Asker(
         batch_id=batch.batch_id,
@@ -108,4 +146,5 @@ def _write_step(tx: Transaction, batch: Batch, found: Found) -> Batch:
             add_members(tx, batch, found.named)
     if mine and found.then is None:
         end_listing(tx, batch.batch_id)
-    return read_batch(tx, batch.batch_id)
+    now = read_batch(tx, batch.batch_id)
+    return _Step(now, goes_on=now.listing_ended_at is None and _goes_on(tx, now, account))

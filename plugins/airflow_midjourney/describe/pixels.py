@@ -73,7 +73,7 @@ class _Encoded:
 
 
 def prepare(body: bytes, *, image_uri: str, strip_metadata: bool = True) -> PreparedImage:
-    """Check an image by decoding it once in full, and bring it into the form that is sent.
+    """Check an image by reading it once to its end, and bring it into the form that is sent.
 
     A PNG, JPEG, WebP or GIF of at most 2 MB and 2,048 pixels a side keeps its pixels untouched; EXIF, GPS,
     XMP, comments and texts are cut out of the file. Anything else, animations and images with a colour
@@ -206,7 +206,7 @@ def _encode(body: bytes, image_format: ImageFormat, *, strip_metadata: bool) -> 
         as_it_is = pixels_only(body, image_format.media_type) if strip_metadata else body
         if as_it_is is not None and len(as_it_is) <= MAX_SENT_BYTES:
             # What is sent is what has to be whole.
-            formats.open_image(as_it_is, image_format).load()
+            formats.read_through(as_it_is, image_format)
             return _Encoded(as_it_is, image_format.media_type, image.width, image.height)
     small = to_small_jpeg(image, most_pixels_a_side=MAX_SENT_SIDE, most_bytes=MAX_SENT_BYTES)
     return _Encoded(small.body, formats.JPEG.media_type, small.width, small.height)

@@ -237,6 +237,11 @@ class Batch:
     listed: Listed = field(default_factory=Listed)
 
     @property
+    def is_of_prefixes(self) -> bool:
+        """Whether S3 is listed for it, rather than a list of keys read."""
+        return not self.scope.keys and not self.scope.manifest
+
+    @property
     def sources(self) -> int:
         """How many listings there are to walk: one per prefix, or one for the keys."""
         return 1 if self.scope.keys else len(self.scope.prefixes)

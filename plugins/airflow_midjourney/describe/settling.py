@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from airflow_midjourney.describe.client import ListingUnsupportedError
 from airflow_midjourney.describe.doubting import resolve_doubts
-from airflow_midjourney.describe.errors import ServiceProtocolError, ServiceUnavailableError
+from airflow_midjourney.describe.errors import ServiceProtocolError, ServiceUnavailableError, TableError
 from airflow_midjourney.describe.late import take_late_answer
 from airflow_midjourney.describe.status import Reason, Status
 from airflow_midjourney.describe.table import accounts, calls, doubts, late_answers, outcomes
+from airflow_midjourney.describe.table.answering import Answer, described_together
 from airflow_midjourney.describe.table.outcomes import InFlight, RemoteTimes
 from airflow_midjourney.describe.table.sharing import resolve_shared
 from airflow_midjourney.describe.task import Described, Ended, RemoteTask, read_answer
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.crew import Watcher
     from airflow_midjourney.describe.table.accounts import AccountState, PollTurn
     from airflow_midjourney.describe.table.database import Transaction
-    from airflow_midjourney.describe.table.late_answers import GivenUp
 
 #: What the service says about tasks, by their ids; None for one that it does not know. Those that it could not be
 #: asked about are left out.
 Answers: TypeAlias = "dict[str, RemoteTask | None]"
+
+#: Rows whose answers are written in one transaction.
+ROWS_TOGETHER: Final = 50
 
 #: Ids that a listing left out and that are asked for one by one, per poll.
 SINGLE_FETCHES: Final = 20
@@ -42,16 +46,15 @@ async def settle(watcher: Watcher) -> int:
     :raises ServiceDeniedError: when the key may not read any more.
     """
     database, account = watcher.database, watcher.account
-    rows = await database.read(outcomes.in_flight, account.identity)
-    late = await database.read(late_answers.given_up, account.identity)
-    doubtful = await database.read(doubts.unresolved, account.identity)
+    found = await database.read(_find_questions, account.identity)
     ended = 0
-    if rows or late or doubtful:
-        turn = await database.write(accounts.take_poll_turn, account)
+    if found.any:
+        turn = await database.write(accounts.take_poll_turn, account) if found.due else None
         if turn is None:
             return 0
+        rows = await database.read(outcomes.in_flight, account.identity)
         try:
-            ended = await _poll(watcher, rows, late)
+            ended = await _poll(watcher, rows)
             ended += await resolve_doubts(watcher)
         except (ServiceUnavailableError, ServiceProtocolError):
             await database.write(accounts.poll_failed, account)
@@ -61,19 +64,77 @@ async def settle(watcher: Watcher) -> int:
     return ended
 
 
-async def _poll(watcher: Watcher, rows: Sequence[InFlight], late: Sequence[GivenUp]) -> int:
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """Whether there is anything to ask the service about, and whether it is time to."""
+
+    any: bool
+    due: bool
+
+
+def _find_questions(tx: Transaction, account: str) -> _Questions:
+    state = accounts.read_account(tx, account)
+    something = state.in_flight > 0 or bool(late_answers.given_up(tx, account)) or bool(doubts.unresolved(tx, account))
+    return _Questions(something, due=state.poll_due_at <= tx.now)
+
+
+async def _poll(watcher: Watcher, rows: Sequence[InFlight]) -> int:
     """Ask about everything at once, and write what has ended, one row after the other."""
     database, account = watcher.database, watcher.account
+    late = await database.read(late_answers.given_up, account.identity)
     if not rows and not late:
         return 0
     tasks = await _ask(watcher, [row.task_id for row in rows], [one.task_id for one in late])
     state = await database.write(_heard, account)
     ended = 0
-    for row in rows:
-        ended += await database.write(_settle_row, account, state, row, tasks)
+    for start in range(0, len(rows), ROWS_TOGETHER):
+        ended += await _settle_some(watcher, state, rows[start : start + ROWS_TOGETHER], tasks)
     for one in late:
         ended += await take_late_answer(watcher, one, tasks.get(one.task_id))
     return ended
+
+
+async def _settle_some(watcher: Watcher, state: AccountState, rows: Sequence[InFlight], tasks: Answers) -> int:
+    """Write what the service said about some rows, in one transaction; singly, if the database refuses one of them."""
+    try:
+        return await watcher.database.write(_settle_rows, watcher.account, state, rows, tasks)
+    except TableError as error:
+        if error.retry_helps or len(rows) == 1:
+            raise
+    ended = [await _settle_some(watcher, state, [row], tasks) for row in rows]
+    return sum(ended)
+
+
+def _settle_rows(
+    tx: Transaction, account: AccountSettings, state: AccountState, rows: Sequence[InFlight], tasks: Answers
+) -> int:
+    """Write what the service said about some rows.
+
+    :return: how many of them ended, or go round again.
+    """
+    described: list[Answer] = []
+    ended = 0
+    for row in rows:
+        if row.task_id not in tasks:
+            ended += _end_if_overdue(tx, account, state, row, row.started_at)
+            continue
+        task = tasks[row.task_id]
+        if task is None or task.state not in ("", row.submit_token):
+            # Two submissions in one millisecond may share an id: a task with another state is not ours.
+            ended += _settle_missing(tx, account, state, row)
+            continue
+        answer = read_answer(task)
+        if isinstance(answer, Described):
+            described.append(Answer(row, answer.prompts, answer.raw, _times(task)))
+        elif isinstance(answer, Ended):
+            ended += _end(tx, row, answer.reason, answer.detail, _times(task), raw="\n".join(task.texts[:1]))
+        else:
+            ended += _settle_unfinished(tx, account, state, row, task.start_time)
+    return ended + (described_together(tx, described) if described else 0)
+
+
+def _times(task: RemoteTask) -> RemoteTimes:
+    return RemoteTimes(task.start_time, task.finish_time)
 
 
 async def _ask(watcher: Watcher, task_ids: Sequence[str], late_ids: Sequence[str]) -> Answers:
@@ -119,24 +180,9 @@ def _tidy(tx: Transaction) -> None:
     resolve_shared(tx)
 
 
-def _settle_row(tx: Transaction, account: AccountSettings, state: AccountState, row: InFlight, tasks: Answers) -> bool:
-    """Write what the service said about one row.
-
-    :return: True if the row ended, or goes round again.
-    """
-    if row.task_id not in tasks:
-        return _end_if_overdue(tx, account, state, row, row.started_at)
-    task = tasks[row.task_id]
-    if task is None or task.state not in ("", row.submit_token):
-        # Two submissions in one millisecond may share an id: a task with another state is not ours.
-        return _settle_missing(tx, account, state, row)
-    times = RemoteTimes(task.start_time, task.finish_time)
-    answer = read_answer(task)
-    if isinstance(answer, Described):
-        return outcomes.described(tx, row, answer.prompts, answer.raw, times)
-    if isinstance(answer, Ended):
-        return _end(tx, row, answer.reason, answer.detail, times, raw="\n".join(task.texts[:1]))
-    began = task.start_time
+def _settle_unfinished(
+    tx: Transaction, account: AccountSettings, state: AccountState, row: InFlight, began: datetime | None
+) -> bool:
     if began != row.started_at or row.missing_since is not None:
         outcomes.started(tx, row, RemoteTimes(began))
     return _end_if_overdue(tx, account, state, row, began)

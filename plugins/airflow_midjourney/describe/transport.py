@@ -26,6 +26,12 @@ _VISIBLE_ASCII: Final = re.compile(r"[!-~]*")
 #: deadline: only a failure before the request began says for sure that nothing was sent.
 _LONGEST_CONNECT: Final = 10.0
 
+_JSON: Final = {"Content-Type": "application/json"}
+
+#: Seconds that a connection is kept for the next request. Many servers close theirs after five, and a POST that meets a
+#: connection just being closed has no answer: nobody can tell whether it was taken.
+_KEPT_FOR: Final = 2.0
+
 #: Errors that come before the first byte of the request.
 _NOTHING_SENT: Final = (
     httpx.ConnectError,
@@ -79,6 +85,7 @@ class Transport:
             base_url=settings.base_url,
             headers=_headers(settings),
             timeout=httpx.Timeout(settings.timeout, connect=before_sending, pool=before_sending),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEPT_FOR),
             verify=_tls(settings),
             follow_redirects=False,
             transport=transport,
@@ -93,18 +100,16 @@ class Transport:
     ) -> None:
         await self._client.__aexit__(kind, error, traceback)
 
-    async def exchange(
-        self, method: str, path: str, *, limit: int, payload: dict[str, object] | None = None
-    ) -> Answer | NoAnswer:
+    async def exchange(self, method: str, path: str, *, limit: int, body: bytes | None = None) -> Answer | NoAnswer:
         """Send one request and read the answer within the total deadline. Raises nothing but cancellation.
 
         :param path: below the base URL.
         :param limit: bytes of the body to read at most.
-        :param payload: sent as JSON.
+        :param body: JSON to send.
         """
         try:
             async with asyncio.timeout(self._settings.timeout):
-                return await self._exchange(method, path, limit, payload)
+                return await self._exchange(method, path, limit, body)
         except _NOTHING_SENT as error:
             return NoAnswer(nothing_sent=True, description=self._words(error))
         except TimeoutError:
@@ -112,16 +117,15 @@ class Transport:
         except (httpx.HTTPError, OSError) as error:
             return NoAnswer(nothing_sent=False, description=self._words(error))
 
-    async def _exchange(
-        self, method: str, path: str, limit: int, payload: dict[str, object] | None
-    ) -> Answer | NoAnswer:
-        async with self._client.stream(method, path, json=payload) as response:
-            body = bytearray()
+    async def _exchange(self, method: str, path: str, limit: int, body: bytes | None) -> Answer | NoAnswer:
+        headers = None if body is None else _JSON
+        async with self._client.stream(method, path, content=body, headers=headers) as response:
+            answer = bytearray()
             async for part in response.aiter_bytes():
-                body += part
-                if len(body) > limit:
-                    return Answer(response.status_code, response.headers, bytes(body[:limit]), complete=False)
-            return Answer(response.status_code, response.headers, bytes(body))
+                answer += part
+                if len(answer) > limit:
+                    return Answer(response.status_code, response.headers, bytes(answer[:limit]), complete=False)
+            return Answer(response.status_code, response.headers, bytes(answer))
 
     def _words(self, error: Exception) -> str:
         kind = type(error).__name__

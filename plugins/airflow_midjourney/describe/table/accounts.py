@@ -106,8 +106,8 @@ def ensure_account(tx: Transaction, settings: AccountSettings) -> None:
 def lock_account(tx: Transaction, identity: str) -> AccountState:
     """Take the account's lock for this transaction: slots and caps are exact only behind it."""
     accounts = tx.tables.accounts
-    tx.connection.execute(select(accounts.c.account).where(accounts.c.account == identity).with_for_update()).one()
-    return read_account(tx, identity)
+    locked = select(accounts).where(accounts.c.account == identity).with_for_update()
+    return _state(tx, tx.connection.execute(locked).mappings().one())
 
 
 def has_account(tx: Transaction, identity: str) -> bool:
@@ -118,12 +118,15 @@ def has_account(tx: Transaction, identity: str) -> bool:
 
 def read_account(tx: Transaction, identity: str) -> AccountState:
     """Give the account's state as last committed."""
-    row = _row(tx, identity)
+    return _state(tx, _row(tx, identity))
+
+
+def _state(tx: Transaction, row: Any) -> AccountState:
     images = tx.tables.images
     in_flight, begun, called = tx.connection.execute(
         select(func.count(), func.count(images.c.started_at), func.count().filter(calls.is_to_be_looked_at(images)))
         .select_from(images)
-        .where(images.c.account == identity, has_status(images, *IN_FLIGHT))
+        .where(images.c.account == row["account"], has_status(images, *IN_FLIGHT))
     ).one()
     return AccountState(
         now=tx.now,

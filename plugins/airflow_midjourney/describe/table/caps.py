@@ -1,20 +1,24 @@
-"""How much may still be paid for: the cap of a run and those of the account's day, counted from the bill."""
+"""How much may still be paid for: the cap of a run and those of the account's day, counted from the bill.
+
+The older part of a bill is not counted each time: see :mod:`~airflow_midjourney.describe.table.tallies`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
+
+from airflow_midjourney.describe.table.tallies import Payer, day_that_pays, move_on, paid, run_that_pays
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_midjourney.describe.account import AccountSettings
     from airflow_midjourney.describe.scope import Batch
     from airflow_midjourney.describe.table.database import Transaction
-
-#: Outcomes of submissions that cost nothing; all others count towards a cap.
-FREE_OUTCOMES: Final = ("full", "unavailable", "refused", "denied", "broken_off", "never_sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +49,29 @@ def lock_caps_of_run(tx: Transaction, batch: Batch) -> None:
         tx.connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
+def move_tallies_on(tx: Transaction, batch: Batch, account: AccountSettings) -> None:
+    """Keep what has to be counted for the caps short. Call it behind the locks of account and run only."""
+    for payer in _payers_with_caps(tx, batch, account):
+        move_on(tx, payer)
+
+
 def run_is_capped(tx: Transaction, batch: Batch, account: AccountSettings) -> bool:
     """Say whether the run itself may not pay for more; waiting for tomorrow would not change that."""
     return any(left <= 0 for left in _left_of_the_run(tx, batch, account))
+
+
+def _payers_with_caps(tx: Transaction, batch: Batch, account: AccountSettings) -> Iterator[Payer]:
+    if batch.options.max_submissions is not None or batch.options.max_cost is not None:
+        yield run_that_pays(tx, batch.origin.cap_scope)
+    if account.max_submissions_per_day is not None or account.max_cost_per_day is not None:
+        yield day_that_pays(tx, account.identity)
 
 
 def _left_of_the_run(tx: Transaction, batch: Batch, account: AccountSettings) -> list[int]:
     options = batch.options
     if options.max_submissions is None and options.max_cost is None:
         return []
-    number, cost = _paid(tx, tx.tables.submissions.c.cap_scope == batch.origin.cap_scope)
+    number, cost = paid(tx, run_that_pays(tx, batch.origin.cap_scope))
     lefts = []
     if options.max_submissions is not None:
         lefts.append(options.max_submissions - number)
@@ -65,9 +82,7 @@ def _left_of_the_run(tx: Transaction, batch: Batch, account: AccountSettings) ->
 
 def spent_today(tx: Transaction, identity: str) -> Spent:
     """Give what an account has paid for in this UTC day, over all runs and DAGs."""
-    submissions = tx.tables.submissions.c
-    midnight = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return Spent(*_paid(tx, submissions.account == identity, submissions.claimed_at >= midnight))
+    return Spent(*paid(tx, day_that_pays(tx, identity)))
 
 
 def _left_of_the_day(tx: Transaction, account: AccountSettings) -> list[int]:
@@ -87,13 +102,3 @@ def _affordable(money: Decimal, account: AccountSettings) -> int:
     if not account.price:
         return 0
     return int(money // account.price)
-
-
-def _paid(tx: Transaction, *conditions: ColumnElement[bool]) -> tuple[int, Decimal]:
-    submissions = tx.tables.submissions
-    row: Any = tx.connection.execute(
-        select(func.count(), func.coalesce(func.sum(submissions.c.price), 0)).where(
-            *conditions, submissions.c.outcome.not_in(FREE_OUTCOMES)
-        )
-    ).one()
-    return row[0], Decimal(row[1])

@@ -97,7 +97,7 @@ class Claim:
 
 
 class ClaimResult(StrEnum):
-    """What became of a claim."""
+    """What became of a claim. A twin that another account is sending at this very moment is shared with later."""
 
     CLAIMED = "claimed"
     SHARED = "shared"
@@ -106,6 +106,7 @@ class ClaimResult(StrEnum):
     CAPPED = "capped"
     LOST = "lost"
     ERASED = "erased"
+    TWIN_AWAY = "twin_away"
 
 
 def is_claimable(tx: Transaction) -> ColumnElement[bool]:
@@ -254,7 +255,7 @@ def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimRes
         return ClaimResult.CLAIMED
     if row.status != Status.PENDING or row.reserved_by != request.holder:
         return ClaimResult.LOST
-    _note_content(tx, request)
+    note_content(tx, request)
     if share_with_twin(tx, row, request.content.content_sha256, request.batch.started_at):
         return ClaimResult.SHARED
     if row.redescribed_at is None and was_erased(tx, request.content.content_sha256, row.bot_type):
@@ -315,27 +316,31 @@ def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
     return [image_id for image_id in found if image_id not in deadly]
 
 
-def _note_content(tx: Transaction, request: Claim) -> None:
-    content, images = request.content, tx.tables.images
+def note_content(tx: Transaction, request: Claim) -> None:
+    """Keep what was learnt by reading a reserved row's object, whether it is claimed or not."""
+    images = tx.tables.images
     tx.connection.execute(
-        images.update()
-        .where(images.c.id == request.image_id)
-        .values(
-            content_sha256=content.content_sha256,
-            media_type=content.media_type,
-            width=content.width,
-            height=content.height,
-            version_id=content.version_id,
-            reader=content.reader,
-            dag_id=request.origin.dag_id,
-            run_id=request.origin.run_id,
-            dag_task_id=request.origin.dag_task_id,
-            map_index=request.origin.map_index,
-            logical_date=request.origin.logical_date,
-            try_number=request.origin.try_number,
-            updated_at=tx.now,
-        )
+        images.update().where(images.c.id == request.image_id).values(updated_at=tx.now, **content_values(request))
     )
+
+
+def content_values(request: Claim) -> dict[str, Any]:
+    """Give the columns that say what a row's bytes are, and who read them."""
+    content = request.content
+    return {
+        "content_sha256": content.content_sha256,
+        "media_type": content.media_type,
+        "width": content.width,
+        "height": content.height,
+        "version_id": content.version_id,
+        "reader": content.reader,
+        "dag_id": request.origin.dag_id,
+        "run_id": request.origin.run_id,
+        "dag_task_id": request.origin.dag_task_id,
+        "map_index": request.origin.map_index,
+        "logical_date": request.origin.logical_date,
+        "try_number": request.origin.try_number,
+    }
 
 
 def _write_intent(
@@ -348,37 +353,43 @@ def _write_intent(
     tx.connection.execute(
         images.update()
         .where(images.c.id == request.image_id)
-        .values(
-            status=Status.SUBMITTING.value,
-            reason=None,
-            detail=None,
-            submit_token=request.submit_token,
-            callback_digest=request.callback_digest,
-            called_at=None,
-            account=account.identity,
-            task_id=None,
-            attempts=attempts,
-            max_attempts=request.batch.options.max_attempts,
-            in_doubt_after=tx.now + timedelta(seconds=account.doubt_after),
-            doubt_checked_at=None,
-            absent_since=None,
-            batch_id=request.batch.batch_id,
-            missing_since=None,
-            silence_before=state.silence,
-            submitted_at=None,
-            started_at=None,
-            finished_at=None,
-            ended_at=None,
-            reserved_by=None,
-            reserved_until=None,
-            reservations=0,
-            not_before=None,
-        )
+        .values(attempts=attempts, **intent_values(tx, request, account, state))
     )
-    tx.connection.execute(submissions.insert().values(**_submission(tx, request, account)))
+    tx.connection.execute(submissions.insert().values(**submission_values(tx, request, account)))
 
 
-def _submission(tx: Transaction, request: Claim, account: AccountSettings) -> dict[str, Any]:
+def intent_values(tx: Transaction, request: Claim, account: AccountSettings, state: AccountState) -> dict[str, Any]:
+    """Give the columns of a row that is claimed, but for its attempts."""
+    return {
+        "status": Status.SUBMITTING.value,
+        "reason": None,
+        "detail": None,
+        "submit_token": request.submit_token,
+        "callback_digest": request.callback_digest,
+        "called_at": None,
+        "account": account.identity,
+        "task_id": None,
+        "max_attempts": request.batch.options.max_attempts,
+        "in_doubt_after": tx.now + timedelta(seconds=account.doubt_after),
+        "doubt_checked_at": None,
+        "absent_since": None,
+        "batch_id": request.batch.batch_id,
+        "missing_since": None,
+        "silence_before": state.silence,
+        "submitted_at": None,
+        "started_at": None,
+        "finished_at": None,
+        "ended_at": None,
+        "reserved_by": None,
+        "reserved_until": None,
+        "reservations": 0,
+        "not_before": None,
+        "updated_at": tx.now,
+    }
+
+
+def submission_values(tx: Transaction, request: Claim, account: AccountSettings) -> dict[str, Any]:
+    """Give the row of the bill for a claim."""
     return {
         "image_id": request.image_id,
         "submit_token": request.submit_token,

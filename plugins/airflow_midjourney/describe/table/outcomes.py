@@ -13,8 +13,11 @@ from airflow_midjourney.describe.observing import Event, EventKind
 from airflow_midjourney.describe.prompts import PARSER_VERSION, ParsedPrompts
 from airflow_midjourney.describe.status import CURABLE, IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, has_status
+from airflow_midjourney.describe.table.tallies import before_a_change
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Seconds before an image is sent again after a curable failure, per attempt so far.
@@ -62,12 +65,11 @@ class PostFacts:
     detail: str = ""
 
 
-def claimed_at(tx: Transaction, submit_token: str) -> datetime:
-    """Give when a submission was claimed, just before it was sent."""
+def latest_claim(tx: Transaction, submit_tokens: Sequence[str]) -> datetime:
+    """Give when the last of some submissions was claimed, just before it was sent."""
     submissions = tx.tables.submissions.c
-    moment: datetime = tx.connection.execute(
-        select(submissions.claimed_at).where(submissions.submit_token == submit_token)
-    ).scalar_one()
+    query = select(func.max(submissions.claimed_at)).where(submissions.submit_token.in_(submit_tokens))
+    moment: datetime = tx.connection.execute(query).scalar_one()
     return moment
 
 
@@ -80,23 +82,25 @@ def accepted(tx: Transaction, submit_token: str, task_id: str, facts: PostFacts)
     price = _submission(tx, submit_token)
     if billed:
         tx.events.append(Event(EventKind.BILLED, cost=price.price, currency=price.currency))
-    values: dict[str, Any] = {
-        "status": Status.SUBMITTED.value,
-        "task_id": task_id,
-        "detail": None,
-        "submitted_at": tx.now,
-        "in_doubt_after": None,
-        "doubt_checked_at": None,
-        "ended_at": None,
-        "price": price.price,
-        "currency": price.currency,
-    }
+    values = submitted_columns(tx) | {"task_id": task_id, "price": price.price, "currency": price.currency}
     moved = _move(tx, _is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT), **values) or (
         price.settled_at is None and _take_back(tx, submit_token, values)
     )
     if moved:
         tx.events.append(Event(EventKind.SUBMITTED))
     return moved
+
+
+def submitted_columns(tx: Transaction) -> dict[str, Any]:
+    """Give what the row of every image holds that the service has taken."""
+    return {
+        "status": Status.SUBMITTED.value,
+        "detail": None,
+        "submitted_at": tx.now,
+        "in_doubt_after": None,
+        "doubt_checked_at": None,
+        "ended_at": None,
+    }
 
 
 def _take_back(tx: Transaction, submit_token: str, values: dict[str, Any]) -> bool:
@@ -362,6 +366,7 @@ def _note_post(
 
     :return: True if this was news.
     """
+    before_a_change(tx, submit_token)
     submissions = tx.tables.submissions
     noted = tx.connection.execute(
         submissions.update()

@@ -66,6 +66,11 @@ REVISIONS: Final = (
             ("images", "ix_{}_of_reason"),
         ),
     ),
+    Revision(
+        6,
+        tables=("tallies",),
+        indexes=(("submissions", "ix_{}_submissions_run"), ("submissions", "ix_{}_submissions_account")),
+    ),
 )
 
 

@@ -66,6 +66,7 @@ class Tables:
     members: Table
     accounts: Table
     requests: Table
+    tallies: Table
     meta: Table
 
 
@@ -80,6 +81,7 @@ def build_tables(names: TableNames) -> Tables:
         members=_members(metadata, names.table),
         accounts=_accounts(metadata, names.table),
         requests=_requests(metadata, names.table),
+        tallies=_tallies(metadata, names.table),
         meta=Table(
             f"{names.table}_meta",
             metadata,
@@ -247,6 +249,8 @@ def _submissions(metadata: MetaData, name: str) -> Table:
         Column("settled_at", UTCDateTime),
         Index(f"ix_{name}_submissions_image", "image_id"),
         Index(f"ix_{name}_submissions_cap", "cap_scope", "outcome"),
+        Index(f"ix_{name}_submissions_run", "cap_scope", "id"),
+        Index(f"ix_{name}_submissions_account", "account", "id"),
         Index(f"ix_{name}_submissions_batch", "batch_id", "settled_at"),
         Index(f"ix_{name}_submissions_day", "account", "claimed_at"),
         _partial(f"ix_{name}_submissions_unanswered", "account", "outcome", "claimed_at", where=_MAY_BE_ANSWERED),
@@ -332,4 +336,18 @@ def _requests(metadata: MetaData, name: str) -> Table:
         Column("image_ids", JSON, nullable=False),
         Column("price", Numeric(18, 6)),
         Column("currency", Text),
+    )
+
+
+def _tallies(metadata: MetaData, name: str) -> Table:
+    """One row per capped run, and per account and day with a cap: what the older part of the bill comes to."""
+    return Table(
+        f"{name}_tallies",
+        metadata,
+        Column("scope", KeyText, primary_key=True),
+        # Submissions with higher numbers are counted anew each time.
+        Column("up_to_id", RowNumber, nullable=False),
+        Column("submissions", BigInteger, nullable=False),
+        Column("cost", Numeric(18, 6), nullable=False),
+        Column("updated_at", UTCDateTime, nullable=False),
     )

@@ -1,0 +1,89 @@
+"""Claims that go together come to what each would come to alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_midjourney.describe.erasing import erase
+from airflow_midjourney.describe.scope import Scope
+from airflow_midjourney.describe.table import claims, outcomes
+from airflow_midjourney.describe.table.claiming import claim_together
+from airflow_midjourney.describe.table.claims import ClaimResult
+from airflow_midjourney.describe.table.outcomes import RemoteTimes
+from tests.support import rows
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.table.claims import Claim
+    from airflow_midjourney.describe.table.database import Database, Transaction
+
+#: Bytes that were described, erased, are on their way, or are nobody's yet.
+BODIES = ("described", "erased", "on its way", "new", "newer", "newest")
+
+
+@pytest.fixture
+def batch(database: Database) -> Batch:
+    """A batch over a table that has met some bytes before."""
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        for folder, body in (("in", "described"), ("gone", "erased")):
+            rows.list_images(tx, [rows.listed(f"{folder}/{body}")])
+            row = rows.submit_next(tx, batch, body, body)
+            assert outcomes.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
+        rows.list_images(tx, [rows.listed("in/on its way")])
+        rows.submit_next(tx, batch, "on its way", "on its way")
+    erase(database, [Scope("photos", ("gone/",))], "a run")
+    return batch
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(bodies=st.lists(st.sampled_from(BODIES), min_size=1, max_size=6), room=st.integers(0, 8))
+def test_together_or_alone_they_come_to_the_same(
+    bodies: list[str], room: int, database: Database, batch: Batch
+) -> None:
+    together = _outcome(database, batch, bodies, room, alone=False)
+    alone = _outcome(database, batch, bodies, room, alone=True)
+
+    assert together[ClaimResult.CLAIMED] == alone[ClaimResult.CLAIMED] <= room
+    if room >= len(bodies):
+        assert together == alone
+    assert together[ClaimResult.ERASED] == alone[ClaimResult.ERASED] == bodies.count("erased")
+
+
+def test_a_repeated_group_comes_to_the_same(database: Database, batch: Batch) -> None:
+    with database.writing() as tx:
+        wanted = _wanted(tx, batch, ["new", "newer"])
+        first = claim_together(tx, wanted, rows.ACCOUNT)
+    with database.writing() as tx:
+        assert claim_together(tx, wanted, rows.ACCOUNT) == first == [ClaimResult.CLAIMED] * 2
+        assert len(rows.bill(tx)) == 5
+
+
+def _outcome(database: Database, batch: Batch, bodies: list[str], room: int, *, alone: bool) -> Counter[ClaimResult]:
+    """Claim rows with these bytes, and take it back."""
+    # One slot is in use.
+    account = replace(rows.ACCOUNT, max_in_flight=room + 1)
+    with database.writing() as tx:
+        undo = tx.connection.begin_nested()
+        wanted = _wanted(tx, batch, bodies)
+        if alone:
+            found = Counter(claims.claim(tx, one, account) for one in wanted)
+        else:
+            found = Counter(claim_together(tx, wanted, account))
+        sent = [row for row in rows.image_rows(tx) if row["status"] == "submitting"]
+        undo.rollback()
+    assert len(sent) == found[ClaimResult.CLAIMED]
+    assert all(row["attempts"] == 1 and row["submit_token"] for row in sent)
+    return found
+
+
+def _wanted(tx: Transaction, batch: Batch, bodies: list[str]) -> list[Claim]:
+    rows.list_images(tx, [rows.listed(f"in/{number}") for number in range(len(bodies))])
+    reserved = claims.reserve(tx, batch, "holder", len(bodies))
+    return [rows.request(batch, row.id, body) for row, body in zip(reserved, bodies, strict=True)]
