@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_midjourney.describe.account import pause_until_due
 from airflow_midjourney.describe.table import accounts, outcomes
 from airflow_midjourney.describe.table.outcomes import RemoteTimes
-from airflow_midjourney.describe.table.pace import next_answer_at, quickest_seconds
+from airflow_midjourney.describe.table.pace import Due, next_answers, quickest_seconds
 from airflow_midjourney.describe.table.pulse import WAKING_TAKES, Pulse, feel_pulse
 from tests.support import rows
 
@@ -53,17 +54,50 @@ def test_the_pace_is_that_of_the_quickest_answer(database: Database) -> None:
         assert quickest_seconds(tx, rows.ACCOUNT.identity) == pytest.approx(RUN)
 
 
-def test_the_next_answer_is_due_when_the_oldest_that_is_not_overdue_has_taken_that_long(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("theirs", "believed"), [(RUN / 2 - 1, RUN), (RUN / 2, RUN / 2), (RUN - 1, RUN - 1), (RUN + 1, RUN), (None, RUN)]
+)
+def test_the_service_is_believed_how_long_it_took(theirs: float | None, believed: float, database: Database) -> None:
     with database.writing() as tx:
         batch = rows.open_batch(tx)
-        rows.list_images(tx, [rows.listed(f"{number}.jpg") for number in range(3)])
-        sent = [rows.submit_next(tx, batch, task_id=f"{number}") for number in range(3)]
-        for row, age in zip(sent, (RUN + 1, RUN - 10, 5.0), strict=True):
-            rows.set_columns(tx, row.id, submitted_at=tx.now - timedelta(seconds=age))
-        due = next_answer_at(tx, rows.ACCOUNT.identity, RUN)
-        now = tx.now
+        rows.list_images(tx, [rows.listed("0.jpg")])
+        row = rows.submit_next(tx, batch)
+        describe(tx, row)
+        bill = tx.tables.submissions
+        tx.connection.execute(bill.update().values(answered_at=tx.now, settled_at=tx.now + timedelta(seconds=RUN)))
+        finished = None if theirs is None else tx.now + timedelta(seconds=theirs)
+        rows.set_columns(tx, row.id, started_at=tx.now, finished_at=finished)
+        assert quickest_seconds(tx, rows.ACCOUNT.identity) == pytest.approx(believed)
 
-    assert due == now + timedelta(seconds=10)
+
+@pytest.mark.parametrize(
+    ("ages", "due"),
+    [
+        ((RUN + 1, RUN - 10, 5.0), Due(10, others_overdue=True)),
+        ((20.0, 19.0, 5.0), Due(RUN - 19, others_overdue=False)),
+        ((5.0,), Due(RUN - 5, others_overdue=False)),
+        ((RUN + 1,), None),
+        ((), None),
+    ],
+)
+def test_answers_that_are_due_close_together_are_fetched_together(
+    ages: tuple[float, ...], due: Due | None, database: Database
+) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed(f"{number}.jpg") for number in range(len(ages))])
+        for number, age in enumerate(ages):
+            row = rows.submit_next(tx, batch, task_id=f"{number}")
+            rows.set_columns(tx, row.id, submitted_at=tx.now - timedelta(seconds=age))
+
+        assert next_answers(tx, rows.ACCOUNT.identity, RUN) == due
+
+
+@pytest.mark.parametrize(
+    ("due_in", "overdue", "pause"), [(1.0, False, 3.0), (5.0, False, 5.0), (5.0, True, 4.0), (7.0, False, 4.0)]
+)
+def test_nobody_asks_shortly_before_an_answer_is_due(due_in: float, overdue: bool, pause: float) -> None:
+    assert pause_until_due(3.0, 4.0, due_in, overdue=overdue) == pause
 
 
 def describe(tx: Transaction, row: outcomes.InFlight) -> None:

@@ -21,6 +21,9 @@ SILENCE_AFTER: Final = 60.0
 #: A poll that found nothing new is followed by a longer pause, up to this many seconds.
 LONGEST_POLL_INTERVAL: Final = 20.0
 
+#: Intervals between polls for which nobody asks where no answer can be there: failures come without notice.
+LONGEST_WAIT_FOR_DUE: Final = 2.0
+
 #: While callbacks announce the answers, polls are this far apart at most, in seconds. With what comes on top it has to
 #: stay below SILENCE_AFTER. Each announced answer makes the pause so many times longer, until then.
 LONGEST_ANNOUNCED_INTERVAL: Final = 45.0
@@ -91,6 +94,16 @@ def next_poll_interval(base: float, last: float, *, news: bool, quickest: float 
     longest = LONGEST_POLL_INTERVAL if quickest is None else min(LONGEST_POLL_INTERVAL, quickest / 8)
     pause = base if news else min(max(last, base) * 1.5, max(longest, base))
     return pause * random.uniform(0.85, 1.15)  # noqa: S311
+
+
+def pause_until_due(base: float, interval: float, due_in: float, *, overdue: bool) -> float:
+    """Give the seconds until the next poll where the next answer is due in so many seconds.
+
+    :param interval: seconds until it, were nothing known to be due.
+    :param overdue: whether other answers should be there already, and may come at any time.
+    """
+    pause = max(due_in, base)
+    return pause if pause <= LONGEST_WAIT_FOR_DUE * base and not overdue else min(interval, pause)
 
 
 def announced_poll_interval(base: float, last: float, *, news: bool) -> float:

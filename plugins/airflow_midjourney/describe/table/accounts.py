@@ -19,10 +19,11 @@ from airflow_midjourney.describe.account import (
     call_gap,
     next_poll_interval,
     pause_after_no,
+    pause_until_due,
 )
 from airflow_midjourney.describe.status import IN_FLIGHT
 from airflow_midjourney.describe.table import calls
-from airflow_midjourney.describe.table.pace import next_answer_at, quickest_seconds
+from airflow_midjourney.describe.table.pace import first_answer_after, next_answers, quickest_seconds
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
@@ -184,15 +185,17 @@ def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | Non
 def expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
     """Set the next turn when the first image of an idle account goes out: polling earlier tells nothing."""
     row = _row(tx, settings.identity)
-    interval = settings.poll_interval
+    interval, pause = settings.poll_interval, settings.poll_interval
     if _callbacks_are_expected(tx, settings, row["announced_at"]):
-        interval = max(interval, row["poll_interval"])
+        interval = pause = max(interval, row["poll_interval"])
+    elif quickest := quickest_seconds(tx, settings.identity):
+        pause = pause_until_due(interval, interval, first_answer_after(quickest), overdue=False)
     _update(
         tx,
         settings.identity,
         answered_at=tx.now,
         poll_interval=interval,
-        next_poll_at=tx.now + timedelta(seconds=interval),
+        next_poll_at=tx.now + timedelta(seconds=pause),
         calls_from=tx.now,
     )
 
@@ -224,11 +227,11 @@ def set_next_poll(tx: Transaction, settings: AccountSettings, turn: PollTurn, *,
         next_poll_at = tx.now + timedelta(seconds=interval)
     else:
         quickest = quickest_seconds(tx, settings.identity)
-        interval = next_poll_interval(base, last, news=news, quickest=quickest)
-        next_poll_at = tx.now + timedelta(seconds=interval)
-        due = None if quickest is None else next_answer_at(tx, settings.identity, quickest)
+        interval = pause = next_poll_interval(base, last, news=news, quickest=quickest)
+        due = None if quickest is None else next_answers(tx, settings.identity, quickest)
         if due is not None:
-            next_poll_at = min(next_poll_at, max(due, tx.now + timedelta(seconds=base)))
+            pause = pause_until_due(base, interval, due.seconds, overdue=due.others_overdue)
+        next_poll_at = tx.now + timedelta(seconds=pause)
     since_last = None if turn.heard_at is None else (turn.taken_at - turn.heard_at).total_seconds()
     _update(
         tx,

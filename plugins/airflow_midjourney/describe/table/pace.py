@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -18,16 +19,24 @@ if TYPE_CHECKING:
 #: How many of the latest answers tell how long the service takes.
 _RECENT: Final = 20
 
+#: Share of the time that we waited which the service's own time must be.
+_BELIEVABLE: Final = 0.5
+
+#: Answers that come within this share of what an image takes are fetched together.
+_TOGETHER: Final = 0.125
+
 
 def quickest_seconds(tx: Transaction, account: str) -> float | None:
     """Give how long the quickest of the account's latest describes took; None if there are none.
 
-    Before that time nothing is to be expected. It goes by our clock alone: what services call the start of a task
-    differs, and so do their clocks.
+    Before that time nothing is to be expected. We hear of an answer when we ask, so what the service itself says is
+    closer, from start to end by its own clock. What services call the start of a task differs, though: one that leaves
+    out most of the time is not believed.
     """
-    submissions = tx.tables.submissions.c
+    submissions, images = tx.tables.submissions.c, tx.tables.images.c
     recent = tx.connection.execute(
-        select(submissions.answered_at, submissions.settled_at)
+        select(submissions.answered_at, submissions.settled_at, images.started_at, images.finished_at)
+        .join_from(tx.tables.submissions, tx.tables.images, images.id == submissions.image_id)
         .where(
             submissions.account == account,
             submissions.result == Status.SUCCEEDED,
@@ -36,20 +45,54 @@ def quickest_seconds(tx: Transaction, account: str) -> float | None:
         .order_by(submissions.claimed_at.desc())
         .limit(_RECENT)
     )
-    return min(((row.settled_at - row.answered_at).total_seconds() for row in recent), default=None)
+    return min((_seconds(*row) for row in recent), default=None)
 
 
-def next_answer_at(tx: Transaction, account: str, seconds: float) -> datetime | None:
-    """Give when the next answer may come; None if nothing is on its way, or all overdue.
+def _seconds(
+    answered_at: datetime, settled_at: datetime, started_at: datetime | None, finished_at: datetime | None
+) -> float:
+    ours = (settled_at - answered_at).total_seconds()
+    if started_at is None or finished_at is None:
+        return ours
+    theirs = (finished_at - started_at).total_seconds()
+    return theirs if ours * _BELIEVABLE <= theirs <= ours else ours
+
+
+def first_answer_after(seconds: float) -> float:
+    """Give when to ask after the first image of several has gone out, so that all of them are there.
+
+    :param seconds: how long an image takes at least.
+    """
+    return seconds * (1 + _TOGETHER / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Answers that may be there soon.
+
+    :param seconds: until the next one, and those close behind it.
+    :param others_overdue: whether others should be there already.
+    """
+
+    seconds: float
+    others_overdue: bool
+
+
+def next_answers(tx: Transaction, account: str, seconds: float) -> Due | None:
+    """Say when the next answers may come; None if nothing is on its way, or all is overdue.
 
     :param seconds: how long an image takes at least.
     """
     images = tx.tables.images
-    earliest: datetime | None = tx.connection.execute(
-        select(func.min(images.c.submitted_at)).where(
-            images.c.account == account,
-            has_status(images, *IN_FLIGHT),
-            images.c.submitted_at > tx.now - timedelta(seconds=seconds),
-        )
-    ).scalar()
-    return None if earliest is None else earliest + timedelta(seconds=seconds)
+    mine = (images.c.account == account, has_status(images, *IN_FLIGHT), images.c.submitted_at.is_not(None))
+    not_yet = images.c.submitted_at > tx.now - timedelta(seconds=seconds)
+    earliest, number, waiting = tx.connection.execute(
+        select(func.min(images.c.submitted_at).filter(not_yet), func.count(), func.count().filter(not_yet)).where(*mine)
+    ).one()
+    if not waiting:
+        return None
+    close = images.c.submitted_at <= earliest + timedelta(seconds=seconds * _TOGETHER)
+    last: datetime = tx.connection.execute(
+        select(func.max(images.c.submitted_at)).where(*mine, not_yet, close)
+    ).scalar_one()
+    return Due((last - tx.now).total_seconds() + seconds, others_overdue=number > waiting)
