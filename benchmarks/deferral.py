@@ -29,6 +29,9 @@ DAGS: Final = Path(__file__).parent / "dags"
 #: The DAGs by what their tasks do while they wait: leave their worker, or stay.
 KINDS: Final = {"leave": "deferral_on", "stay": "deferral_off"}
 
+#: How far single images stray from the time that they take on average, as a share of it.
+SPREAD: Final = 0.2
+
 _TICK: Final = 0.2
 _LIMIT: Final = 900.0
 
@@ -109,7 +112,7 @@ def measure(deployment: Deployment, case: Case, dag_id: str, number: int) -> Mea
     """Run one case once."""
     simulator, api = deployment.simulator, deployment.api
     simulator.reset()
-    simulator.change(latency=case.seconds, latency_spread=0, slots=case.running, queue=case.waiting)
+    simulator.change(latency=case.seconds, latency_spread=SPREAD, slots=case.running, queue=case.waiting)
     deployment.connect_service(account=f"{dag_id}-{case.name}", max_in_flight=case.running + case.waiting)
     prefix = f"{dag_id}/{case.name}/"
     deployment.put_photos(prefix, range(1000 * number, 1000 * number + case.images), BUCKET)

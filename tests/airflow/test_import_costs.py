@@ -33,6 +33,7 @@ READ = {
     "the example DAG": "import runpy; runpy.run_path('dags/describe_images.py')",
     "the DAG by manifest": "import runpy; runpy.run_path('dags/describe_manifest.py')",
     "the DAG by asset": "import runpy; runpy.run_path('dags/describe_on_arrival.py')",
+    "the DAG for doubts": "import runpy; runpy.run_path('dags/midjourney_resolve.py')",
 }
 
 SHOW_HEAVY = """
@@ -46,6 +47,32 @@ before = set(sys.modules)
 heavy = ('boto3', 'botocore', 'PIL', 'httpx', 'tenacity', 'sqlalchemy', 'airflow.providers', 'psycopg2', 'numpy')
 heavy += ('pyarrow', 'pandas')
 print(*sorted(name for name in set(sys.modules) - before if name.startswith(heavy)))
+"""
+
+
+ENGINE_OF_A_DAG = ".describe .describe.errors .describe.scope .describe.status"
+HOOKS = ".hooks .hooks.image_prompts .hooks.images .hooks.midjourney"
+DESCRIBING = (
+    f" .arguments .crews {ENGINE_OF_A_DAG} {HOOKS} .links .operators .operators.describe .operators.scope .outlets"
+    " .sensors .sensors.describe .settings"
+)
+
+#: What is loaded of this package by what the dag-processor, the scheduler and the api-server read.
+LOADED = {
+    "dags/describe_images.py": DESCRIBING,
+    "dags/describe_manifest.py": DESCRIBING,
+    "dags/describe_on_arrival.py": DESCRIBING.replace(".arguments", ".arguments .arrivals"),
+    "dags/midjourney_resolve.py": f" .arguments .crews {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
+    " .operators.scope .settings",
+    "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links",
+}
+
+SHOW_OURS = """
+import runpy, sys
+from airflow.sdk import DAG
+runpy.run_path(%r)
+name = 'airflow_midjourney'
+print(*sorted(module.removeprefix(name) for module in sys.modules if module.startswith(name)))
 """
 
 
@@ -71,6 +98,13 @@ def test_reading_it_loads_nothing_heavy(statement: str, tmp_path: Path) -> None:
     code = (BASELINE + SHOW_HEAVY % statement).replace("/nonexistent", str(tmp_path))
 
     assert run_python(f"import os; os.environ['AIRFLOW_HOME'] = {str(tmp_path)!r}\n{code}") == ""
+
+
+@pytest.mark.parametrize(("file", "modules"), LOADED.items(), ids=LOADED)
+def test_reading_it_loads_these_modules_of_ours_and_no_others(file: str, modules: str, tmp_path: Path) -> None:
+    code = f"import os; os.environ['AIRFLOW_HOME'] = {str(tmp_path)!r}\n{SHOW_OURS % file}"
+
+    assert run_python(code).split() == modules.split()
 
 
 @pytest.mark.parametrize("path", engine_files(), ids=lambda path: str(path.relative_to(ENGINE)))

@@ -227,7 +227,7 @@ def _fail_once_when_asked_for_the_old_task(monkeypatch: pytest.MonkeyPatch) -> N
             raise failures.pop()
         return await late.ask_once_more(worker, former)
 
-    monkeypatch.setattr("airflow_midjourney.describe.submitting.ask_once_more", ask_once_more)
+    monkeypatch.setattr("airflow_midjourney.describe.sending.ask_once_more", ask_once_more)
 
 
 def test_a_worker_that_was_held_up_after_its_claim_does_not_send_what_others_may_have_sent(
