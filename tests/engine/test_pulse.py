@@ -11,7 +11,7 @@ import pytest
 from airflow_midjourney.describe.account import pause_until_due
 from airflow_midjourney.describe.table import accounts, outcomes
 from airflow_midjourney.describe.table.outcomes import RemoteTimes
-from airflow_midjourney.describe.table.pace import Due, next_answers, quickest_seconds
+from airflow_midjourney.describe.table.pace import Due, first_answer_after, next_answers, quickest_seconds
 from airflow_midjourney.describe.table.pulse import WAKING_TAKES, Pulse, feel_pulse
 from tests.support import rows
 
@@ -98,6 +98,23 @@ def test_answers_that_are_due_close_together_are_fetched_together(
 )
 def test_nobody_asks_shortly_before_an_answer_is_due(due_in: float, overdue: bool, pause: float) -> None:
     assert pause_until_due(3.0, 4.0, due_in, overdue=overdue) == pause
+
+
+def test_an_idle_account_is_asked_about_its_first_image_when_that_is_due(database: Database) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed("0.jpg"), rows.listed("1.jpg")])
+        row = rows.submit_next(tx, batch)
+        first = accounts.read_account(tx, rows.ACCOUNT.identity).next_poll_at
+        describe(tx, row)
+        bill = tx.tables.submissions
+        tx.connection.execute(bill.update().values(answered_at=tx.now, settled_at=tx.now + timedelta(seconds=5)))
+        rows.submit_next(tx, batch, task_id="2")
+        second = accounts.read_account(tx, rows.ACCOUNT.identity).next_poll_at
+        now = tx.now
+
+    assert first == now + timedelta(seconds=rows.ACCOUNT.poll_interval)
+    assert second == now + timedelta(seconds=first_answer_after(5))
 
 
 def describe(tx: Transaction, row: outcomes.InFlight) -> None:
