@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: What every run does, whatever service it has.
 ALWAYS: Final = frozenset(
     {
+        "_find_questions",
         "_goes_on",
         "_heard",
         "_progress",
