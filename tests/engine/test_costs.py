@@ -135,7 +135,7 @@ def test_each_image_is_read_decoded_and_sent_once_and_all_are_asked_about_at_onc
 
 def test_a_group_of_claims_takes_as_many_statements_as_one(database: Database) -> None:
     # Clock, account, slots, rows, bytes that are known, and the writes: row, bill. The very first sets the next poll.
-    assert [statements_of_claims(database, number) for number in (1, 2, 16)] == [7 + 2, 7, 7]
+    assert [statements_of_claims(database, number) for number in (1, 2, 16)] == [7 + 3, 7, 7]
 
 
 def test_a_group_of_answers_to_posts_takes_as_many_statements_as_one(database: Database) -> None:
@@ -180,7 +180,7 @@ def claim(database: Database, wanted: list[claims.Claim]) -> None:
 
 
 def record(database: Database, wanted: list[claims.Claim]) -> None:
-    posts = [Posted(one.submit_token, Accepted(f"task-{one.image_id}", 1)) for one in wanted]
+    posts = [Posted(one.submit_token, Accepted(f"task-{one.image_id}", 200, 1)) for one in wanted]
     with database.writing() as tx:
         _record(tx, ROOMY.identity, posts)
 
