@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import psycopg2  # type: ignore[import-untyped]
+import psycopg2
 from botocore.exceptions import BotoCoreError, ClientError
 from psycopg2 import sql
 from sqlalchemy.engine import make_url

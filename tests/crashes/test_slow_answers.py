@@ -19,7 +19,7 @@ from airflow_midjourney.describe.scope import BatchOptions, Origin
 from airflow_midjourney.describe.status import Reason, Status
 from airflow_midjourney.describe.table import decisions, outcomes
 from airflow_midjourney.describe.table.batches import open_batch
-from airflow_midjourney.describe.table.claims import claim
+from airflow_midjourney.describe.table.claiming import claim_together
 from tests.support.crash_runs import ACCOUNT
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def test_a_worker_that_was_held_up_after_its_claim_does_not_send_what_others_may
 
     async def slow_write(query: Any, *args: Any, **options: Any) -> Any:
         result = await write(query, *args, **options)
-        if query is claim and held_up:
+        if query is claim_together and held_up:
             await asyncio.sleep(held_up.pop())
         return result
 

@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 #: Claims, and answers to POSTs, that are committed together.
 TOGETHER: Final = 16
 
-#: Seconds that a claim, or an answer, waits for others to be committed with: less than a commit takes.
-LINGER: Final = 0.005
+#: Seconds that a claim, or an answer, waits for others to be committed with: little beside what a POST takes.
+LINGER: Final = 0.02
 
 #: What a claim comes to where there is nothing to claim for any other row either.
 _NO_ROOM: Final = frozenset({ClaimResult.NO_ROOM, ClaimResult.CAPPED})

@@ -41,6 +41,7 @@ def quickest_seconds(tx: Transaction, account: str) -> float | None:
             submissions.account == account,
             submissions.result == Status.SUCCEEDED,
             submissions.claimed_at >= tx.now - timedelta(hours=1),
+            submissions.answered_at.is_not(None),
         )
         .order_by(submissions.claimed_at.desc())
         .limit(_RECENT)
