@@ -10,6 +10,8 @@ OLDEST_AIRFLOW_RELEASED := 2026-04-10
 FORCE := tests/crashes tests/contention tests/faults
 # Tests that start a whole Airflow, each of which wants the machine for itself.
 E2E := tests/e2e
+# A browser keeps an event loop running in its process, where no other test can start one.
+BROWSER := tests/browser
 COMPOSE := tests/deploy/test_compose_native.py
 # Resolves all of Airflow and its providers, twice.
 CONSTRAINTS := tests/packaging/test_constraints.py
@@ -38,7 +40,9 @@ bench-quick: setup ## the same with little of everything, in three minutes; keep
 	$(BIN)/python -m benchmarks --quick triggers submit relist
 
 test: setup lint ## check style and types, and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE) --ignore=$(CONSTRAINTS)
+	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE) --ignore=$(CONSTRAINTS) \
+		--ignore=$(BROWSER)
+	$(BIN)/python -m pytest -ra $(BROWSER)
 	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e),"
 	@echo "$(COMPOSE) (make e2e-celery), $(CONSTRAINTS) (make test-constraints)"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from airflow_midjourney.describe.scope import Scope
 from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import open_database
 from airflow_midjourney.describe.table.described import Wanted
+from benchmarks.memory import peak_megabytes
 from tests.support.postgres import running_postgres
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def export_once(url: str, kind: str, target: str) -> dict[str, object]:
         "seconds": seconds,
         "first": steps[0] if steps else 0.0,
         "last": steps[-1] if steps else 0.0,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "megabytes": peak_megabytes(),
     }
 
 

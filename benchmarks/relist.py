@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from benchmarks.claiming import measured_claims
 from benchmarks.engine import DATABASES, begin, database_url, engine_on, opened
 from benchmarks.figures import Bar, Figure, Mark
 from benchmarks.filling import fill
+from benchmarks.memory import peak_megabytes
 from benchmarks.servers import running, s3_client
 from benchmarks.stand_ins.endless_bucket import PREFIX
 
@@ -114,7 +114,7 @@ def _walked(bucket: str, keys: int, began: float) -> Walk:
     seconds = time.perf_counter() - began
     if not bucket.endswith(f"-{keys}"):
         raise SystemExit(f"{keys} keys of {bucket} were found done")
-    return Walk(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return Walk(seconds, peak_megabytes())
 
 
 def _ratio(kind: str, size: int, ours: Walk, bare: Walk) -> Figure:

@@ -54,7 +54,7 @@ ENGINE_OF_A_DAG = ".describe .describe.errors .describe.scope .describe.status"
 HOOKS = ".hooks .hooks.image_prompts .hooks.images .hooks.midjourney"
 DESCRIBING = (
     f" .arguments .crews {ENGINE_OF_A_DAG} {HOOKS} .links .operators .operators.describe .operators.scope .outlets"
-    " .sensors .sensors.describe .settings"
+    " .sensors .sensors.describe .settings .web .web.addresses"
 )
 
 #: What is loaded of this package by what the dag-processor, the scheduler and the api-server read.
@@ -64,7 +64,7 @@ LOADED = {
     "dags/describe_on_arrival.py": DESCRIBING.replace(".arguments", ".arguments .arrivals"),
     "dags/midjourney_resolve.py": f" .arguments .crews {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
     " .operators.scope .settings",
-    "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links",
+    "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links .web .web.addresses",
 }
 
 SHOW_OURS = """

@@ -96,6 +96,13 @@ CURES: Final[dict[Reason, Cure]] = {
         meaning="Three workers died while they read it, or its key cannot be stored",
         remedy=("Look for tasks killed by memory at that time; look at the file before anybody opens it elsewhere"),
     ),
+    Reason.ERASED: Cure(
+        meaning=(
+            "Somebody had the image erased; the same object, or the same bytes under another key, is not sent again by"
+            " accident"
+        ),
+        remedy='Nothing; to describe it all the same, on purpose and for money: `redescribe="erased"`',
+    ),
 }
 
 #: The same for doubtful rows, which have no reason.

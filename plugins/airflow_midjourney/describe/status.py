@@ -66,6 +66,7 @@ REJECTED_FOR: Final = frozenset(
         Reason.REPLACED,
         Reason.ARCHIVED,
         Reason.UNPROCESSABLE,
+        Reason.ERASED,
     }
 )
 
