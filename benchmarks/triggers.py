@@ -81,9 +81,7 @@ def measure(*, quick: bool = False, size: Size | None = None, kinds: Sequence[st
     chosen = size or (QUICK if quick else FULL)
     with _place() as place:
         batch_ids = _waiting_batches(place, chosen.batches)
-        seen = {
-            kind: _run(place, Order(kind, batch_ids, chosen.alone, chosen.arriving, chosen.steady)) for kind in _NAMES
-        }
+        seen = {kind: _run(place, _order(kind, batch_ids, chosen)) for kind in kinds}
     return figures_of(seen, chosen.batches)
 
 

@@ -149,12 +149,14 @@ async def asleep(batch_id: str) -> Any:
 
 
 async def quiet(statements: list[str]) -> None:
-    """Wait until all have looked for the first time: the reads of a second become few."""
+    """Wait until all have looked for the first time: the reads of a second become few, and stay few."""
     deadline = time.monotonic() + SETTLED_AFTER
+    quiet_for = 0
     while time.monotonic() < deadline:
         before = len(statements)
         await asyncio.sleep(2)
-        if 0 < len(statements) - before < MANY / 2:
+        quiet_for = quiet_for + 1 if 0 < len(statements) - before < MANY / 10 else 0
+        if quiet_for == 2:
             return
     raise AssertionError("The triggers go on reading.")
 
