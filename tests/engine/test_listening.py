@@ -84,6 +84,7 @@ def test_whoever_is_stirred_goes_on_at_once(waiting: Database, account: Any) -> 
         stirred = asyncio.Event()
         pause = asyncio.create_task(listening.pause(waiting, account, FOR_EVER, stirred))
         await asyncio.sleep(0.1)
+        assert not pause.done()
         stirred.set()
         await asyncio.wait_for(pause, 30)
 
