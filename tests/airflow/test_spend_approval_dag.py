@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import airflow
 import pytest
 
 from tests.support.airflow_runs import run_dag
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
     from simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
+needs_answers = pytest.mark.skipif(
+    airflow.__version__ < "3.3",
+    reason="dag.test() of Airflow 3.2 does not answer the trigger that waits for a person: only a triggerer does",
+)
 
+
+@needs_answers
 @pytest.mark.parametrize(
     ("price", "asked"), [(0.05, ", for at most 0.15 USD."), (None, "At most 3 images are submitted.")]
 )
@@ -44,6 +51,7 @@ def test_what_was_approved_is_described_and_no_more(
     assert simulator.counters()["billed"] == 3
 
 
+@needs_answers
 def test_a_no_costs_nothing(
     sqlite_place: MetadataPlace,
     bucket: str,
