@@ -61,6 +61,8 @@ def _connected(
     connect(simulator, postgres_place, max_in_flight=SENT)
     monkeypatch.setenv("AIRFLOW__MIDJOURNEY__POLL_INTERVAL", "1")
     monkeypatch.setattr(triggers, "FIRST_LOOK_AFTER", 0.0)
+    # While nothing happens polls become rare; some are to fall into the time that is measured.
+    monkeypatch.setattr("airflow_midjourney.describe.account.LONGEST_POLL_INTERVAL", 2.0)
 
 
 @pytest.fixture
