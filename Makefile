@@ -24,7 +24,7 @@ WORKERS ?= 4
 .PHONY: format lock clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
 
 setup: $(STAMP) ## make .venv with everything that the lock file names
 
@@ -33,12 +33,6 @@ demo: setup ## describe a dozen photographs on this machine, with a simulated se
 
 env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=https://... for a real service)
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")
-
-bench: setup ## measure speed and scale beside what users would do instead, for half an hour; writes docs/performance.md
-	$(BIN)/python -m benchmarks all
-
-bench-quick: setup ## the same with little of everything, in three minutes; keeps nothing
-	$(BIN)/python -m benchmarks --quick triggers submit relist
 
 test: setup lint ## check style and types, and run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE) --ignore=$(CONSTRAINTS) \

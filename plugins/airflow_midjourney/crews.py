@@ -29,13 +29,16 @@ log = logging.getLogger(__name__)
 async def open_worker(db_conn_id: str, batch_id: str, try_number: int | None) -> AsyncIterator[Worker]:
     """Make a worker for a batch, with an open client; the batch's row names its other connections.
 
+    A retry takes over at once what the tries before it had reserved and not sent.
+
     :param try_number: of the task that works.
     :raises DescribeError: if a connection is missing or makes no sense, or the database cannot be used.
     """
     from airflow_midjourney.describe.client import MidjourneyClient
-    from airflow_midjourney.describe.crew import Worker
+    from airflow_midjourney.describe.crew import Worker, holders_of, new_holder
     from airflow_midjourney.describe.table.accounts import ensure_account
     from airflow_midjourney.describe.table.batches import read_batch
+    from airflow_midjourney.describe.table.claims import end_leases
 
     database = open_metadata(db_conn_id)
     options = (await database.read(read_batch, batch_id)).options
@@ -45,6 +48,8 @@ async def open_worker(db_conn_id: str, batch_id: str, try_number: int | None) ->
         options.aws_conn_id, request_payer=options.requester_pays, allowed_uris=hook.extra().allowed_uris
     )
     await database.write(ensure_account, account)
+    if try_number is not None and try_number > 1:
+        await database.write(end_leases, holders_of(batch_id))
     async with MidjourneyClient(service) as client:
         yield Worker(
             database=database,
@@ -53,6 +58,7 @@ async def open_worker(db_conn_id: str, batch_id: str, try_number: int | None) ->
             account=account,
             images=images,
             try_number=try_number,
+            holder=new_holder(batch_id),
         )
 
 

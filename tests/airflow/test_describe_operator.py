@@ -8,7 +8,6 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_midjourney.describe.images import ImageStore
-from airflow_midjourney.describe.table import claims
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from tests.support.airflow_runs import Troubles, make_dag, run_dag, submit_and_wait
 
@@ -124,7 +123,6 @@ def test_the_next_try_goes_on_where_a_killed_one_stopped(
         return read(store, image)
 
     monkeypatch.setattr(ImageStore, "read", read_until_killed)
-    monkeypatch.setattr(claims, "LEASE", 1.0)
 
     run = run_dag(submit_and_wait({"bucket": bucket, "prefix": "in/"}, troubles=troubles, retries=1))
 

@@ -116,7 +116,9 @@ def test_an_image_that_cannot_be_described_says_why_and_the_others_go_on(
 def test_an_image_that_the_service_never_takes_does_not_stop_the_others(
     engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, fault: str
 ) -> None:
-    # None of the last is hit: with nothing else left to take, nobody could tell the image from the service.
+    # Few go side by side, and none of the last is hit: with nothing else left to take, nobody could tell the image
+    # from the service.
+    engine.account |= {"max_in_flight": 3}
     put_photos(s3, scope.bucket, range(11))
     service.set_scenarios([f"{fault}:share=0.15"])
 

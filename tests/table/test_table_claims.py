@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from airflow_midjourney.describe.crew import holders_of, new_holder
 from airflow_midjourney.describe.scope import Scope
 from airflow_midjourney.describe.status import Reason
 from airflow_midjourney.describe.table import accounts, claims, counts, outcomes
@@ -50,6 +51,25 @@ def test_a_reserved_row_is_nobody_elses_until_its_lease_ends(database: Database)
 
         rows.set_columns(tx, first[0].id, reserved_until=tx.now - HOUR)
         assert ids(claims.reserve(tx, batch, "three", 5)) == [first[0].id]
+
+
+def test_a_retry_takes_over_what_workers_of_its_batch_had_reserved_and_no_others(database: Database) -> None:
+    died, alive, elsewhere = new_holder("a_batch"), new_holder("a_batch"), new_holder("aXbatch")
+    with database.writing() as tx:
+        batch = with_images(tx, 3)
+        (lost,) = claims.reserve(tx, batch, died, 1)
+        (kept,) = claims.reserve(tx, batch, alive, 1)
+        (others,) = claims.reserve(tx, batch, elsewhere, 1)
+        claims.claim(tx, rows.request(batch, others.id, holder=elsewhere), rows.ACCOUNT)
+        assert claims.end_leases(tx, holders_of("a_batch")) == 2
+        # Whoever is not dead after all goes on until its rows are taken.
+        assert claims.claim(tx, rows.request(batch, kept.id, holder=alive), rows.ACCOUNT) is ClaimResult.CLAIMED
+
+    with database.writing() as tx:
+        retry = new_holder("a_batch")
+        assert ids(claims.reserve(tx, batch, retry, 5)) == [lost.id]
+        assert rows.image_row(tx, lost.id)["reservations"] == 2
+        assert claims.claim(tx, rows.request(batch, lost.id, holder=died), rows.ACCOUNT) is ClaimResult.LOST
 
 
 def test_reserved_rows_say_all_that_reading_them_needs(database: Database) -> None:

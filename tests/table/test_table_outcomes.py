@@ -274,3 +274,29 @@ def test_an_image_is_to_blame_for_posts_that_break_but_not_for_workers_that_die_
             outcomes.not_taken(tx, sent.submit_token, outcome, PostFacts())
 
         assert rows.image_row(tx, sent.image_id)["status"] == status
+
+
+@pytest.mark.parametrize(("taken", "status"), [("before", "pending"), ("after", "failed")])
+def test_an_image_sent_side_by_side_tells_of_another_if_it_was_taken_after_the_other_was_not(
+    database: Database, taken: str, status: str
+) -> None:
+    with database.writing() as tx:
+        rows.list_images(tx, [rows.listed("0.jpg"), rows.listed("1.jpg")])
+        batch = rows.open_batch(tx)
+        _, sent = rows.claim_next(tx, batch)
+        _, beside = rows.claim_next(tx, batch)
+    answers = [
+        lambda tx: outcomes.accepted(tx, beside.submit_token, "1", TAKEN),
+        lambda tx: outcomes.not_taken(tx, sent.submit_token, "unavailable", PostFacts(500)),
+    ]
+    for answer in answers if taken == "before" else reversed(answers):
+        with database.writing() as tx:
+            answer(tx)
+    for _ in range(outcomes.MOST_TURNED_AWAY - 1):
+        with database.writing() as tx:
+            rows.set_columns(tx, sent.image_id, not_before=None)
+            _, sent = rows.claim_next(tx, batch)
+            outcomes.not_taken(tx, sent.submit_token, "unavailable", PostFacts(500))
+
+    with database.reading() as tx:
+        assert rows.image_row(tx, sent.image_id)["status"] == status

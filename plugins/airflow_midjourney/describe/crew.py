@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Database
 
 
+def holders_of(batch_id: str) -> str:
+    """Give what the names of all workers of a batch begin with."""
+    return f"{batch_id}@"
+
+
+def new_holder(batch_id: str = "") -> str:
+    """Make the name of a worker: its batch, its machine, and what no other has."""
+    return f"{holders_of(batch_id)}{socket.gethostname()}-{secrets.token_hex(6)}"
+
+
 @dataclass(slots=True, kw_only=True)
 class Watcher:
     """What settling takes: the table, the service and the account that pays.
@@ -43,7 +53,7 @@ class Worker(Watcher):
 
     images: ImageStore
     try_number: int | None = None
-    holder: str = field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(6)}")
+    holder: str = field(default_factory=new_holder)
     access_checked: bool = False
     manifest: ManifestReader | None = None
     stopping: bool = False

@@ -23,16 +23,14 @@ def task_policy(task):
     task.retry_delay = timedelta(seconds=2)
 """
 
-#: What is added to the policy where workers are killed: leases and graces of minutes last for seconds.
+#: What is added to the policy where workers are killed: graces of minutes last for seconds.
 HURRY = """
 import sys
 
 sys.path.insert(0, {plugins!r})
 
 from airflow_midjourney.describe.account import DOUBT_GRACE, AccountSettings
-from airflow_midjourney.describe.table import claims
 
-claims.LEASE = 5.0
 AccountSettings.__init__.__defaults__ = tuple(
     5.0 if value == DOUBT_GRACE else value for value in AccountSettings.__init__.__defaults__
 )

@@ -187,6 +187,29 @@ def _apart(found: list[tuple[int, int]]) -> dict[int, int]:
     return unsuspected or dict(found[:1])
 
 
+def end_leases(tx: Transaction, earlier: str) -> int:
+    """Let go of what workers have reserved that are most likely dead: nobody waits for their leases to run out.
+
+    A worker that lives after all may go on: it can claim its rows until another has reserved them.
+
+    :param earlier: what the names of those workers begin with.
+    :return: of how many rows.
+    """
+    images = tx.tables.images
+    columns = images.c
+    result = tx.connection.execute(
+        images.update()
+        .where(
+            has_status(images, *OPEN),
+            columns.status == Status.PENDING,
+            columns.reserved_by.startswith(earlier, autoescape=True),
+            columns.reserved_until > tx.now,
+        )
+        .values(reserved_until=tx.now, updated_at=tx.now)
+    )
+    return result.rowcount
+
+
 def release(tx: Transaction, ids: Sequence[int], holder: str) -> None:
     """Give reserved rows back unread or unsent."""
     images = tx.tables.images

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.observing import Event, EventKind
@@ -144,14 +144,25 @@ def not_taken(tx: Transaction, submit_token: str, outcome: str, facts: PostFacts
 
 
 def _is_the_image(tx: Transaction, submit_token: str) -> bool:
-    """Say whether an image was turned away so often that it is the reason: the service took others meanwhile."""
+    """Say whether an image was turned away so often that it is the reason: the service took others meanwhile.
+
+    Others that were sent side by side with it count if the service said yes to them when it had said no to this one:
+    where few images are left, no others come later.
+    """
     submissions = tx.tables.submissions
-    turned_away, later = submissions.alias("turned_away"), submissions.alias("later")
+    turned_away, other = submissions.alias("turned_away"), submissions.alias("other")
     this_one = select(submissions.c.image_id).where(submissions.c.submit_token == submit_token).scalar_subquery()
-    others_taken = select(later.c.id).where(
-        later.c.account == turned_away.c.account,
-        later.c.claimed_at > turned_away.c.claimed_at,
-        later.c.outcome == "accepted",
+    others_taken = select(other.c.id).where(
+        other.c.account == turned_away.c.account,
+        other.c.image_id != turned_away.c.image_id,
+        other.c.outcome == "accepted",
+        or_(
+            other.c.claimed_at > turned_away.c.claimed_at,
+            and_(
+                other.c.claimed_at == turned_away.c.claimed_at,
+                other.c.answered_at >= turned_away.c.answered_at,
+            ),
+        ),
     )
     passed_over = func.sum(case((others_taken.exists(), 1), else_=0))
     query = select(func.count(), passed_over).where(
