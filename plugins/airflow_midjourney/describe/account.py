@@ -21,6 +21,10 @@ SILENCE_AFTER: Final = 60.0
 #: A poll that found nothing new is followed by a longer pause, up to this many seconds.
 LONGEST_POLL_INTERVAL: Final = 20.0
 
+#: How much longer it gets each time: while it is not known how long the service takes at all, it stays close.
+POLL_GROWTH: Final = 1.5
+FIRST_POLLS_GROWTH: Final = 1.2
+
 #: Intervals between polls for which nobody asks where no answer can be there: failures come without notice.
 LONGEST_WAIT_FOR_DUE: Final = 2.0
 
@@ -92,7 +96,8 @@ def next_poll_interval(base: float, last: float, *, news: bool, quickest: float 
     :param quickest: seconds that an image takes at least lately; an eighth of it is late enough to hear of one.
     """
     longest = LONGEST_POLL_INTERVAL if quickest is None else min(LONGEST_POLL_INTERVAL, quickest / 8)
-    pause = base if news else min(max(last, base) * 1.5, max(longest, base))
+    growth = FIRST_POLLS_GROWTH if quickest is None else POLL_GROWTH
+    pause = base if news else min(max(last, base) * growth, max(longest, base))
     return pause * random.uniform(0.85, 1.15)  # noqa: S311
 
 

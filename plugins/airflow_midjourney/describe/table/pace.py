@@ -25,13 +25,16 @@ _BELIEVABLE: Final = 0.5
 #: Answers that come within this share of what an image takes are fetched together.
 _TOGETHER: Final = 0.125
 
+#: Share of what an image takes at least by which we ask later: the next one may take a little more, and to ask in vain
+#: costs a whole interval.
+_RATHER_LATER: Final = 0.04
+
 
 def quickest_seconds(tx: Transaction, account: str) -> float | None:
     """Give how long the quickest of the account's latest describes took; None if there are none.
 
-    Before that time nothing is to be expected. We hear of an answer when we ask, so what the service itself says is
-    closer, from start to end by its own clock. What services call the start of a task differs, though: one that leaves
-    out most of the time is not believed.
+    Before that time nothing is to be expected. We hear of an answer when we ask, so the end that the service names is
+    closer to the truth.
     """
     submissions, images = tx.tables.submissions.c, tx.tables.images.c
     recent = tx.connection.execute(
@@ -52,10 +55,19 @@ def quickest_seconds(tx: Transaction, account: str) -> float | None:
 def _seconds(
     answered_at: datetime, settled_at: datetime, started_at: datetime | None, finished_at: datetime | None
 ) -> float:
+    """Give how long one describe took.
+
+    Where the clocks agree it is from our submission to the service's end. Where they do not, it is from start to end
+    by the service's clock. What services call the start of a task differs, though: one that leaves out most of the
+    time is not believed.
+    """
     ours = (settled_at - answered_at).total_seconds()
     if started_at is None or finished_at is None:
         return ours
     theirs = (finished_at - started_at).total_seconds()
+    until_its_end = (finished_at - answered_at).total_seconds()
+    if theirs <= until_its_end <= ours:
+        return until_its_end
     return theirs if ours * _BELIEVABLE <= theirs <= ours else ours
 
 
@@ -64,7 +76,7 @@ def first_answer_after(seconds: float) -> float:
 
     :param seconds: how long an image takes at least.
     """
-    return seconds * (1 + _TOGETHER / 2)
+    return seconds * (1 + _TOGETHER * 0.75)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +108,5 @@ def next_answers(tx: Transaction, account: str, seconds: float) -> Due | None:
     last: datetime = tx.connection.execute(
         select(func.max(images.c.submitted_at)).where(*mine, not_yet, close)
     ).scalar_one()
-    return Due((last - tx.now).total_seconds() + seconds, others_overdue=number > waiting)
+    later = (last - tx.now).total_seconds() + seconds * (1 + _RATHER_LATER)
+    return Due(later, others_overdue=number > waiting)
