@@ -65,7 +65,7 @@ def test_the_pace_is_that_of_the_quickest_answer(database: Database) -> None:
         (0.0, RUN + 1, RUN),
         (0.0, None, RUN),
     ],
-    ids=["it agrees", "it starts late", "it is fast", "it is slow", "it leaves out most", "it goes on", "it says nothing"],
+    ids=["agrees", "starts late", "is ahead", "is behind", "leaves out most", "goes on", "says nothing"],
 )
 def test_the_service_is_believed_when_an_image_ended(
     started: float, finished: float | None, believed: float, database: Database
