@@ -35,7 +35,7 @@ env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=ht
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")
 
 test: setup lint ## check style and types, and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE) --ignore=$(CONSTRAINTS) \
+	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=15 $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE) --ignore=$(CONSTRAINTS) \
 		--ignore=$(BROWSER)
 	$(BIN)/python -m pytest -ra $(BROWSER)
 	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e),"
@@ -45,7 +45,7 @@ screenshots: setup ## take the pictures in docs/images anew, with a real browser
 	SCREENSHOTS=docs/images CI=true $(BIN)/python -m pytest tests/browser
 
 test-force: setup ## kill it, crowd it and break what it stands on, for some minutes
-	$(BIN)/python -m pytest -n $(WORKERS) -ra $(FORCE)
+	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=15 $(FORCE)
 
 e2e: setup ## run, kill, schedule and backfill on real Airflow processes with LocalExecutor
 	$(BIN)/python -m pytest -ra --durations=10 $(E2E)
@@ -58,7 +58,7 @@ test-constraints: setup ## show that installing this moves none of the versions 
 	$(BIN)/python -m pytest -ra $(CONSTRAINTS)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
-	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra $(LOWEST_TESTS)
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra --durations=15 $(LOWEST_TESTS)
 
 bench: setup ## measure next to what users would do instead, and fill docs/performance.md: half an hour, alone on the machine
 	$(BIN)/python -m benchmarks
