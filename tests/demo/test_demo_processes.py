@@ -17,6 +17,7 @@ from demo.interruption import Interruption, StoppedError
 from demo.processes import Child, Children, ProcessError, read_lines, wait_for_end
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: A process that starts another one, tells its id, and does not end when asked to.
@@ -68,7 +69,16 @@ def test_a_process_that_fails_is_an_error_with_its_last_words(tmp_path: Path) ->
             wait_for_end(child, 30, interruption)
 
 
+@pytest.fixture
+def _without_nohup() -> Iterator[None]:
+    """Whoever starts the tests with nohup has them ignore what a closed terminal says."""
+    theirs = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, theirs)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.usefixtures("_without_nohup")
 def test_a_signal_is_noticed_at_the_next_check(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Interruption() as interruption:
