@@ -225,7 +225,8 @@ def test_a_run_reaches_statsd_with_numbers_that_add_up(
     put_photos: Callable[..., None],
 ) -> None:
     simulator = simulate(latency=2.0)
-    connect(simulator, sqlite_place, price="0.25", currency="USD")
+    # Few at once, so that there is something to wait for however slow the machine is.
+    connect(simulator, sqlite_place, price="0.25", currency="USD", max_in_flight=2)
     simulator.set_scenarios(["banned_image:first=1"])
     put_photos("in/", 5)
     s3.copy_object(Bucket=bucket, Key="in/twin.jpg", CopySource=f"{bucket}/in/004.jpg")

@@ -222,7 +222,7 @@ def test_a_key_without_an_object_leaves_no_digest_that_a_name_gives_away(databas
 def test_it_costs_one_look_into_an_index_a_page_and_none_where_all_is_known(database: Database) -> None:
     images = [rows.listed(f"in/{number}.jpg") for number in range(50)]
     with database.writing() as tx:
-        rows.fill_with_finished_rows(tx, 2000)
+        rows.fill_with_finished_rows(tx, 20_000)
     rows.analyze(database)
     with database.writing() as tx:
         assert statements_of(database, tx, images) == 2
