@@ -247,6 +247,8 @@ def test_below_a_base_path(
         page = open_page("midjourney/batches")
         page.context.add_cookies([{"name": "_token", "value": log_in("viewer"), "url": url}])
 
+        # What a page that is left was just asking for is no news.
+        page.wait_for_load_state("networkidle")
         page.goto(f"{url}some/base/midjourney/")
         page.get_by_text("57 described").wait_for()
         page.get_by_role("link", name="daily › submit").click()
@@ -254,4 +256,5 @@ def test_below_a_base_path(
         page.get_by_role("heading", name="60 of 120 images have ended (50 %).").wait_for()
         assert page.url.startswith(f"{url}some/base/midjourney/batch?id=")
         assert page.evaluate("getComputedStyle(document.querySelector('.card')).borderRadius") != "0px"
+        page.wait_for_load_state("networkidle")
         page.goto("about:blank")
