@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.engine import Engine
 
 SIZES: Final = (100_000, 1_000_000)
-QUICK_SIZES: Final = (5_000, 20_000)
+QUICK_SIZES: Final = (1_000, 3_000)
 
 SLOWER: Final = Mark("relist", "at most", 1.5)
 MORE_MEMORY: Final = Mark("relist-memory", "at most", 64)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.engine import Engine
 
 IMAGES: Final = 3000
-QUICK_IMAGES: Final = 300
+QUICK_IMAGES: Final = 200
 
 #: Ready-made bodies: few enough to stay in memory.
 _BODIES: Final = 32

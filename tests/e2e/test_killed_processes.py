@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from tests.support.deployment.components import kill_all
 from tests.support.deployment.deployment import KEY
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 PHOTOS = 60
 
+_TRANSACTIONS_WITH_RUNS = text(
+    "SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE client_port = ANY(:ports)"
+    " AND state = 'idle in transaction' AND relation = 'dag_run'::regclass AND mode = 'RowShareLock' AND granted"
+)
+
 
 @pytest.fixture
 def scene(make_scene: Callable[..., Scene]) -> Scene:
@@ -31,6 +37,25 @@ def scene(make_scene: Callable[..., Scene]) -> Scene:
 
 def tries_of(scene: Scene, run_id: str, task_id: str) -> int:
     return int(scene.deployment.api.task(DAG, run_id, task_id)["try_number"])
+
+
+def freeze_amid_a_decision(deployment: Deployment) -> None:
+    """Stop the scheduler between two statements of a transaction that has locked rows of runs."""
+    scheduler = deployment.scheduler.process
+    assert scheduler is not None
+    engine = deployment.airflow_engine()
+    deadline = time.monotonic() + 60
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        while time.monotonic() < deadline:
+            scheduler.suspend()
+            ports = [one.laddr.port for one in scheduler.net_connections("tcp")]
+            if connection.execute(_TRANSACTIONS_WITH_RUNS, {"ports": ports}).scalar_one():
+                break
+            scheduler.resume()
+            time.sleep(0.01)
+        else:
+            pytest.fail("The scheduler was never seen to hold a run.")
+    engine.dispose()
 
 
 @pytest.mark.core
@@ -74,9 +99,11 @@ def test_the_triggerer_while_tasks_sleep(scene: Scene, deployment: Deployment) -
 
 
 def test_the_scheduler(scene: Scene, deployment: Deployment) -> None:
+    """Killed while it holds the run's row: its workers keep that connection open, and with it the lock."""
     run = scene.start()
     scene.wait_for_in_flight(PHOTOS // 3)
 
+    freeze_amid_a_decision(deployment)
     deployment.scheduler.kill_alone()
     time.sleep(2)
     deployment.scheduler.restart()

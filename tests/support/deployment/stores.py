@@ -63,7 +63,13 @@ def start_postgres(keeper: Keeper, folder: Path) -> Postgres:
     files.ensure_pgdata_inited()
     (port,) = free_ports(1)
     # No fsync: what survives a crash of the machine is nobody's question here; of the process, it all does.
-    settings = {"max_connections": "200", "fsync": "off", "listen_addresses": "127.0.0.1"}
+    settings = {
+        "max_connections": "200",
+        "fsync": "off",
+        "listen_addresses": "127.0.0.1",
+        # docs/runbook.md, "Nothing moves": workers of a killed scheduler keep its locks.
+        "idle_in_transaction_session_timeout": "20s",
+    }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     component = Component(
         "postgres",
