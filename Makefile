@@ -55,7 +55,7 @@ e2e-celery: setup ## the same on Celery with Redis, and the commands of docker-c
 	$(BIN)/python -m pytest -ra $(COMPOSE)
 
 test-constraints: setup ## show that installing this moves none of the versions that Airflow pins
-	$(BIN)/python -m pytest -ra $(CONSTRAINTS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -ra $(CONSTRAINTS)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
 	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra --durations=15 $(LOWEST_TESTS)

@@ -11,7 +11,7 @@ from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import open_database
-from benchmarks.servers import s3_client
+from benchmarks.servers import our_s3_client
 from benchmarks.stand_ins.endless_bucket import PREFIX
 from tests.support.engine import Engine
 from tests.support.postgres import running_postgres
@@ -52,7 +52,9 @@ def opened(url: str) -> Iterator[Database]:
 
 def engine_on(database: Database, s3_url: str, service_url: str) -> Engine:
     """Give an engine for the stand-ins."""
-    return Engine(database, s3_client(s3_url), service_url, account={"max_in_flight": NO_LIMIT, "poll_interval": 3.0})
+    return Engine(
+        database, our_s3_client(s3_url), service_url, account={"max_in_flight": NO_LIMIT, "poll_interval": 3.0}
+    )
 
 
 async def begin(database: Database, bucket: str, run_id: str) -> Batch:

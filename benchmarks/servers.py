@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import boto3
 from botocore.config import Config
 
+from airflow_midjourney.describe.s3_times import read_times_quickly
 from tests.support.airflow_home import REPOSITORY
 from tests.support.deployment.components import clean_environment, free_ports, listens
 
@@ -56,8 +57,17 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def s3_client(url: str) -> S3Client:
-    """Give a client as an AWS connection of Airflow makes it."""
-    return boto3.client(
+    """Give a client as a script of a user makes it."""
+    return _client(boto3.Session(), url)
+
+
+def our_s3_client(url: str) -> S3Client:
+    """Give a client as ``aws_conn_id`` gives it to our tasks."""
+    return _client(read_times_quickly(boto3.Session()), url)
+
+
+def _client(session: boto3.Session, url: str) -> S3Client:
+    return session.client(
         "s3",
         endpoint_url=url,
         region_name="us-east-1",

@@ -17,7 +17,7 @@ from airflow_midjourney.describe.table.database import open_database
 from airflow_midjourney.describe.table.schema import TableNames
 from simulator.serving import running_simulator
 from tests.support.places import MetadataPlace
-from tests.support.postgres import running_postgres
+from tests.support.postgres import IN_A_HURRY, running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def _no_proxies_and_no_real_accounts() -> None:
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The SQLAlchemy URL of a real Postgres server that runs for this session only."""
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+    with running_postgres(tmp_path_factory.mktemp("postgres"), IN_A_HURRY) as url:
         yield url
 
 

@@ -35,14 +35,14 @@ def body(bucket: str, name: str) -> bytes:
 @pytest.mark.parametrize("name", ["list.txt", "list.csv", "list.csv.gz"])
 def test_a_list_anywhere_gives_every_image_that_it_names_its_prompts(
     name: str,
-    place: MetadataPlace,
+    postgres_place: MetadataPlace,
     s3: S3Client,
     bucket: str,
     simulator: RunningSimulator,
     connect: Callable[..., None],
     put_photos: Callable[..., None],
 ) -> None:
-    connect(simulator, place)
+    connect(simulator, postgres_place)
     put_photos("in/", 4)
     s3.put_object(Bucket=bucket, Key=f"lists/{name}", Body=body(bucket, name))
 

@@ -43,14 +43,14 @@ def dag() -> Iterator[DAG]:
 
 def test_all_events_since_the_last_run_are_described_at_once(
     dag: DAG,
-    place: MetadataPlace,
+    postgres_place: MetadataPlace,
     bucket: str,
     simulator: RunningSimulator,
     connect: Callable[..., None],
     put_photos: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    connect(simulator, place)
+    connect(simulator, postgres_place)
     put_photos("in/", 5)
     post_event("incoming_photos", bucket=bucket, key="in/000.jpg")
     post_event("incoming_photos", bucket=bucket, keys=["in/001.jpg", "in/000.jpg"])

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def test_a_run_ends_with_a_training_set(
-    place: MetadataPlace,
+    postgres_place: MetadataPlace,
     s3: S3Client,
     bucket: str,
     simulator: RunningSimulator,
     connect: Callable[..., None],
     put_photos: Callable[..., None],
 ) -> None:
-    connect(simulator, place)
+    connect(simulator, postgres_place)
     put_photos("in/", 3)
     s3.copy_object(Bucket=bucket, Key="in/twin.jpg", CopySource={"Bucket": bucket, "Key": "in/000.jpg"})
     conf = {"bucket": bucket, "prefix": "in/", "target": f"s3://{bucket}/out", "format": "imagefolder"}

@@ -96,9 +96,10 @@ def test_images_go_along_and_what_is_gone_is_counted(
     table: Database, s3: S3Client, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = []
-    for number, key in enumerate(["in/a.jpg", "in/gone.jpg", "in/new.jpg", "secret/x.jpg"]):
+    twins = {"in/z-gone.jpg": "in/gone.jpg", "in/z-too.jpg": "in/gone.jpg", "in/z.jpg": "in/a.jpg"}
+    for number, key in enumerate(["in/a.jpg", "in/gone.jpg", "in/new.jpg", "secret/x.jpg", *twins]):
         etag = s3.put_object(Bucket=bucket, Key=key, Body=jpeg(number, size=16))["ETag"].strip('"')
-        rows.append(described(key, bucket=bucket, etag=etag, image_version=etag))
+        rows.append(described(key, bucket=bucket, body=twins.get(key, key), etag=etag, image_version=etag))
     fill(table, rows)
     s3.delete_object(Bucket=bucket, Key="in/gone.jpg")
     s3.put_object(Bucket=bucket, Key="in/new.jpg", Body=jpeg(9, size=16))
@@ -114,10 +115,11 @@ def test_images_go_along_and_what_is_gone_is_counted(
     folder = Path(done.xcom("export"))
     assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == [
         "train/in/a.jpg",
+        "train/in/z-gone.jpg",
         "train/metadata.jsonl",
     ]
-    assert done.xcom("export", "counts")["left_out"] == {"not_allowed": 1, "vanished": 2}
-    assert (tmp_path / "out/latest/train/metadata.jsonl").read_text().count("\n") == 1
+    assert done.xcom("export", "counts")["left_out"] == {"not_allowed": 1, "vanished": 2, "duplicate": 2}
+    assert (tmp_path / "out/latest/train/metadata.jsonl").read_text().count("\n") == 2
 
 
 @pytest.mark.parametrize("target", ["{folder}/prompts.parquet", "s3://{bucket}/prompts.parquet"])

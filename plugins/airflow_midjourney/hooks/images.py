@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow_midjourney.describe.errors import SettingsError
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.images import ImageStore
@@ -81,6 +82,12 @@ def open_s3(aws_conn_id: str, patience: Patience = _WORKERS) -> S3Client:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
+    from airflow_midjourney.describe.s3_times import read_times_quickly
+
+    class QuickS3Hook(S3Hook):
+        def get_session(self, *arguments: Any, **options: Any) -> Session:
+            return read_times_quickly(super().get_session(*arguments, **options))
+
     _check_connection(aws_conn_id)
     config = Config(
         connect_timeout=patience.connect,
@@ -88,7 +95,7 @@ def open_s3(aws_conn_id: str, patience: Patience = _WORKERS) -> S3Client:
         retries={"mode": "standard", "max_attempts": patience.attempts},
         max_pool_connections=_POOL,
     )
-    client: S3Client = S3Hook(aws_conn_id=aws_conn_id or None, config=config).get_conn()
+    client: S3Client = QuickS3Hook(aws_conn_id=aws_conn_id or None, config=config).get_conn()
     return client
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.errors import SettingsError
 from airflow_midjourney.describe.exports.choosing import Choice, LeftOut, identity
-from airflow_midjourney.describe.exports.copying import Copier, open_copier
+from airflow_midjourney.describe.exports.copying import open_copier
 from airflow_midjourney.describe.exports.format import Names, Sample
 from airflow_midjourney.describe.exports.ledger import open_ledger
 from airflow_midjourney.describe.exports.naming import common_folder, file_name, sameness
@@ -21,12 +21,16 @@ from airflow_midjourney.describe.table.described import read_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from airflow_midjourney.describe.exports.copying import Copier
     from airflow_midjourney.describe.exports.format import ExportFormat, Files
     from airflow_midjourney.describe.exports.ledger import Ledger
     from airflow_midjourney.describe.exports.report import ExportReport
     from airflow_midjourney.describe.images import ImageStore
     from airflow_midjourney.describe.table.database import Database
     from airflow_midjourney.describe.table.described import DescribedImage, Wanted
+
+    #: Copies some images; says for each why it was not copied, or None.
+    _Copy = Callable[[list["_Chosen"]], list[LeftOut | None]]
 
 #: Samples that are copied and written together.
 _TOGETHER: Final = 64
@@ -80,9 +84,10 @@ def export(
         select = _Selection(plan, stack.enter_context(open_ledger()), report, copies=images is not None)
         write = stack.enter_context(plan.format.open(files, plan.split_names))
         copier = stack.enter_context(open_copier(images, files)) if images is not None else None
-        samples = select.samples(_told(read_rows(database, plan.wanted), report, tell))
-        while some := list(islice(samples, _TOGETHER)):
-            for sample in select.numbered(_copied(plan.format, copier, some, report)):
+        copy = _copying(plan.format, copier) if copier is not None else _copying_nothing
+        suitable = select.suitable(_told(read_rows(database, plan.wanted), report, tell))
+        while some := list(islice(suitable, _TOGETHER)):
+            for sample in select.numbered(select.there(some, copy)):
                 write(sample)
                 report.exported += 1
                 report.captions += len(sample.captions)
@@ -110,14 +115,42 @@ class _Selection:
         self._named = copies or plan.format.names is not Names.NOTHING
         self._numbers: Counter[str] = Counter()
 
-    def samples(self, rows: Iterable[DescribedImage]) -> Iterator[_Chosen]:
-        """Give what is left of some rows, and count the others."""
+    def suitable(self, rows: Iterable[DescribedImage]) -> Iterator[_Chosen]:
+        """Give those rows that are good enough, and count the others."""
         for row in rows:
             chosen = self._choose(row)
             if isinstance(chosen, LeftOut):
                 self._report.left_out[chosen] += 1
             else:
                 yield chosen
+
+    def there(self, chosen: list[_Chosen], copy: _Copy) -> Iterator[_Chosen]:
+        """Copy images, each content once, and give those that were; count the others.
+
+        Where the first key of some bytes has lost its object, the next key with the same bytes takes its place.
+        """
+        while chosen:
+            first, later = self._first_of_each_content(chosen)
+            if not first:
+                self._report.left_out[LeftOut.DUPLICATE] += len(later)
+                return
+            for one, outcome in zip(first, copy(first), strict=True):
+                if outcome is None:
+                    yield one
+                else:
+                    self._report.left_out[outcome] += 1
+                    self._ledger.release("content", _content(one.image))
+            chosen = later
+
+    def _first_of_each_content(self, chosen: list[_Chosen]) -> tuple[list[_Chosen], list[_Chosen]]:
+        first, later = [], []
+        for one in chosen:
+            if self._plan.choice.deduplicate and self._is_duplicate(one.image):
+                later.append(one)
+            else:
+                self._check_name(one)
+                first.append(one)
+        return first, later
 
     def numbered(self, chosen: Iterable[_Chosen]) -> Iterator[Sample]:
         """Number what is written, within its split."""
@@ -135,33 +168,28 @@ class _Selection:
         name = file_name(image, self._folder) if self._named else ""
         if not plan.format.takes(name):
             return LeftOut.UNSUPPORTED
-        if plan.choice.deduplicate and self._is_duplicate(image):
-            return LeftOut.DUPLICATE
         split = plan.splits.of(identity(image), plan.choice.seed) or plan.format.default_split
-        self._check_name(image, split, name)
         return _Chosen(image, captions, split, name)
 
     def _is_duplicate(self, image: DescribedImage) -> bool:
-        return image.content_sha256 is not None and bool(
-            self._ledger.take("content", f"{image.content_sha256} {image.prompts != ()}", image.image_uri)
-        )
+        return image.content_sha256 is not None and bool(self._ledger.take("content", _content(image), image.image_uri))
 
-    def _check_name(self, image: DescribedImage, split: str, name: str) -> None:
+    def _check_name(self, chosen: _Chosen) -> None:
         """Refuse two images that would share a file, at the latest on a disk that knows no capital letters.
 
         :raises SettingsError: which names both.
         """
         if not self._named:
             return
-        shared = name
+        shared, uri = chosen.file_name, chosen.image.image_uri
         if self._plan.format.names is Names.PATH_WITHOUT_ENDING:
-            shared = str(PurePosixPath(name).with_suffix(""))
-        former = self._ledger.take("name", f"{split}/{sameness(shared)}", image.image_uri)
+            shared = str(PurePosixPath(shared).with_suffix(""))
+        former = self._ledger.take("name", f"{chosen.split}/{sameness(shared)}", uri)
         if former is not None:
             raise SettingsError(
-                f"{former!r} and {image.image_uri!r} would share the file {shared!r} of the export. Export them to"
+                f"{former!r} and {uri!r} would share the file {shared!r} of the export. Export them to"
                 " different targets (prefix= or keys=), or rename one of them; nothing was published.",
-                image_uri=image.image_uri,
+                image_uri=uri,
             )
 
 
@@ -175,17 +203,17 @@ class _Chosen:
     file_name: str
 
 
-def _copied(
-    kind: ExportFormat, copier: Copier | None, chosen: list[_Chosen], report: ExportReport
-) -> Iterator[_Chosen]:
-    """Copy images, and give those samples whose image is there."""
-    if copier is None:
-        yield from chosen
-        return
-    paths = [kind.image_path(Sample(one.image, one.captions, one.split, one.file_name, 0)) for one in chosen]
-    outcomes = copier.copy([(one.image, path) for one, path in zip(chosen, paths, strict=True)])
-    for one, outcome in zip(chosen, outcomes, strict=True):
-        if outcome is None:
-            yield one
-        else:
-            report.left_out[outcome] += 1
+def _content(image: DescribedImage) -> str:
+    return f"{image.content_sha256} {image.prompts != ()}"
+
+
+def _copying(kind: ExportFormat, copier: Copier) -> _Copy:
+    def copy(chosen: list[_Chosen]) -> list[LeftOut | None]:
+        samples = [Sample(one.image, one.captions, one.split, one.file_name, 0) for one in chosen]
+        return copier.copy([(sample.image, kind.image_path(sample)) for sample in samples])
+
+    return copy
+
+
+def _copying_nothing(chosen: list[_Chosen]) -> list[LeftOut | None]:
+    return [None] * len(chosen)

@@ -22,7 +22,7 @@ class Ledger:
 
         :return: who has taken it before; None if it was free.
         """
-        digest = hashlib.sha256(f"{kind}\0{what}".encode()).digest()[:20]
+        digest = _digest(kind, what)
         taken = self._connection.execute(
             "INSERT INTO taken VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", (digest, who)
         )
@@ -33,8 +33,16 @@ class Ledger:
 
     def holds(self, kind: str, what: str) -> bool:
         """Say whether somebody has taken it."""
-        digest = hashlib.sha256(f"{kind}\0{what}".encode()).digest()[:20]
-        return self._connection.execute("SELECT 1 FROM taken WHERE digest = ?", (digest,)).fetchone() is not None
+        found = self._connection.execute("SELECT 1 FROM taken WHERE digest = ?", (_digest(kind, what),))
+        return found.fetchone() is not None
+
+    def release(self, kind: str, what: str) -> None:
+        """Let somebody else take it."""
+        self._connection.execute("DELETE FROM taken WHERE digest = ?", (_digest(kind, what),))
+
+
+def _digest(kind: str, what: str) -> bytes:
+    return hashlib.sha256(f"{kind}\0{what}".encode()).digest()[:20]
 
 
 @contextmanager
