@@ -6,21 +6,23 @@ LOWEST := .venv-lowest
 LOWEST_STAMP := $(LOWEST)/.installed
 # Airflow's own constraints file pins what was new when it was released; the index tells what that was.
 OLDEST_AIRFLOW_RELEASED := 2026-04-10
-# Tests that kill processes, run many of them at once, or break the service, S3 and the database.
-FORCE := tests/crashes tests/contention tests/faults
+# Tests that kill processes, run many of them at once, or break the service, S3 and the database; the longest first.
+FORCE := tests/faults tests/contention tests/crashes
 # Tests that start a whole Airflow, each of which wants the machine for itself.
-E2E := tests/e2e
+E2E := tests/e2e tests/demo/test_demo_end_to_end.py
 # A browser keeps an event loop running in its process, where no other test can start one.
 BROWSER := tests/browser
 COMPOSE := tests/deploy/test_compose_native.py
-# Resolves all of Airflow and its providers, twice.
-CONSTRAINTS := tests/packaging/test_constraints.py
-# DAGs run the whole engine; what only it has to say is said with the newest dependencies.
-LOWEST_TESTS ?= tests/unit tests/table tests/airflow
+# Makes environments, and resolves all of Airflow and its providers, twice.
+PACKAGING := tests/packaging
+# What uses the dependencies directly, and what is made for Airflow; the rest is said with the newest ones.
+LOWEST_TESTS ?= tests/unit tests/table $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
+# No more of Airflow is in them than in the others, and they take long.
+SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe_manifest_dag describe_then_export_dag)
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
-.PHONY: help setup demo env test screenshots test-force e2e e2e-celery test-constraints test-lowest bench bench-quick lint
+.PHONY: help setup demo env test screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick lint
 .PHONY: format lock clean
 
 help: ## list the commands
@@ -35,17 +37,17 @@ env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=ht
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")
 
 test: setup lint ## check style and types, and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=15 $(FORCE:%=--ignore=%) --ignore=$(E2E) --ignore=$(COMPOSE) --ignore=$(CONSTRAINTS) \
-		--ignore=$(BROWSER)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra --durations=15 \
+		$(patsubst %,--ignore=%,$(FORCE) $(E2E) $(COMPOSE) $(PACKAGING) $(BROWSER))
 	$(BIN)/python -m pytest -ra $(BROWSER)
 	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e),"
-	@echo "$(COMPOSE) (make e2e-celery), $(CONSTRAINTS) (make test-constraints)"
+	@echo "$(COMPOSE) (make e2e-celery), $(PACKAGING) (make test-packaging)"
 
 screenshots: setup ## take the pictures in docs/images anew, with a real browser
 	SCREENSHOTS=docs/images CI=true $(BIN)/python -m pytest tests/browser
 
 test-force: setup ## kill it, crowd it and break what it stands on, for some minutes
-	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=15 $(FORCE)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra --durations=15 $(FORCE)
 
 e2e: setup ## run, kill, schedule and backfill on real Airflow processes with LocalExecutor
 	$(BIN)/python -m pytest -ra --durations=10 $(E2E)
@@ -54,11 +56,11 @@ e2e-celery: setup ## the same on Celery with Redis, and the commands of docker-c
 	E2E_EXECUTOR=CeleryExecutor $(BIN)/python -m pytest -ra --durations=10 -m core $(E2E)
 	$(BIN)/python -m pytest -ra $(COMPOSE)
 
-test-constraints: setup ## show that installing this moves none of the versions that Airflow pins
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -ra $(CONSTRAINTS)
+test-packaging: setup ## install it in each way, and show that this moves none of the versions that Airflow pins
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -ra $(PACKAGING)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
-	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra --durations=15 $(LOWEST_TESTS)
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) --dist worksteal -ra --durations=15 $(LOWEST_TESTS)
 
 bench: setup ## measure next to what users would do instead, and fill docs/performance.md: half an hour, alone on the machine
 	$(BIN)/python -m benchmarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENGINE = REPOSITORY / "plugins" / "airflow_midjourney" / "describe"
-
-BASELINE = "import airflow.sdk, airflow.sdk.bases.sensor, airflow.triggers.base, airflow.plugins_manager, asyncio\n"
 
 READ = {
     "the operator": "import airflow_midjourney.operators.describe",
@@ -36,18 +35,29 @@ READ = {
     "the DAG for doubts": "import runpy; runpy.run_path('dags/midjourney_resolve.py')",
 }
 
-SHOW_HEAVY = """
-import sys
+#: Reads each in a child of a process that has loaded what any DAG file loads, and tells what it loaded beside that.
+SHOW_LOADED = """
+import json, os, runpy, sys
+statements = json.loads(sys.argv[1])
+import airflow.sdk, airflow.sdk.bases.sensor, airflow.triggers.base, airflow.plugins_manager, asyncio
 from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, BaseHook, CronDataIntervalTimetable, Param, conf
 DAG('d', schedule=CronDataIntervalTimetable('@daily', timezone='UTC'), params={'a': Param(1)})
 # Airflow's own decorator loads its standard provider.
 import airflow.providers.standard.decorators.python, airflow.providers.standard.operators.empty
 before = set(sys.modules)
-%s
-heavy = ('boto3', 'botocore', 'PIL', 'httpx', 'tenacity', 'sqlalchemy', 'airflow.providers', 'psycopg2', 'numpy')
-heavy += ('pyarrow', 'pandas')
-print(*sorted(name for name in set(sys.modules) - before if name.startswith(heavy)))
+for name, statement in statements.items():
+    sys.stdout.flush()
+    if os.fork() == 0:
+        exec(statement)
+        print(json.dumps([name, sorted(set(sys.modules) - before)]), flush=True)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0, name
 """
+
+HEAVY = ("boto3", "botocore", "PIL", "httpx", "tenacity", "sqlalchemy", "airflow.providers", "psycopg2", "numpy")
+HEAVY += ("pyarrow", "pandas")
+
+OURS = "airflow_midjourney"
 
 
 ENGINE_OF_A_DAG = ".describe .describe.errors .describe.scope .describe.status"
@@ -67,20 +77,12 @@ LOADED = {
     "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links .web .web.addresses",
 }
 
-SHOW_OURS = """
-import runpy, sys
-from airflow.sdk import DAG
-runpy.run_path(%r)
-name = 'airflow_midjourney'
-print(*sorted(module.removeprefix(name) for module in sys.modules if module.startswith(name)))
-"""
 
-
-def run_python(code: str) -> str:
+def run_python(code: str, *arguments: str, home: str = "/nonexistent/read-only") -> str:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
+        [sys.executable, "-W", "ignore", "-c", code, *arguments],
         cwd=REPOSITORY,
-        env={"PATH": "", "PYTHONPATH": str(REPOSITORY / "plugins"), "AIRFLOW_HOME": "/nonexistent/read-only"},
+        env={"PATH": "", "PYTHONPATH": str(REPOSITORY / "plugins"), "AIRFLOW_HOME": home},
         capture_output=True,
         text=True,
         check=False,
@@ -93,21 +95,33 @@ def engine_files() -> Iterator[Path]:
     yield from sorted(ENGINE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("statement", READ.values(), ids=READ)
-def test_reading_it_loads_nothing_heavy(statement: str, tmp_path: Path) -> None:
-    code = (BASELINE + SHOW_HEAVY % statement).replace("/nonexistent", str(tmp_path))
-
-    assert run_python(f"import os; os.environ['AIRFLOW_HOME'] = {str(tmp_path)!r}\n{code}") == ""
-
-
-@pytest.mark.parametrize(("file", "modules"), LOADED.items(), ids=LOADED)
-def test_reading_it_loads_these_modules_of_ours_and_no_others(file: str, modules: str, tmp_path: Path) -> None:
-    code = f"import os; os.environ['AIRFLOW_HOME'] = {str(tmp_path)!r}\n{SHOW_OURS % file}"
-
-    assert run_python(code).split() == modules.split()
+def loaded_by(statements: dict[str, str], home: Path) -> dict[str, list[str]]:
+    """Give the modules that each statement loads."""
+    told = run_python(SHOW_LOADED, json.dumps(statements), home=str(home))
+    return dict(json.loads(line) for line in told.splitlines())
 
 
-@pytest.mark.parametrize("path", engine_files(), ids=lambda path: str(path.relative_to(ENGINE)))
+def test_reading_it_loads_nothing_heavy(tmp_path: Path) -> None:
+    loaded = loaded_by(READ, tmp_path)
+
+    heavy = {name: [one for one in modules if one.startswith(HEAVY)] for name, modules in loaded.items()}
+    assert heavy == {name: [] for name in READ}
+    assert all(any(one.startswith(OURS) for one in modules) for modules in loaded.values())
+
+
+def test_reading_it_loads_these_modules_of_ours_and_no_others(tmp_path: Path) -> None:
+    loaded = loaded_by({file: f"runpy.run_path({file!r})" for file in LOADED}, tmp_path)
+
+    ours = {
+        file: " ".join(one.removeprefix(OURS) for one in modules if one.startswith(OURS))
+        for file, modules in loaded.items()
+    }
+    assert {file: modules.split() for file, modules in ours.items()} == {
+        file: modules.split() for file, modules in LOADED.items()
+    }
+
+
+@pytest.mark.parametrize("path", list(engine_files()), ids=lambda path: str(path.relative_to(ENGINE)))
 def test_the_engine_imports_nothing_from_airflow(path: Path) -> None:
     imported = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

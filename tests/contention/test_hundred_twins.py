@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.scope import Scope
-from tests.support import batches
+from tests.support import batches, rows
 from tests.support.images import jpeg
 from tests.support.processes import Job, run_side_by_side
 
@@ -36,4 +36,9 @@ def test_the_same_bytes_under_a_hundred_keys_are_paid_for_once(
     all_counts = run_side_by_side([job] * 8)
 
     assert [(counts.succeeded, counts.shared, counts.billed) for counts in all_counts] == [(100, 99, 1)] * 8
-    assert simulator.counters()["billed"] == 1
+    assert simulator.counters()["accepted"] == simulator.counters()["billed"] == 1
+    with database.reading() as tx:
+        found = rows.image_rows(tx)
+        assert len(rows.bill(tx)) == 1
+    assert len({row["prompt_raw"] for row in found}) == 1
+    assert {row["content_sha256"] for row in found} == {found[0]["content_sha256"]}

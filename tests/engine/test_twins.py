@@ -1,4 +1,4 @@
-"""The same bytes under many keys are paid for once, however many processes send them at once."""
+"""The same bytes under many keys are paid for once, whatever comes of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from airflow_midjourney.describe.scope import Scope
 from airflow_midjourney.describe.status import Status
 from airflow_midjourney.describe.table import outcomes
 from tests.support import rows
-from tests.support.batches import options, origin
+from tests.support.batches import options
 from tests.support.engine import Engine
 from tests.support.images import jpeg
-from tests.support.processes import Job, run_side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +22,9 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Database
     from simulator.serving import RunningSimulator
-    from tests.support.places import MetadataPlace
 
-KEYS = 100
-PROCESSES = 8
+#: A hundred of them, and eight processes: tests/contention.
+KEYS = 12
 
 
 @pytest.fixture
@@ -39,23 +37,6 @@ def scope(s3: S3Client, bucket: str) -> Scope:
     for number in range(KEYS):
         s3.put_object(Bucket=bucket, Key=f"in/{number:03}.jpg", Body=jpeg(7, size=16))
     return Scope(bucket, ("in/",))
-
-
-def test_eight_processes_with_one_hundred_twins_pay_once(
-    database: Database, place: MetadataPlace, s3_url: str, scope: Scope, service: RunningSimulator
-) -> None:
-    jobs = [Job(place, s3_url, service.url, scope, origin(f"run-{number}")) for number in range(PROCESSES)]
-
-    all_counts = run_side_by_side(jobs)
-
-    assert sum(counts.billed for counts in all_counts) == 1
-    assert {counts.open + counts.failed + counts.rejected + counts.in_doubt for counts in all_counts} == {0}
-    assert service.counters()["accepted"] == service.counters()["billed"] == 1
-    with database.reading() as tx:
-        found = rows.image_rows(tx)
-        assert len(rows.bill(tx)) == 1
-    assert len({row["prompt_raw"] for row in found}) == 1
-    assert {row["content_sha256"] for row in found} == {found[0]["content_sha256"]}
 
 
 def test_twins_share_a_failure_too(database: Database, s3: S3Client, scope: Scope, service: RunningSimulator) -> None:

@@ -109,7 +109,7 @@ class History:
             outcomes.not_taken(tx, token, name, facts)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=steps)
 def test_tally_and_tail_are_the_bill_whatever_happens(database: Database, history: list[tuple[str, int]]) -> None:
     with database.writing() as tx:
