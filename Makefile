@@ -37,7 +37,7 @@ env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=ht
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")
 
 test: setup lint ## check style and types, and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra --durations=15 \
+	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=15 \
 		$(patsubst %,--ignore=%,$(FORCE) $(E2E) $(COMPOSE) $(PACKAGING) $(BROWSER))
 	$(BIN)/python -m pytest -ra $(BROWSER)
 	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e),"
@@ -60,7 +60,7 @@ test-packaging: setup ## install it in each way, and show that this moves none o
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -ra $(PACKAGING)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
-	$(LOWEST)/bin/python -m pytest -n $(WORKERS) --dist worksteal -ra --durations=15 $(LOWEST_TESTS)
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra --durations=15 $(LOWEST_TESTS)
 
 bench: setup ## measure next to what users would do instead, and fill docs/performance.md: half an hour, alone on the machine
 	$(BIN)/python -m benchmarks
