@@ -23,6 +23,8 @@ from tests.support import airflow_connections as connections
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from starlette.testclient import TestClient
+
     from simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
@@ -248,25 +250,21 @@ def test_the_test_button_makes_no_tables(
 
 
 def test_airflows_api_tests_a_connection_that_is_not_saved_yet(
-    simulate: Callable[..., RunningSimulator], monkeypatch: pytest.MonkeyPatch
+    simulate: Callable[..., RunningSimulator],
+    api: TestClient,
+    as_user: Callable[..., dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-    from starlette.testclient import TestClient
-
     monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
     # The provider is not installed here, so Airflow's manager of hooks has to be told of it.
     monkeypatch.setattr("airflow.models.connection.Connection.get_hook", lambda one, **_: MidjourneyHook(one.conn_id))
-    purge_cached_app()
-    api = TestClient(create_app(apps="core"))
-    signed = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="somebody", role="admin"))
     url = simulate(key="the-right-key").url
 
     answers = [
         api.post(
             "/api/v2/connections/test",
             json={"connection_id": "mj", "conn_type": "midjourney", "host": url, "password": key},
-            headers={"Authorization": f"Bearer {signed}"},
+            headers=as_user("admin"),
         )
         for key in ("the-right-key", "a-wrong-key")
     ]

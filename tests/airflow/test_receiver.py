@@ -23,6 +23,7 @@ from airflow_midjourney.web.receiver import MOST_WAITING, Doorbell, make_receive
 from tests.support import airflow_connections as connections
 from tests.support import rows
 from tests.support.airflow_runs import run_dag, submit_and_wait
+from tests.support.airflow_server import make_app
 from tests.support.receiving import PREFIX, running_app, running_receiver
 
 if TYPE_CHECKING:
@@ -302,10 +303,7 @@ def test_airflow_serves_it_switched_off(
 
 
 def running_api_server() -> AbstractContextManager[str]:
-    from airflow.api_fastapi.app import create_app, purge_cached_app
-
-    purge_cached_app()
-    return running_app(create_app(apps="core"))
+    return running_app(make_app())
 
 
 @pytest.mark.parametrize("how", [{"deferrable": True}, {"poke_interval": 300.0}], ids=["deferred", "poke"])

@@ -37,12 +37,19 @@ def _airflow_database() -> None:
 
 @pytest.fixture(scope="session")
 def airflow_app(_airflow_database: None) -> FastAPI:
-    """Airflow's own API server with its plugins and an auth manager that knows single DAGs."""
-    from airflow.api_fastapi.app import create_app, purge_cached_app
+    """Airflow's own API server, once per process."""
+    return make_app()
+
+
+def make_app() -> FastAPI:
+    """Make Airflow's own API server with its plugins and an auth manager that knows single DAGs.
+
+    All servers of a process share Airflow's one auth manager: another kind would take the rights of those before away.
+    """
+    from airflow.api_fastapi.app import create_app
 
     from tests.support.dag_by_dag import CLASS_PATH
 
-    purge_cached_app()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", CLASS_PATH)
         return create_app(apps="core")
