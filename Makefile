@@ -49,7 +49,7 @@ screenshots: setup ## take the pictures in docs/images anew, with a real browser
 test-force: setup ## kill it, crowd it and break what it stands on, for some minutes
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra --durations=15 $(FORCE)
 
-e2e: setup ## run, kill, schedule and backfill on real Airflow processes with LocalExecutor
+e2e: setup ## run, kill, schedule and backfill on real Airflow processes with LocalExecutor, and try the demo
 	$(BIN)/python -m pytest -ra --durations=10 $(E2E)
 
 e2e-celery: setup ## the same on Celery with Redis, and the commands of docker-compose.yml (needs redis-server)

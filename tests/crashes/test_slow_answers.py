@@ -195,9 +195,9 @@ def test_an_answer_that_comes_after_its_image_timed_out_is_taken_by_whoever_come
 
     (row,) = site.rows(errand)
     assert (row.status, row.prompt_count) == (Status.SUCCEEDED, 4)
-    # A busy machine may hold a claim up for so long that nothing is sent for it.
-    taken = [post for post in site.submissions(errand) if post.outcome == "accepted"]
-    assert [post.result for post in taken] == ["succeeded"]
+    # On a busy machine a POST may run out of time before it is sent, or before it arrives.
+    posts = [post for post in site.submissions(errand) if post.outcome not in ("never_sent", "broken_off")]
+    assert [post.result for post in posts] == ["succeeded"]
     assert site.billed() == [1]
 
 

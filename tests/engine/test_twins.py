@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Database
     from simulator.serving import RunningSimulator
 
-#: A hundred of them, and eight processes: tests/contention.
-KEYS = 12
+#: More than are claimed, and more than are settled, in one transaction. Eight processes at once: tests/contention.
+KEYS = 60
 
 
 @pytest.fixture

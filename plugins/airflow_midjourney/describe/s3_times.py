@@ -29,7 +29,7 @@ def read_time(value: Any) -> datetime:
     :return: the same moment as from botocore, with a time zone.
     :raises ValueError: if it is no time.
     """
-    if str(value).endswith("Z"):
+    if isinstance(value, str) and value.endswith("Z"):
         try:
             return datetime.fromisoformat(value)
         except ValueError:

@@ -87,7 +87,7 @@ def export(
         copy = _copying(plan.format, copier) if copier is not None else _copying_nothing
         suitable = select.suitable(_told(read_rows(database, plan.wanted), report, tell))
         while some := list(islice(suitable, _TOGETHER)):
-            for sample in select.numbered(select.there(some, copy)):
+            for sample in select.numbered(select.copied(some, copy)):
                 write(sample)
                 report.exported += 1
                 report.captions += len(sample.captions)
@@ -124,7 +124,7 @@ class _Selection:
             else:
                 yield chosen
 
-    def there(self, chosen: list[_Chosen], copy: _Copy) -> Iterator[_Chosen]:
+    def copied(self, chosen: list[_Chosen], copy: _Copy) -> Iterator[_Chosen]:
         """Copy images, each content once, and give those that were; count the others.
 
         Where the first key of some bytes has lost its object, the next key with the same bytes takes its place.
