@@ -11,6 +11,7 @@ import sys
 import threading
 from dataclasses import dataclass, field, replace
 from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -41,8 +42,9 @@ _PATIENCE: Final = 60.0
 _PROCESSES: Final = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.support.crash_runs"])
 
-#: One process is started at a time: the forkserver is asked over one connection.
-_STARTING: Final = threading.Lock()
+#: One thread at a time starts a process or reads how one ended: to start one reads that of all others, too, and what
+#: the forkserver says of a process can be read only once.
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 # Loading what boto3 knows of S3 takes longer than a whole run; children inherit it from the forkserver.
 _S3: Final = boto3.session.Session(
@@ -101,12 +103,13 @@ class Errand:
 
     def _run_in_process(self, points: CrashPoints) -> int | None:
         process = _PROCESSES.Process(target=_run_in_a_hurry, args=(self, points.fatal, points.delay), daemon=True)
-        with _STARTING:
+        with _ONE_AT_A_TIME:
             _start_forkserver()
             process.start()
-        process.join(_PATIENCE)
-        process.kill()
-        return process.exitcode
+        wait([process.sentinel], _PATIENCE)
+        with _ONE_AT_A_TIME:
+            process.kill()
+            return process.exitcode
 
 
 def _start_forkserver() -> None:
