@@ -59,7 +59,7 @@ def test_open_submissions_are_finished_and_the_rest_is_pending_for_the_next_run(
     assert len(sent) + len(unsent) == IMAGES
     assert all(row.reserved_by is None and row.reservations == 0 for row in unsent)
     assert len(sent) == site.simulator.counters()["accepted"] == engine.points.passed["after submit_describe"]
-    assert [post.outcome for post in site.submissions(errand)] == ["accepted"] * len(sent)
+    assert [post.outcome for post in site.sent(errand)] == ["accepted"] * len(sent)
 
     errand.run()
 

@@ -183,6 +183,10 @@ class CrashSite:
         with self.database.reading() as tx:
             return list(tx.connection.execute(select(bill).where(bill.c.image_id.in_(ids)).order_by(bill.c.id)))
 
+    def sent(self, errand: Errand) -> list[Any]:
+        """Give the bill of an errand's images without the POSTs that never left: a busy machine adds such ones."""
+        return [post for post in self.submissions(errand) if post.outcome not in ("never_sent", "broken_off")]
+
     def statuses(self, errand: Errand) -> list[Status]:
         """Give the status of each of an errand's images."""
         return [Status(row.status) for row in self.rows(errand)]
