@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_midjourney.describe.erasing import erase
 from airflow_midjourney.describe.scope import Scope
+from airflow_midjourney.describe.status import Reason, Status
 from airflow_midjourney.describe.table import claims, outcomes
 from airflow_midjourney.describe.table.claiming import claim_together
 from airflow_midjourney.describe.table.claims import ClaimResult
@@ -23,19 +24,23 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.claims import Claim
     from airflow_midjourney.describe.table.database import Database, Transaction
 
-#: Bytes that were described, erased, are on their way, or are nobody's yet.
-BODIES = ("described", "erased", "on its way", "new", "newer", "newest")
+#: Bytes that were described, erased, given up, are on their way, or are nobody's yet.
+BODIES = ("described", "erased", "given up", "on its way", "new", "newer", "newest")
 
 
 @pytest.fixture
 def batch(database: Database) -> Batch:
     """A batch over a table that has met some bytes before."""
     with database.writing() as tx:
-        batch = rows.open_batch(tx)
+        batch = rows.open_batch(tx, max_attempts=1)
         for folder, body in (("in", "described"), ("gone", "erased")):
             rows.list_images(tx, [rows.listed(f"{folder}/{body}")])
             row = rows.submit_next(tx, batch, body, body)
             assert outcomes.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
+        rows.list_images(tx, [rows.listed("in/given up")])
+        row = rows.submit_next(tx, batch, "given up", "given up")
+        assert outcomes.ended(tx, row, Reason.TIMEOUT, "too long", RemoteTimes(), "") is Status.FAILED
+        rows.set_columns(tx, row.id, ended_at=rows.LONG_AGO)
         rows.list_images(tx, [rows.listed("in/on its way")])
         rows.submit_next(tx, batch, "on its way", "on its way")
     erase(database, [Scope("photos", ("gone/",))], "a run")
@@ -58,11 +63,13 @@ def test_together_or_alone_they_come_to_the_same(
 
 def test_a_repeated_group_comes_to_the_same(database: Database, batch: Batch) -> None:
     with database.writing() as tx:
-        wanted = _wanted(tx, batch, ["new", "newer"])
+        wanted = _wanted(tx, batch, ["new", "given up", "newer"])
+        billed = len(rows.bill(tx))
         first = claim_together(tx, wanted, rows.ACCOUNT)
     with database.writing() as tx:
-        assert claim_together(tx, wanted, rows.ACCOUNT) == first == [ClaimResult.CLAIMED] * 2
-        assert len(rows.bill(tx)) == 5
+        again = claim_together(tx, wanted, rows.ACCOUNT)
+        assert again == first == [ClaimResult.CLAIMED, ClaimResult.ASK_FIRST, ClaimResult.CLAIMED]
+        assert len(rows.bill(tx)) == billed + 2
 
 
 def _outcome(database: Database, batch: Batch, bodies: list[str], room: int, *, alone: bool) -> Counter[ClaimResult]:

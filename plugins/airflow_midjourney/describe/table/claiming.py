@@ -33,7 +33,7 @@ def claim_together(tx: Transaction, requests: Sequence[Claim], account: AccountS
     """Commit the intent to submit reserved rows of one batch, behind the account's lock, or none of them.
 
     Those whose bytes nobody has sent or waits for go together; every other is claimed by itself, as are all while the
-    service has said no. Repeating claims whose commit went unheard gives the same results.
+    service has said no. Claims whose commit went unheard can be repeated: none is submitted twice.
 
     :return: what became of each, in their order.
     """

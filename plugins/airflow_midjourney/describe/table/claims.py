@@ -269,7 +269,8 @@ def reject(tx: Transaction, image_id: int, holder: str, reason: Reason, detail: 
 def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimResult:
     """Commit the intent to submit a reserved row, behind the account's lock.
 
-    Repeating a claim whose commit went unheard gives the same result: the token tells it apart.
+    A claim whose commit went unheard can be repeated: its token tells it apart, and other results that were written
+    have let go of the row.
     """
     state = lock_account(tx, account.identity)
     images = tx.tables.images
