@@ -105,7 +105,7 @@ def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
         batches.options(max_attempts=4),
         account=ACCOUNT,
         s3_faults=S3_FAULTS,
-        longest_pause=0.4,
+        longest_pause=0.1,
     )
 
     all_counts = run_side_by_side([replace(job, origin=batches.origin(f"run-{number}")) for number in range(4)])
