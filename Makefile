@@ -39,7 +39,7 @@ env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=ht
 test: setup lint ## check style and types, and run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=15 \
 		$(patsubst %,--ignore=%,$(FORCE) $(E2E) $(COMPOSE) $(PACKAGING) $(BROWSER))
-	$(BIN)/python -m pytest -ra $(BROWSER)
+	$(BIN)/python -m pytest -n 2 -ra $(BROWSER)
 	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e),"
 	@echo "$(COMPOSE) (make e2e-celery), $(PACKAGING) (make test-packaging)"
 

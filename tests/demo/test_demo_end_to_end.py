@@ -22,8 +22,10 @@ from demo.airflow_run import Airflow, RunError
 from demo.folder import DemoFolder
 from demo.interruption import Interruption
 from demo.processes import Children
+from tests.support.browser import started_browser
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -109,8 +111,11 @@ def test_it_can_be_stopped_and_run_again_and_pays_once(tmp_path: Path) -> None:
     assert_nothing_is_left(folder)
 
 
-def test_airflow_is_left_running_for_who_wants_to_look(tmp_path: Path) -> None:
-    demo = start_demo(tmp_path / "demo", "--ui")
+@pytest.fixture(scope="module")
+def left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the Airflow that the demo has left running."""
+    folder = tmp_path_factory.mktemp("left") / "demo"
+    demo = start_demo(folder, "--ui")
     assert demo.stdout is not None
     output = ""
     for line in demo.stdout:
@@ -120,22 +125,50 @@ def test_airflow_is_left_running_for_who_wants_to_look(tmp_path: Path) -> None:
     try:
         found = re.search(r"Batches:  (http://127\.0\.0\.1:\d+/)plugin/midjourney", output)
         assert found is not None, output
-        with httpx.Client(base_url=found[1], follow_redirects=True, timeout=60) as browser:
-            # Whoever opens the UI is logged in on the way.
-            assert browser.get("api/v2/auth/login").status_code == 200
-            listed = browser.get("midjourney/batches")
-            assert listed.status_code == 200
-            assert "describe_images" in listed.text
-            (address, *_) = re.findall('batch[?]id=[^"]+', listed.text)
-            batch = browser.get(f"midjourney/{unescape(address)}")
-            assert "12 of 12 images have ended (100 %)." in batch.text
+        yield found[1]
     finally:
         demo.send_signal(signal.SIGINT)
         rest, _ = demo.communicate()
 
     assert demo.returncode == 130
     assert rest.endswith("\nStopped by Ctrl-C; nothing is left running.\n")
-    assert_nothing_is_left(tmp_path / "demo")
+    assert_nothing_is_left(folder)
+
+
+def test_airflow_is_left_running_for_who_wants_to_look(left_running: str) -> None:
+    with httpx.Client(base_url=left_running, follow_redirects=True, timeout=60) as client:
+        # Whoever opens the UI is logged in on the way.
+        assert client.get("api/v2/auth/login").status_code == 200
+        listed = client.get("midjourney/batches")
+        assert listed.status_code == 200
+        assert "describe_images" in listed.text
+        (address, *_) = re.findall('batch[?]id=[^"]+', listed.text)
+        batch = client.get(f"midjourney/{unescape(address)}")
+        assert "12 of 12 images have ended (100 %)." in batch.text
+
+
+def test_the_pages_are_in_airflows_menu_and_on_its_runs_and_tasks(left_running: str) -> None:
+    with started_browser() as browser:
+        page = browser.new_page(base_url=left_running)
+        page.set_default_timeout(60_000)
+        ours = page.frame_locator("iframe")
+
+        page.goto("plugin/midjourney")
+        ours.get_by_text("9 described").wait_for()
+
+        page.goto("dags/describe_images/runs")
+        page.locator("a[href*='/dags/describe_images/runs/']").first.click()
+        page.get_by_role("heading", name="manual__").wait_for()
+        run = page.url
+        page.locator("a[href$='/plugin/midjourney-run']").click()
+        ours.get_by_text("Run: manual__").wait_for()
+        ours.get_by_text("9 described").wait_for()
+
+        for task in ("submit", "wait"):
+            page.goto(run)
+            page.locator(f"a[href*='/runs/'][href$='/tasks/{task}']").first.click()
+            page.locator("a[href$='/plugin/midjourney-task']").click()
+            ours.get_by_role("heading", name="12 of 12 images have ended (100 %).").wait_for()
 
 
 def test_a_run_that_fails_says_why(tmp_path: Path) -> None:

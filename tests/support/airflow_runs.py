@@ -105,7 +105,8 @@ class FinishedRun:
             instance.try_number += 1
             session.commit()
             session.expunge(instance)
-        _run_task(ti=instance, task=self.dag.get_task(task_id), run_triggerer=True)
+        with as_airflow_3_3_does():
+            _run_task(ti=instance, task=self.dag.get_task(task_id), run_triggerer=True)
         return self.state_of(task_id)
 
     def _instance(self, task_id: str, map_index: int = -1) -> TaskInstance:

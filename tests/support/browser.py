@@ -72,9 +72,9 @@ def server_url(airflow_app: FastAPI) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+@contextmanager
+def started_browser() -> Iterator[Browser]:
+    """Start Debian's Chromium, without a window; it keeps an event loop running in this process."""
     if not CHROMIUM.exists():
         told = f"there is no {CHROMIUM}: apt-get install chromium"
         if os.environ.get("CI"):
@@ -86,6 +86,13 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(_ARGUMENTS))
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser for all tests of a process, in which no other test can run an event loop."""
+    with started_browser() as started:
+        yield started
 
 
 @pytest.fixture
