@@ -8,8 +8,9 @@ LOWEST_STAMP := $(LOWEST)/.installed
 OLDEST_AIRFLOW_RELEASED := 2026-04-10
 # Tests that kill processes, run many of them at once, or break the service, S3 and the database; the longest first.
 FORCE := tests/faults tests/contention tests/crashes
-# Tests that start a whole Airflow, each of which wants the machine for itself.
+# Tests that start a whole Airflow. They wait half of their time: two such groups go side by side.
 E2E := tests/e2e tests/demo/test_demo_end_to_end.py
+SIDE_BY_SIDE := -n 2 --dist loadgroup
 # A browser keeps an event loop running in its process, where no other test can start one.
 BROWSER := tests/browser
 COMPOSE := tests/deploy/test_compose_native.py
@@ -50,14 +51,13 @@ test-force: setup ## kill it, crowd it and break what it stands on, for some min
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra --durations=15 $(FORCE)
 
 e2e: setup ## run, kill, schedule and backfill on real Airflow processes with LocalExecutor, and try the demo
-	$(BIN)/python -m pytest -ra --durations=10 $(E2E)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -ra --durations=10 $(E2E)
 
 e2e-celery: setup ## the same on Celery with Redis, and the commands of docker-compose.yml (needs redis-server)
-	E2E_EXECUTOR=CeleryExecutor $(BIN)/python -m pytest -ra --durations=10 -m core $(E2E)
-	$(BIN)/python -m pytest -ra $(COMPOSE)
+	E2E_EXECUTOR=CeleryExecutor $(BIN)/python -m pytest $(SIDE_BY_SIDE) -ra --durations=10 -m core $(E2E) $(COMPOSE)
 
 test-packaging: setup ## install it in each way, and show that this moves none of the versions that Airflow pins
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -ra $(PACKAGING)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -ra $(PACKAGING)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
 	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra --durations=15 $(LOWEST_TESTS)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.core
+
 DAG = "describe_images"
 WORKERS = ("worker-1", "worker-2")
 SAMPLES = 12

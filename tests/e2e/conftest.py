@@ -24,8 +24,14 @@ EXECUTOR = os.environ.get("E2E_EXECUTOR", "LocalExecutor")
 PHOTOS_PER_DAY = {0: 4, -1: 2, -2: 1, -3: 3, 1: 5}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "core: what has to hold with every executor")
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of the one deployment in one process, whatever others run beside it."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("deployment"))
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ def switched_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Depl
     with running_deployment(
         folder,
         EXECUTOR,
-        dags=[Path(__file__).parent / "dags"],
+        dags=[HERE / "dags"],
         variables={"AIRFLOW__MIDJOURNEY__CALLBACKS": "True", "AIRFLOW__MIDJOURNEY__POLL_INTERVAL": "0.5"},
         hurry=True,
     ) as deployment:
