@@ -8,9 +8,10 @@ LOWEST_STAMP := $(LOWEST)/.installed
 OLDEST_AIRFLOW_RELEASED := 2026-04-10
 # Tests that kill processes, run many of them at once, or break the service, S3 and the database; the longest first.
 FORCE := tests/faults tests/contention tests/crashes
-# Tests that start a whole Airflow. They wait half of their time: two such groups go side by side.
+# Tests that start a whole Airflow.
 E2E := tests/e2e tests/demo/test_demo_end_to_end.py
-SIDE_BY_SIDE := -n 2 --dist loadgroup
+# What waits half of its time goes two files at a time.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 # A browser keeps an event loop running in its process, where no other test can start one.
 BROWSER := tests/browser
 COMPOSE := tests/deploy/test_compose_native.py

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# The UI is left running for all of them; they take turns, since each run of the demo wants a core.
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 def start_demo(folder: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""One real deployment for all tests of this folder; ``E2E_EXECUTOR=CeleryExecutor`` makes it one with Celery."""
+"""One real deployment for all tests of a process; ``E2E_EXECUTOR=CeleryExecutor`` makes it one with Celery."""
 
 from __future__ import annotations
 
@@ -25,13 +25,6 @@ PHOTOS_PER_DAY = {0: 4, -1: 2, -2: 1, -3: 3, 1: 5}
 
 
 HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the one deployment in one process, whatever others run beside it."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("deployment"))
 
 
 @dataclass(frozen=True)

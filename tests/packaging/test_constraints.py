@@ -54,7 +54,7 @@ def _index_that_can_be_reached(tmp_path_factory: pytest.TempPathFactory) -> None
     pytest.skip("the package index cannot be reached")
 
 
-@pytest.fixture(scope="module", params=[pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in RELEASED])
+@pytest.fixture(scope="module", params=RELEASED)
 def release(request: pytest.FixtureRequest) -> str:
     version: str = request.param
     return version
