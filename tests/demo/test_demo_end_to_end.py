@@ -153,8 +153,10 @@ def test_the_pages_are_in_airflows_menu_and_on_its_runs_and_tasks(left_running: 
         page.set_default_timeout(60_000)
         ours = page.frame_locator("iframe")
 
-        page.goto("plugin/midjourney")
+        page.goto("")
+        page.get_by_role("link", name="Midjourney").click()
         ours.get_by_text("9 described").wait_for()
+        assert "/plugin/midjourney" in page.url
 
         page.goto("dags/describe_images/runs")
         page.locator("a[href*='/dags/describe_images/runs/']").first.click()
@@ -162,6 +164,7 @@ def test_the_pages_are_in_airflows_menu_and_on_its_runs_and_tasks(left_running: 
         run = page.url
         page.locator("a[href$='/plugin/midjourney-run']").click()
         ours.get_by_text("Run: manual__").wait_for()
+        assert run in page.url
         ours.get_by_text("9 described").wait_for()
 
         for task in ("submit", "wait"):
@@ -169,6 +172,7 @@ def test_the_pages_are_in_airflows_menu_and_on_its_runs_and_tasks(left_running: 
             page.locator(f"a[href*='/runs/'][href$='/tasks/{task}']").first.click()
             page.locator("a[href$='/plugin/midjourney-task']").click()
             ours.get_by_role("heading", name="12 of 12 images have ended (100 %).").wait_for()
+            assert f"/tasks/{task}/" in page.url
 
 
 def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
