@@ -72,6 +72,27 @@ def test_a_repeated_group_comes_to_the_same(database: Database, batch: Batch) ->
         assert len(rows.bill(tx)) == billed + 2
 
 
+@pytest.mark.parametrize("meanwhile", ["given back", "doubted", "sent by another"])
+def test_a_claim_that_is_repeated_too_late_is_lost(database: Database, batch: Batch, meanwhile: str) -> None:
+    with database.writing() as tx:
+        wanted = _wanted(tx, batch, ["new"])
+        assert claim_together(tx, wanted, rows.ACCOUNT) == [ClaimResult.CLAIMED]
+    with database.writing() as tx:
+        if meanwhile == "doubted":
+            rows.set_columns(tx, wanted[0].image_id, in_doubt_after=rows.LONG_AGO)
+            outcomes.doubt_overdue(tx)
+        else:
+            outcomes.not_taken(tx, wanted[0].submit_token, "never_sent", outcomes.PostFacts())
+        if meanwhile == "sent by another":
+            rows.set_columns(tx, wanted[0].image_id, not_before=None)
+            rows.submit_next(tx, batch, "again", "new")
+        billed = len(rows.bill(tx))
+    with database.writing() as tx:
+        assert claim_together(tx, wanted, rows.ACCOUNT) == [ClaimResult.LOST]
+        assert claims.claim(tx, wanted[0], rows.ACCOUNT) is ClaimResult.LOST
+        assert len(rows.bill(tx)) == billed
+
+
 def _outcome(database: Database, batch: Batch, bodies: list[str], room: int, *, alone: bool) -> Counter[ClaimResult]:
     """Claim rows with these bytes, and take it back."""
     # One slot is in use.
