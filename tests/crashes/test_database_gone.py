@@ -63,7 +63,7 @@ def test_what_was_accepted_while_postgres_was_down_is_recorded_when_it_is_up(
 
     assert recorded_meanwhile == 0
     assert site.statuses(errand) == [Status.SUCCEEDED] * IMAGES
-    assert [(post.outcome, post.detail) for post in site.sent(errand)] == [("accepted", "提交成功")] * IMAGES
+    assert [(post.outcome, post.detail) for post in site.submissions(errand)] == [("accepted", "提交成功")] * IMAGES
     assert site.billed() == [1] * IMAGES
     site.database.engine.dispose()
     server.cleanup()

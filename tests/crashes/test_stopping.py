@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.support.crash_runs import CrashSite, Errand
 
 IMAGES = 10
-PATIENT = ACCOUNT | {"submit_deadline": 10.0}
+PATIENT = ACCOUNT | {"submit_deadline": 10.0, "doubt_grace": 10.0}
 
 
 async def _stop_amid_submissions(engine: CrashingEngine, errand: Errand) -> None:
@@ -59,7 +59,7 @@ def test_open_submissions_are_finished_and_the_rest_is_pending_for_the_next_run(
     assert len(sent) + len(unsent) == IMAGES
     assert all(row.reserved_by is None and row.reservations == 0 for row in unsent)
     assert len(sent) == site.simulator.counters()["accepted"] == engine.points.passed["after submit_describe"]
-    assert [post.outcome for post in site.sent(errand)] == ["accepted"] * len(sent)
+    assert [post.outcome for post in site.submissions(errand)] == ["accepted"] * len(sent)
 
     errand.run()
 

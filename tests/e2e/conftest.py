@@ -24,9 +24,6 @@ EXECUTOR = os.environ.get("E2E_EXECUTOR", "LocalExecutor")
 PHOTOS_PER_DAY = {0: 4, -1: 2, -2: 1, -3: 3, 1: 5}
 
 
-HERE = Path(__file__).parent
-
-
 @dataclass(frozen=True)
 class ScheduledRun:
     """The run that Airflow's scheduler made by itself when the DAG was switched on.
@@ -47,7 +44,7 @@ def switched_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Depl
     with running_deployment(
         folder,
         EXECUTOR,
-        dags=[HERE / "dags"],
+        dags=[Path(__file__).parent / "dags"],
         variables={"AIRFLOW__MIDJOURNEY__CALLBACKS": "True", "AIRFLOW__MIDJOURNEY__POLL_INTERVAL": "0.5"},
         hurry=True,
     ) as deployment:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _BUNDLE = "dags-folder"
 
+_one_api: Final = functools.cache(supervisor.in_process_api_server)
+
 
 @dataclass
 class Troubles:
@@ -194,6 +196,3 @@ def as_airflow_3_3_does() -> Iterator[None]:
         patch.object(supervisor, "in_process_api_server", _one_api),
     ):
         yield
-
-
-_one_api: Final = functools.cache(supervisor.in_process_api_server)
