@@ -18,7 +18,7 @@ COMPOSE := tests/deploy/test_compose_native.py
 # Makes environments, and resolves all of Airflow and its providers, twice.
 PACKAGING := tests/packaging
 # What uses the dependencies directly, and what is made for Airflow; the rest is said with the newest ones.
-LOWEST_TESTS ?= tests/unit tests/table $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
+LOWEST_TESTS ?= tests/model tests/service tests/imaging tests/storage tests/table tests/queries tests/admin $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
 # No more of Airflow is in them than in the others, and they take long.
 SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe_manifest_dag describe_then_export_dag)
 # Most tests wait for servers rather than for a core.

@@ -6,11 +6,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.outcome import Accepted
-from airflow_midjourney.describe.sending import Posted, _record
-from airflow_midjourney.describe.table import claims
-from airflow_midjourney.describe.table.claiming import claim_together
-from airflow_midjourney.describe.table.claims import ClaimResult
+from airflow_midjourney.describe.engine.send import Posted, _record
+from airflow_midjourney.describe.service.submit_response import Accepted
+from airflow_midjourney.describe.table import leases
+from airflow_midjourney.describe.table.claims import ClaimResult, claim_together
 from benchmarks.engine import NO_LIMIT
 from benchmarks.filling import fill
 from tests.support import rows
@@ -41,7 +40,7 @@ def measured_claims(database: Database, finished: int) -> float:
         with database.writing() as tx:
             wanted = [
                 rows.request(batch, row.id, f"{prefix}{row.id}")
-                for row in claims.reserve(tx, batch, "holder", TOGETHER)
+                for row in leases.reserve(tx, batch, "holder", TOGETHER)
             ]
         with database.writing() as tx:
             results = claim_together(tx, wanted, _ACCOUNT)

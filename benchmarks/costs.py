@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from airflow_midjourney.describe import pixels, sending
-from airflow_midjourney.describe.images import ImageStore
+from airflow_midjourney.describe.engine import send
+from airflow_midjourney.describe.imaging import prepare
+from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.describe.table.database import Database
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Costs:
         began = time.process_time()
         with (
             patch.object(ImageStore, "read", self.of("reading", ImageStore.read)),
-            patch.object(pixels, "_despite_metadata", self.of("checking", pixels._despite_metadata)),
-            patch.object(sending, "prepare", self.of("preparing", pixels.prepare)),
+            patch.object(prepare, "_despite_metadata", self.of("checking", prepare._despite_metadata)),
+            patch.object(send, "prepare", self.of("preparing", prepare.prepare)),
             patch.object(Database, "_until_done", self.of("recording", Database._until_done)),
         ):
             yield

@@ -18,16 +18,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.exports.choosing import Choice
-from airflow_midjourney.describe.exports.exporting import ExportPlan, export
+from airflow_midjourney.describe.exports.export import ExportPlan, export
 from airflow_midjourney.describe.exports.format import load_format
-from airflow_midjourney.describe.exports.publishing import publishing
+from airflow_midjourney.describe.exports.publication import publishing
 from airflow_midjourney.describe.exports.report import ExportReport
+from airflow_midjourney.describe.exports.selection import Choice
 from airflow_midjourney.describe.exports.targets.folder import FolderTarget
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.queries.rows import Wanted
 from airflow_midjourney.describe.table.database import open_database
-from airflow_midjourney.describe.table.described import Wanted
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from benchmarks.memory import peak_megabytes
 from tests.support.postgres import running_postgres
 

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.batch import advance
+from airflow_midjourney.describe.engine.advance import advance
 from benchmarks.claiming import measured_claims
 from benchmarks.engine import DATABASES, begin, database_url, engine_on, opened
 from benchmarks.figures import Bar, Figure, Mark

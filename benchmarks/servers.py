@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import boto3
 from botocore.config import Config
 
-from airflow_midjourney.describe.s3_times import read_times_quickly
+from airflow_midjourney.describe.storage.timestamps import read_times_quickly
 from tests.support.airflow_home import REPOSITORY
 from tests.support.deployment.components import clean_environment, free_ports, listens
 

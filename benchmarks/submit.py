@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from airflow_midjourney.describe.batch import advance
+from airflow_midjourney.describe.engine.advance import advance
 from benchmarks.costs import Costs
 from benchmarks.engine import DATABASES, begin, database_url, engine_on, opened
 from benchmarks.figures import Bar, Figure, Mark

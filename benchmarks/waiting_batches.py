@@ -11,13 +11,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_midjourney.crews import open_worker
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.engine.loop import work_off
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table import batches
 from airflow_midjourney.describe.table.accounts import ensure_account
-from airflow_midjourney.describe.working import work_off
 from airflow_midjourney.hooks.image_prompts import open_metadata
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
+from airflow_midjourney.runtime import open_worker
 from benchmarks.crowd import key_of, prefix_of
 from tests.support.rows import BUCKET, list_images, listed
 

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from psycopg2 import sql
 from sqlalchemy.engine import make_url
 
-from airflow_midjourney.describe.errors import DescribeError, ServiceUnavailableError
+from airflow_midjourney.describe.model.errors import DescribeError, ServiceUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 from sqlalchemy import create_engine, text
 
-from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.schema import TableNames
 from simulator.serving import running_simulator
 from tests.support.places import MetadataPlace

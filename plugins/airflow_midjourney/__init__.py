@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_midjourney.notebooks import read_prompts, read_prompts_as_arrow
 
-__version__ = "0.1.0"
+from airflow_midjourney._version import __version__
 
 __all__ = ["__version__", "read_prompts", "read_prompts_as_arrow"]
 

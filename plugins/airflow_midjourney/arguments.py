@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from airflow_midjourney.describe.errors import SettingsError
-from airflow_midjourney.describe.scope import Origin, Scope
-from airflow_midjourney.describe.status import BotType, Status
+from airflow_midjourney.describe.model.batch import Origin, Scope
+from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.model.status import BotType, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

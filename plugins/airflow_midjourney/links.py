@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 from airflow.sdk import BaseOperatorLink, conf
 
-from airflow_midjourney.describe.scope import Origin
-from airflow_midjourney.web.addresses import batch_address
+from airflow_midjourney.describe.model.batch import Origin
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -35,3 +34,17 @@ class BatchLink(BaseOperatorLink):
             return ""
         base_url = conf.get("api", "base_url", fallback="/") or "/"
         return urljoin(base_url.rstrip("/") + "/", f"{URL_PREFIX.lstrip('/')}/{batch_address(batch)}")
+
+
+def batch_address(batch_id: str) -> str:
+    """Give where a batch is shown.
+
+    The id is in the query, since it holds escaped characters itself, which servers and proxies undo in paths.
+    """
+    return f"batch?{urlencode({'id': batch_id})}"
+
+
+def list_address(**filters: str | None) -> str:
+    """Give where a list of batches is: ``list_address(dag_id="daily")``; what is empty is left out."""
+    kept = {name: value for name, value in filters.items() if value}
+    return f"batches?{urlencode(kept)}" if kept else "batches"

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from airflow_midjourney.describe.queries.rows import DescribedImage, Wanted
     from airflow_midjourney.describe.table.database import Database
-    from airflow_midjourney.describe.table.described import DescribedImage, Wanted
 
 
 def read_prompts(
@@ -45,7 +45,7 @@ def read_prompts(
     :param schema: its schema, likewise.
     :raises DescribeError: if an argument makes no sense, or the database cannot be read.
     """
-    from airflow_midjourney.describe.table.described import Wanted
+    from airflow_midjourney.describe.queries.rows import Wanted
 
     wanted = Wanted(
         read_scope(bucket=bucket, prefix=prefix, keys=keys, whole_bucket=prefix is None, bot_type=bot_type),
@@ -70,7 +70,7 @@ def read_prompts_as_arrow(source: str = "image_prompts_db", **arguments: Any) ->
 
 
 def _rows(source: str, table: str, schema: str | None, wanted: Wanted) -> Iterator[DescribedImage]:
-    from airflow_midjourney.describe.table.described import read_rows
+    from airflow_midjourney.describe.queries.rows import read_rows
 
     with _opened(source, table, schema) as database:
         yield from read_rows(database, wanted)

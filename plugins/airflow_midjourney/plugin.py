@@ -85,7 +85,7 @@ async def receive_callback(
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
 ) -> None:
     """Answer the service's callbacks: an ASGI app of its own, without a login, loaded with the first of them."""
-    from airflow_midjourney.web.receiver import app
+    from airflow_midjourney.web.callbacks import app
 
     await app(scope, receive, send)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_midjourney import __version__
+from airflow_midjourney._version import __version__
 
 
 def _number(label: str, description: str, *, minimum: float = 0, whole: bool = False) -> dict[str, Any]:

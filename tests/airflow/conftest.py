@@ -80,10 +80,10 @@ def deferrals(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Let tasks defer for any wait, let triggers look at once, and record with what they deferred."""
     from airflow.sdk import BaseOperator
 
-    from airflow_midjourney.describe import working
+    from airflow_midjourney.describe.engine import loop
     from airflow_midjourney.triggers import describe as triggers
 
-    monkeypatch.setattr(working, "WORTH_DEFERRING", 0.0)
+    monkeypatch.setattr(loop, "WORTH_DEFERRING", 0.0)
     monkeypatch.setattr(triggers, "FIRST_LOOK_AFTER", 0.05)
     recorded: list[dict[str, Any]] = []
     defer = BaseOperator.defer

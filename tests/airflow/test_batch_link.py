@@ -11,8 +11,8 @@ from urllib.parse import quote_plus
 import pytest
 from sqlalchemy import select
 
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
-from airflow_midjourney.describe.table import batches, outcomes
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.table import batches, results
 from airflow_midjourney.links import BatchLink
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
@@ -41,8 +41,8 @@ def evil_batch(table: Database, map_index: int | None = None) -> str:
         batch = batches.open_batch(tx, Scope(rows.BUCKET, (EVIL,)), BatchOptions(), origin)
         rows.list_images(tx, [rows.listed(f"{EVIL}{name}") for name in "abc"])
         submitted = [rows.submit_next(tx, batch, task_id=name) for name in "abc"]
-        outcomes.described(tx, submitted[0], rows.four_prompts(), EVIL, outcomes.RemoteTimes())
-        outcomes.ended(tx, submitted[1], rows.outcomes.Reason.BANNED, EVIL, outcomes.RemoteTimes(), "")
+        results.described(tx, submitted[0], rows.four_prompts(), EVIL, results.RemoteTimes())
+        results.ended(tx, submitted[1], rows.outcomes.Reason.BANNED, EVIL, results.RemoteTimes(), "")
     return batch.batch_id
 
 

@@ -15,7 +15,7 @@ from airflow.sdk.serde import deserialize, serialize
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table import batches
 from airflow_midjourney.hooks.image_prompts import open_metadata
 from airflow_midjourney.triggers import describe as triggers

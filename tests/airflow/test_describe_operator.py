@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_midjourney.describe.images import ImageStore
+from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from tests.support.airflow_runs import Troubles, make_dag, run_dag, submit_and_wait
 

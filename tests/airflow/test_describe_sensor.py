@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_midjourney.describe.images import ImageStore
-from airflow_midjourney.describe.table import outcomes
+from airflow_midjourney.describe.storage.objects import ImageStore
+from airflow_midjourney.describe.table import results
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
 from tests.support.airflow_runs import Troubles, make_dag, run_dag, submit_and_wait
 
@@ -74,7 +74,7 @@ def test_it_submits_again_what_failed_curably_after_the_operator_had_ended(
     put_photos: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outcomes, "RETRY_PAUSE", 0.3)
+    monkeypatch.setattr(results, "RETRY_PAUSE", 0.3)
     simulator.set_scenarios(["task_timeout:first=1"])
     put_photos("in/", 2)
 

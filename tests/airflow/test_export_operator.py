@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pandas
 import pytest
 
-from airflow_midjourney.describe.errors import SettingsError
-from airflow_midjourney.describe.exports import exporting
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.exports import export
+from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.operators.export import ExportPromptsOperator
 from tests.support.airflow_runs import Troubles, make_dag, run_dag
 from tests.support.described import described, failed, fill
@@ -106,7 +106,7 @@ def test_images_go_along_and_what_is_gone_is_counted(
     s3.delete_object(Bucket=bucket, Key="in/gone.jpg")
     s3.put_object(Bucket=bucket, Key="in/new.jpg", Body=jpeg(9, size=16))
     # A twin that stands in may come along with the first, or much later.
-    monkeypatch.setattr(exporting, "_TOGETHER", together)
+    monkeypatch.setattr(export, "_TOGETHER", together)
     service = json.loads(os.environ["AIRFLOW_CONN_MIDJOURNEY_DEFAULT"])
     service["extra"]["allowed_uris"] = [f"s3://{bucket}/in/*"]
     monkeypatch.setenv("AIRFLOW_CONN_MIDJOURNEY_DEFAULT", json.dumps(service))

@@ -24,7 +24,7 @@ def test_it_reads_the_times_of_a_listing_quickly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slowly_read: list[Any] = []
-    monkeypatch.setattr("airflow_midjourney.describe.s3_times.parse_timestamp", slowly_read.append)
+    monkeypatch.setattr("airflow_midjourney.describe.storage.timestamps.parse_timestamp", slowly_read.append)
     connect(simulator, sqlite_place)
     put_photos("in/", 2)
 

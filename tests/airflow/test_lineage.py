@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.counts import Counts
 from airflow_midjourney.describe.table.database import open_database
-from airflow_midjourney.lineage import LineageFacts, lineage_facts, operator_lineage
+from airflow_midjourney.observability.lineage import LineageFacts, lineage_facts, operator_lineage
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
 from tests.support import airflow_connections as connections
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Database
     from simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from airflow_midjourney.crews import open_worker
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.engine.loop import work_off
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table import batches
 from airflow_midjourney.describe.table.accounts import ensure_account
-from airflow_midjourney.describe.working import work_off
 from airflow_midjourney.hooks.image_prompts import open_metadata
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
+from airflow_midjourney.runtime import open_worker
 from airflow_midjourney.triggers import describe as triggers
 from airflow_midjourney.triggers.describe import BatchTrigger, Until
 from tests.support.rows import list_images, listed
@@ -65,7 +65,7 @@ def _connected(
     monkeypatch.setenv("AIRFLOW__MIDJOURNEY__POLL_INTERVAL", "1")
     monkeypatch.setattr(triggers, "FIRST_LOOK_AFTER", 0.0)
     # While nothing happens polls become rare; some are to fall into the time that is measured.
-    monkeypatch.setattr("airflow_midjourney.describe.account.LONGEST_POLL_INTERVAL", 2.0)
+    monkeypatch.setattr("airflow_midjourney.describe.table.poll_schedule.LONGEST_POLL_INTERVAL", 2.0)
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.serde import _register as begin_stats_as_every_process_does
 
-from airflow_midjourney import metrics
-from airflow_midjourney.describe.observing import Event, EventKind
-from airflow_midjourney.describe.status import BotType, Reason
-from airflow_midjourney.describe.table import claims, decisions, late_answers, outcomes, sharing
+from airflow_midjourney.describe.admin import resolve
+from airflow_midjourney.describe.model.events import Event, EventKind
+from airflow_midjourney.describe.model.status import BotType, Reason
+from airflow_midjourney.describe.table import duplicates, late_results, leases, results, submissions
 from airflow_midjourney.describe.table.matching import Asker, insert_missing
+from airflow_midjourney.observability import metrics
 from tests.support import rows
 from tests.support.airflow_home import REPOSITORY
 from tests.support.airflow_runs import make_dag, run_dag, submit_and_wait
@@ -70,7 +71,7 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsdServer]:
         begin_stats_as_every_process_does()
 
 
-def submitted(database: Database, *keys: str) -> list[outcomes.InFlight]:
+def submitted(database: Database, *keys: str) -> list[results.InFlight]:
     """List images and have them accepted."""
     with database.writing() as tx:
         rows.list_images(tx, [rows.listed(key) for key in keys])
@@ -83,8 +84,8 @@ def test_an_answer_that_two_processes_write_is_counted_once(database: Database, 
 
     for _ in range(2):
         with database.writing() as tx:
-            outcomes.described(tx, row, rows.four_prompts(), "raw", outcomes.RemoteTimes())
-            outcomes.ended(tx, row, Reason.BANNED, "", outcomes.RemoteTimes(), "")
+            results.described(tx, row, rows.four_prompts(), "raw", results.RemoteTimes())
+            results.ended(tx, row, Reason.BANNED, "", results.RemoteTimes(), "")
 
     assert recorder.counted() == {("submitted", None): 1, ("billed", None): 1, ("succeeded", None): 1}
     waits = [event.waited for event in recorder.events if event.waited is not None]
@@ -98,7 +99,7 @@ def test_a_transaction_that_does_not_commit_is_not_counted(database: Database, r
 
     def write_and_die() -> None:
         with database.writing() as tx:
-            outcomes.described(tx, row, rows.four_prompts(), "raw", outcomes.RemoteTimes())
+            results.described(tx, row, rows.four_prompts(), "raw", results.RemoteTimes())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -124,13 +125,13 @@ def test_a_failure_counts_when_it_is_final_and_a_late_answer_counts_beside_it(
     (row,) = submitted(database, "a.jpg")
     with database.writing() as tx:
         rows.set_columns(tx, row.id, attempts=2, max_attempts=2)
-        outcomes.ended(tx, row, Reason.LOST, "gone", outcomes.RemoteTimes(), "")
-    one = late_answers.GivenUp(row.id, row.task_id, row.submit_token)
+        results.ended(tx, row, Reason.LOST, "gone", results.RemoteTimes(), "")
+    one = late_results.GivenUp(row.id, row.task_id, row.submit_token)
 
     for _ in range(2):
         with database.writing() as tx:
-            late_answers.answered_late(
-                tx, rows.ACCOUNT.identity, one, rows.four_prompts(), "raw", outcomes.RemoteTimes()
+            late_results.answered_late(
+                tx, rows.ACCOUNT.identity, one, rows.four_prompts(), "raw", results.RemoteTimes()
             )
 
     assert recorder.counted() == {
@@ -145,7 +146,7 @@ def test_a_curable_failure_with_attempts_left_is_no_failure_yet(database: Databa
     (row,) = submitted(database, "a.jpg")
     with database.writing() as tx:
         rows.set_columns(tx, row.id, attempts=1, max_attempts=2)
-        outcomes.ended(tx, row, Reason.TIMEOUT, "slow", outcomes.RemoteTimes(), "")
+        results.ended(tx, row, Reason.TIMEOUT, "slow", results.RemoteTimes(), "")
 
     assert recorder.counted() == {("submitted", None): 1, ("billed", None): 1}
 
@@ -159,12 +160,12 @@ def test_doubt_and_what_a_person_decides_are_counted(database: Database, recorde
         tx.connection.execute(tx.tables.images.update().values(in_doubt_after=rows.LONG_AGO))
     for _ in range(2):
         with database.writing() as tx:
-            outcomes.doubt_overdue(tx)
+            submissions.doubt_overdue(tx)
     with database.writing() as tx:
-        failed, adopted = decisions.doubtful_rows(tx, rows.EVERYTHING)
-        decisions.fail(tx, failed, "me")
-        decisions.fail(tx, failed, "me")
-        decisions.adopt(tx, [adopted], "1", "me")
+        failed, adopted = resolve.doubtful_rows(tx, rows.EVERYTHING)
+        resolve.fail(tx, failed, "me")
+        resolve.fail(tx, failed, "me")
+        resolve.adopt(tx, [adopted], "1", "me")
 
     assert recorder.counted() == {
         ("in_doubt", None): 2,
@@ -182,8 +183,8 @@ def test_a_twin_counts_as_shared_and_succeeded_but_is_not_billed(database: Datab
         rows.claim_next(tx, batch, body="the same")
     for _ in range(2):
         with database.writing() as tx:
-            outcomes.described(tx, row, rows.four_prompts(), "raw", outcomes.RemoteTimes())
-            sharing.resolve_shared(tx)
+            results.described(tx, row, rows.four_prompts(), "raw", results.RemoteTimes())
+            duplicates.resolve_shared(tx)
 
     assert recorder.counted() == {
         ("submitted", None): 1,
@@ -197,9 +198,9 @@ def test_what_is_rejected_is_counted_where_it_is_found_out(database: Database, r
     with database.writing() as tx:
         rows.list_images(tx, [rows.listed("a.jpg"), rows.listed("b.jpg", "old")])
         batch = rows.open_batch(tx)
-        (reserved,) = claims.reserve(tx, batch, "holder", 1)
+        (reserved,) = leases.reserve(tx, batch, "holder", 1)
         for _ in range(2):
-            claims.reject(tx, reserved.id, "holder", Reason.CORRUPT, "no image", rows.READER)
+            leases.reject(tx, reserved.id, "holder", Reason.CORRUPT, "no image", rows.READER)
     for _ in range(2):
         with database.writing() as tx:
             rows.list_images(tx, [rows.listed("b.jpg", "new")])

@@ -15,7 +15,7 @@ import uvicorn
 from airflow.sdk import Connection
 from sqlalchemy import create_engine, inspect
 
-from airflow_midjourney.describe.errors import SettingsError
+from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.hooks.connection_extra import read_extra
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from tests.support import airflow_connections as connections

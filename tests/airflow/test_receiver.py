@@ -12,14 +12,14 @@ import httpx
 import psutil
 import pytest
 
-from airflow_midjourney.describe.callbacks import digest_of, new_callback
-from airflow_midjourney.describe.table import claims, outcomes
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.service.callback_url import digest_of, new_callback
+from airflow_midjourney.describe.table import claims, leases, submissions
 from airflow_midjourney.describe.table.database import open_database
-from airflow_midjourney.describe.table.outcomes import PostFacts
+from airflow_midjourney.describe.table.migrations import ensure_tables
+from airflow_midjourney.describe.table.submissions import PostFacts
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
-from airflow_midjourney.web import receiver as receiver_module
-from airflow_midjourney.web.receiver import MOST_WAITING, Doorbell, make_receiver
+from airflow_midjourney.web import callbacks as callbacks_module
+from airflow_midjourney.web.callbacks import MOST_WAITING, Doorbell, make_receiver
 from tests.support import airflow_connections as connections
 from tests.support import rows
 from tests.support.airflow_runs import run_dag, submit_and_wait
@@ -178,7 +178,7 @@ def test_a_flood_costs_a_few_updates_and_bounded_memory(client: httpx.Client) ->
 
     assert most <= MOST_WAITING
     assert notes.most_at_once == 1
-    assert len(notes.updates) <= took / receiver_module.PAUSE + 2
+    assert len(notes.updates) <= took / callbacks_module.PAUSE + 2
     assert max(map(len, notes.updates)) <= MOST_WAITING
 
 
@@ -196,13 +196,13 @@ def test_a_flood_over_http_is_answered_and_written_in_few_updates(receiver: Runn
     assert set(asyncio.run(flood())) == {204}
     notes.eventually_written(*map(digest_of, values))
 
-    assert len(notes.updates) <= (time.monotonic() - began) / receiver_module.PAUSE + 2
+    assert len(notes.updates) <= (time.monotonic() - began) / callbacks_module.PAUSE + 2
 
 
 def test_a_database_that_is_away_is_not_the_callers_business(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(receiver_module, "PAUSE_AFTER_FAILURE", 0.3)
+    monkeypatch.setattr(callbacks_module, "PAUSE_AFTER_FAILURE", 0.3)
     notes, tries = Notes(), iter(range(100))
 
     async def away_at_first(digests: Collection[str]) -> None:
@@ -243,17 +243,17 @@ def reload_receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool]
 
     def reload(on: bool) -> None:
         monkeypatch.setenv("AIRFLOW__MIDJOURNEY__CALLBACKS", str(on))
-        sys.modules.pop("airflow_midjourney.web.receiver", None)
+        sys.modules.pop("airflow_midjourney.web.callbacks", None)
 
     yield reload
-    sys.modules["airflow_midjourney.web.receiver"] = receiver_module
+    sys.modules["airflow_midjourney.web.callbacks"] = callbacks_module
 
 
 def submitted_with_callback(table: Database) -> int:
     with table.writing() as tx:
         batch = rows.open_batch(tx)
         rows.list_images(tx, [rows.listed("a.jpg")])
-        (row,) = claims.reserve(tx, batch, "holder", 1)
+        (row,) = leases.reserve(tx, batch, "holder", 1)
         wanted = claims.Claim(
             row.id,
             "holder",
@@ -264,7 +264,7 @@ def submitted_with_callback(table: Database) -> int:
             callback_digest=digest_of(VALUE),
         )
         rows.claim(tx, wanted)
-        outcomes.accepted(tx, wanted.submit_token, "1", PostFacts(200, 1))
+        submissions.accepted(tx, wanted.submit_token, "1", PostFacts(200, 1))
         return row.id
 
 
@@ -318,7 +318,7 @@ def test_tasks_that_wait_are_woken_by_callbacks_long_before_they_would_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     simulator.change(latency=3.0)
-    with running_receiver(make_receiver(Doorbell(receiver_module._mark))) as running:
+    with running_receiver(make_receiver(Doorbell(callbacks_module._mark))) as running:
         connect(simulator, sqlite_place, callback_url=running.url)
         monkeypatch.setenv("AIRFLOW__MIDJOURNEY__POLL_INTERVAL", "300")
         monkeypatch.setenv("AIRFLOW__MIDJOURNEY__CALLBACKS", "True")
@@ -350,7 +350,7 @@ def test_submissions_ask_for_callbacks_only_where_both_are_set(
 
 
 def test_an_address_that_nobody_can_call_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_midjourney.describe.errors import SettingsError
+    from airflow_midjourney.describe.model.errors import SettingsError
 
     monkeypatch.setenv("AIRFLOW__MIDJOURNEY__CALLBACKS", "True")
     monkeypatch.setenv("AIRFLOW_CONN_MIDJOURNEY_DEFAULT", connections.midjourney("http://h/mj", callback_url="nowhere"))

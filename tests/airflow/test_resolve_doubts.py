@@ -8,9 +8,9 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from sqlalchemy import select
 
-from airflow_midjourney.describe.status import Status
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.operators.resolve import ResolveDoubtsOperator
 from tests.support import rows
 from tests.support.airflow_home import REPOSITORY

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select, update
 
-from airflow_midjourney.describe.prompts import PARSER_VERSION
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.service.prompts import PARSER_VERSION
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.operators.purge import PurgePromptsOperator
 from airflow_midjourney.operators.reparse import ReparsePromptsOperator
 from tests.support.airflow_runs import Troubles, make_dag, run_dag

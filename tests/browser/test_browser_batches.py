@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from airflow_midjourney.describe.status import Reason
-from airflow_midjourney.describe.table import outcomes
+from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.table import results
 from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from tests.support import airflow_connections as connections
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from playwright.sync_api import Page
 
-    from airflow_midjourney.describe.account import AccountSettings
+    from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.table.database import Database
 
 expect.set_options(timeout=60_000)
@@ -149,12 +149,12 @@ def test_numbers_change_without_reloading(
     with week.writing() as tx:
         batch = read_batch(tx, RUNNING_ID)
         for number in range(12):
-            outcomes.described(
+            results.described(
                 tx,
-                next(row for row in outcomes.in_flight(tx, account.identity)),
+                next(row for row in results.in_flight(tx, account.identity)),
                 rows.four_prompts(),
                 f"answer {number}",
-                outcomes.RemoteTimes(),
+                results.RemoteTimes(),
             )
         scenes.describe_some(tx, batch, 48, account)
 

@@ -11,20 +11,20 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import Status
-from airflow_midjourney.describe.table import accounts, claims
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.table import accounts, claims, leases
 from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.counts import count_open
-from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from tests.support import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_midjourney.describe.account import AccountSettings
-    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.claims import Claim
     from airflow_midjourney.describe.table.database import Database
     from tests.support.places import MetadataPlace
@@ -47,7 +47,7 @@ def reserved_pair(database: Database, bodies: tuple[str, str], **options: int) -
         accounts.ensure_account(tx, OTHER_ACCOUNT)
         batch = rows.open_batch(tx, **options)  # type: ignore[arg-type]
         rows.list_images(tx, [rows.listed("a.jpg"), rows.listed("b.jpg")])
-        first, second = claims.reserve(tx, batch, "holder", 2)
+        first, second = leases.reserve(tx, batch, "holder", 2)
     return batch, rows.request(batch, first.id, bodies[0]), rows.request(batch, second.id, bodies[1])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_midjourney.describe.scope import Scope
+from airflow_midjourney.describe.model.batch import Scope
 from tests.support import batches, rows
 from tests.support.images import jpeg
 from tests.support.processes import Job, run_side_by_side

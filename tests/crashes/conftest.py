@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import create_engine
 
-from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import engine_options
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from tests.support.crash import HURRY, CrashingDatabase, CrashPoints
 from tests.support.crash_runs import CrashSite
 from tests.support.images import jpeg

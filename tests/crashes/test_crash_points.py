@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pytest
 
-from airflow_midjourney.describe.scope import BatchOptions
-from airflow_midjourney.describe.status import Status
-from airflow_midjourney.describe.table.decisions import doubtful_rows
-from airflow_midjourney.describe.table.doubts import FEWEST_RESUBMISSIONS
+from airflow_midjourney.describe.admin.resolve import doubtful_rows
+from airflow_midjourney.describe.model.batch import BatchOptions
+from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.table.in_doubt import FEWEST_RESUBMISSIONS
 from tests.support.crash_runs import ACCOUNT
 
 if TYPE_CHECKING:

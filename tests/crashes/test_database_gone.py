@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from airflow_midjourney.describe.errors import TableError
-from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.model.errors import TableError
+from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.schema import TableNames
 from tests.support.crash_runs import ACCOUNT
 from tests.support.places import MetadataPlace

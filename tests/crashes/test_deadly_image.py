@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.status import Reason, Status
+from airflow_midjourney.describe.model.status import Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

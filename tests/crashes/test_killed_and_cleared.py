@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.status import Status
-from airflow_midjourney.describe.verdict import Ending, Tolerance, Verdict, judge
+from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, Verdict, judge
+from airflow_midjourney.describe.model.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

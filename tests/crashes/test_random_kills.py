@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.model.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

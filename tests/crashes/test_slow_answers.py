@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from airflow_midjourney.describe import late
-from airflow_midjourney.describe.batch import advance
-from airflow_midjourney.describe.errors import ServiceUnavailableError
-from airflow_midjourney.describe.outcome import Ambiguous
-from airflow_midjourney.describe.scope import BatchOptions, Origin
-from airflow_midjourney.describe.status import Reason, Status
-from airflow_midjourney.describe.table import decisions, outcomes
+from airflow_midjourney.describe.admin import resolve
+from airflow_midjourney.describe.engine import settle
+from airflow_midjourney.describe.engine.advance import advance
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin
+from airflow_midjourney.describe.model.errors import ServiceUnavailableError
+from airflow_midjourney.describe.model.status import Reason, Status
+from airflow_midjourney.describe.service.submit_response import Ambiguous
+from airflow_midjourney.describe.table import submissions
 from airflow_midjourney.describe.table.batches import open_batch
-from airflow_midjourney.describe.table.claiming import claim_together
+from airflow_midjourney.describe.table.claims import claim_together
 from tests.support.crash_runs import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_midjourney.describe.outcome import SubmitOutcome
+    from airflow_midjourney.describe.service.submit_response import SubmitOutcome
     from tests.support.crash_runs import CrashSite, Errand
 
 
@@ -86,14 +87,14 @@ def _wait_until(happened: Callable[[], bool]) -> None:
 
 def _let_it_be_doubtful(site: CrashSite, errand: Errand) -> None:
     def is_doubtful() -> bool:
-        asyncio.run(site.database.write(outcomes.doubt_overdue))
+        asyncio.run(site.database.write(submissions.doubt_overdue))
         return set(site.statuses(errand)) == {Status.IN_DOUBT}
 
     _wait_until(is_doubtful)
 
 
 def _decide(site: CrashSite, errand: Errand, decide: Callable[..., bool]) -> None:
-    (row,) = asyncio.run(site.database.read(decisions.doubtful_rows, errand.scope))
+    (row,) = asyncio.run(site.database.read(resolve.doubtful_rows, errand.scope))
     assert asyncio.run(site.database.write(decide, row, "somebody"))
 
 
@@ -154,7 +155,7 @@ def test_an_answer_just_before_an_image_is_sent_again_saves_the_second_price(
 
     with answers_held(site, errand):
         _let_it_be_doubtful(site, errand)
-        _decide(site, errand, decisions.release)
+        _decide(site, errand, resolve.release)
         assert site.statuses(errand) == [Status.PENDING]
 
     assert site.statuses(errand) == [Status.SUBMITTED]
@@ -171,7 +172,7 @@ def test_an_answer_for_an_image_that_somebody_gave_up_is_still_fetched(
 
     with answers_held(site, errand):
         _let_it_be_doubtful(site, errand)
-        _decide(site, errand, decisions.fail)
+        _decide(site, errand, resolve.fail)
         assert site.statuses(errand) == [Status.FAILED]
 
     _wait_until(lambda: site.simulator.tasks()[0]["status"] == "SUCCESS")
@@ -209,8 +210,8 @@ def test_the_old_task_is_asked_once_more_before_a_second_is_paid(
     # Without a list of many tasks, given-up ones are not asked about with the others.
     site = make_site("novicezk", ("slow_work:first=1", "no_list_by_condition"), pause=4.0)
     errand = site.prepare(photos(1), account=ACCOUNT | {"task_timeout": 0.3})
-    monkeypatch.setattr("airflow_midjourney.describe.table.outcomes.RETRY_PAUSE", 6.0)
-    monkeypatch.setattr("airflow_midjourney.describe.table.claims.POSTPONEMENT", 0.2)
+    monkeypatch.setattr("airflow_midjourney.describe.table.results.RETRY_PAUSE", 6.0)
+    monkeypatch.setattr("airflow_midjourney.describe.table.leases.POSTPONEMENT", 0.2)
     engine = errand.engine()
     if answers == "not at once":
         _fail_once_when_asked_for_the_old_task(monkeypatch)
@@ -229,9 +230,9 @@ def _fail_once_when_asked_for_the_old_task(monkeypatch: pytest.MonkeyPatch) -> N
     async def ask_once_more(worker: Any, former: Any) -> bool:
         if failures:
             raise failures.pop()
-        return await late.ask_once_more(worker, former)
+        return await settle.ask_once_more(worker, former)
 
-    monkeypatch.setattr("airflow_midjourney.describe.sending.ask_once_more", ask_once_more)
+    monkeypatch.setattr("airflow_midjourney.describe.engine.send.ask_once_more", ask_once_more)
 
 
 def test_a_worker_that_was_held_up_after_its_claim_does_not_send_what_others_may_have_sent(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.errors import BatchError
-from airflow_midjourney.describe.reporting import ProgressReport
-from airflow_midjourney.describe.scope import Origin
-from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.engine.loop import work
+from airflow_midjourney.describe.engine.reporting import ProgressReport
+from airflow_midjourney.describe.model.batch import Origin
+from airflow_midjourney.describe.model.errors import BatchError
+from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.batches import open_batch
-from airflow_midjourney.describe.working import work
 from tests.support.crash_runs import ACCOUNT
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from sqlalchemy import insert
 
-from airflow_midjourney.describe.status import BotType, Status
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.model.status import BotType, Status
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from demo.folder import DemoFolder
 from demo.report import report
 from demo.rows import ImageRow, Tally, read_rows, tally

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import Reason, Status
-from airflow_midjourney.describe.table import outcomes
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import Reason, Status
+from airflow_midjourney.describe.table import results
 from airflow_midjourney.describe.table.accounts import read_account
 from tests.support import rows
 from tests.support.batches import all_submitted, options, put_photos, work_on
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _tries_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "RETRY_PAUSE", 0.05)
+    monkeypatch.setattr(results, "RETRY_PAUSE", 0.05)
 
 
 @pytest.fixture

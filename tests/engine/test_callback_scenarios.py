@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from airflow_midjourney.describe import account, listening
-from airflow_midjourney.describe.callbacks import digest_of
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.table import outcomes
+from airflow_midjourney.describe.engine import waiting
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.service.callback_url import digest_of
+from airflow_midjourney.describe.table import poll_schedule, results
 from airflow_midjourney.describe.table.accounts import read_account
-from airflow_midjourney.describe.table.calls import mark_called
-from airflow_midjourney.web.receiver import Doorbell, make_receiver
+from airflow_midjourney.describe.table.callbacks import mark_called
+from airflow_midjourney.web.callbacks import Doorbell, make_receiver
 from tests.support import rows
 from tests.support.batches import all_submitted, put_photos, work_on, working_on
 from tests.support.engine import Engine
@@ -77,10 +77,10 @@ class Site:
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "LISTENS_EVERY", 0.1)
-    monkeypatch.setattr(account, "SHORTEST_CALL_GAP", 0.1)
-    monkeypatch.setattr(account, "CALL_GAP_OF_MANY", 0.2)
-    monkeypatch.setattr(outcomes, "RETRY_PAUSE", 0.05)
+    monkeypatch.setattr(waiting, "LISTENS_EVERY", 0.1)
+    monkeypatch.setattr(poll_schedule, "SHORTEST_CALL_GAP", 0.1)
+    monkeypatch.setattr(poll_schedule, "CALL_GAP_OF_MANY", 0.2)
+    monkeypatch.setattr(results, "RETRY_PAUSE", 0.05)
 
 
 @pytest.fixture

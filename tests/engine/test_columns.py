@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.prompts import PARSER_VERSION, parse_prompts
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import BotType, Status
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import BotType, Status
+from airflow_midjourney.describe.service.prompts import PARSER_VERSION, parse_prompts
 from simulator.settings import DialectName
 from tests.support import rows
 from tests.support.engine import Engine

@@ -12,17 +12,18 @@ import pytest
 from PIL import ImageFile
 from sqlalchemy import event
 
-from airflow_midjourney.describe import pixels, sending
-from airflow_midjourney.describe.images import ImageStore
-from airflow_midjourney.describe.outcome import Accepted
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.sending import Posted, _record
-from airflow_midjourney.describe.settling import _settle_rows
-from airflow_midjourney.describe.table import accounts, claims, matching, outcomes
-from airflow_midjourney.describe.table.claiming import claim_together
+from airflow_midjourney.describe.engine import send
+from airflow_midjourney.describe.engine.send import Posted, _record
+from airflow_midjourney.describe.engine.settle import _settle_rows
+from airflow_midjourney.describe.imaging import prepare
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.service.submit_response import Accepted
+from airflow_midjourney.describe.service.tasks import parse_task
+from airflow_midjourney.describe.service.transport import Transport
+from airflow_midjourney.describe.storage.objects import ImageStore
+from airflow_midjourney.describe.table import accounts, claims, leases, matching, results
+from airflow_midjourney.describe.table.claims import claim_together
 from airflow_midjourney.describe.table.matching import Asker
-from airflow_midjourney.describe.task import parse_task
-from airflow_midjourney.describe.transport import Transport
 from tests.support import rows
 from tests.support.batches import put_photos, work_on
 from tests.support.engine import Engine
@@ -87,22 +88,22 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Formats of the files that are decoded while an image is prepared; the simulator decodes what it gets, too."""
     found: list[str] = []
     preparing = threading.local()
-    load_prepare, prepare_one = ImageFile.ImageFile.load_prepare, pixels.prepare
+    load_prepare, prepare_one = ImageFile.ImageFile.load_prepare, prepare.prepare
 
     def noted(self: ImageFile.ImageFile) -> None:
         if getattr(preparing, "now", False):
             found.append(self.format or "")
         load_prepare(self)
 
-    def noting(body: bytes, **rest: Any) -> pixels.PreparedImage:
+    def noting(body: bytes, **rest: Any) -> prepare.PreparedImage:
         preparing.now = True
         try:
             return prepare_one(body, **rest)
         finally:
             preparing.now = False
 
-    monkeypatch.setattr(pixels, "prepare", noting)
-    monkeypatch.setattr(sending, "prepare", noting)
+    monkeypatch.setattr(prepare, "prepare", noting)
+    monkeypatch.setattr(send, "prepare", noting)
     monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", noted)
     return found
 
@@ -160,7 +161,7 @@ def test_a_page_of_a_thousand_images_that_are_done_is_compared_by_one_statement(
 
 
 def test_an_image_that_is_converted_is_decoded_once(decodes: list[str]) -> None:
-    prepared = pixels.prepare(jpeg(1, size=2100), image_uri="s3://photos/large.jpg")
+    prepared = prepare.prepare(jpeg(1, size=2100), image_uri="s3://photos/large.jpg")
 
     assert max(prepared.width, prepared.height) == 2100
     assert decodes == ["JPEG"]
@@ -170,7 +171,7 @@ def claims_of(database: Database, number: int) -> list[claims.Claim]:
     with database.writing() as tx:
         batch = rows.open_batch(tx, run_id=f"run-{number}")
         rows.list_images(tx, [rows.listed(f"{number}/{one:04}.jpg") for one in range(number)])
-        reserved = claims.reserve(tx, batch, "holder", number)
+        reserved = leases.reserve(tx, batch, "holder", number)
         return [rows.request(batch, row.id) for row in reserved]
 
 
@@ -206,7 +207,7 @@ def statements_of_prompts(database: Database, number: int) -> int:
     record(database, wanted)
     text = "1️⃣ one\n\n2️⃣ two\n\n3️⃣ three\n\n4️⃣ four"
     with database.reading() as tx:
-        in_flight = outcomes.in_flight(tx, ROOMY.identity)
+        in_flight = results.in_flight(tx, ROOMY.identity)
         state = accounts.read_account(tx, ROOMY.identity)
     tasks = {
         row.task_id: parse_task({"id": row.task_id, "action": "DESCRIBE", "status": "SUCCESS", "prompt": text})

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import Status
 from simulator.settings import DialectName
 from tests.support.engine import Engine
 from tests.support.images import jpeg

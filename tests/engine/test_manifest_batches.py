@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
-from airflow_midjourney.describe import listing, manifest
-from airflow_midjourney.describe.errors import ManifestError
-from airflow_midjourney.describe.images import ImageStore
-from airflow_midjourney.describe.scope import BatchOptions, Scope
-from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.engine import listing
+from airflow_midjourney.describe.model.batch import BatchOptions, Scope
+from airflow_midjourney.describe.model.errors import ManifestError
+from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.storage.manifest import reader
+from airflow_midjourney.describe.storage.objects import ImageStore
 from tests.support import rows
 from tests.support.batches import options, put_photos, work_on
 from tests.support.engine import Engine
@@ -125,7 +126,7 @@ def test_each_line_is_one_row_or_one_bad_line(
 def test_a_manifest_of_many_pages_is_listed_as_fast_as_it_is_submitted_and_read_once(
     engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manifest, "LINES_TO_LOOK_UP", 4)
+    monkeypatch.setattr(reader, "LINES_TO_LOOK_UP", 4)
     monkeypatch.setattr(listing, "LOOK_AHEAD", 6)
     monkeypatch.setattr(listing, "PAGES_AT_ONCE", 2)
     reads: list[int] = []
@@ -188,7 +189,7 @@ def test_a_clear_cannot_hide_what_failed_and_a_new_manifest_is_a_new_list(
 def test_a_manifest_that_is_replaced_while_it_is_listed_is_one_error_and_then_listed_anew(
     engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manifest, "LINES_TO_LOOK_UP", 2)
+    monkeypatch.setattr(reader, "LINES_TO_LOOK_UP", 2)
     monkeypatch.setattr(listing, "LOOK_AHEAD", 1)
     put_photos(s3, bucket, range(6))
     body = "".join(f"in/{number:04}.jpg\n" for number in range(4))

@@ -8,19 +8,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.schema import CreateSchema
 
-from airflow_midjourney.describe.scope import Position, Scope
-from airflow_midjourney.describe.status import BotType
-from airflow_midjourney.describe.table import batches, claims, counts, doubts
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.model.batch import Position, Scope
+from airflow_midjourney.describe.model.status import BotType
+from airflow_midjourney.describe.table import batches, counts, in_doubt, leases
+from airflow_midjourney.describe.table.batches import add_members, disputed_keys
 from airflow_midjourney.describe.table.database import open_database
-from airflow_midjourney.describe.table.members import add_members, disputed_keys
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.schema import TableNames
 from tests.support import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Database, Transaction
 
 LIST = Scope(rows.BUCKET, manifest="s3://lists/list.txt")
@@ -44,7 +44,7 @@ def test_members_are_the_rows_that_were_added_of_the_bot_and_bucket(database: Da
 
         assert counts.count_open(tx, batch).pending == 2
         assert counts.count_open(tx, other).pending == 1
-        assert [row.key for row in claims.reserve(tx, batch, "holder", 10)] == ["a", "b"]
+        assert [row.key for row in leases.reserve(tx, batch, "holder", 10)] == ["a", "b"]
 
 
 def test_what_had_ended_before_is_left_out_unless_it_is_in_doubt(database: Database) -> None:
@@ -131,8 +131,8 @@ def test_a_batch_of_many_members_asks_about_those_that_are_open_or_ended_lately(
         assert counts.count_open(tx, batch).total == 5
         assert counts.count(tx, batch).total == 5
         counts.count_beside(tx, batch, rows.ACCOUNT.identity)
-        doubts.release_for_resubmission(tx, batch, rows.ACCOUNT.identity)
-        assert len(claims.reserve(tx, batch, "holder", 3)) == 3
+        in_doubt.release_for_resubmission(tx, batch, rows.ACCOUNT.identity)
+        assert len(leases.reserve(tx, batch, "holder", 3)) == 3
 
     of_images = [plan for plan in found if "image_prompts_members" in plan]
     assert len(of_images) >= 4

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_midjourney.describe.errors import SettingsError
-from airflow_midjourney.describe.scope import Batch, BatchOptions, Listed, Origin, Scope
+from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, judge, summary
+from airflow_midjourney.describe.model.batch import Batch, BatchOptions, Listed, Origin, Scope
+from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.table.counts import Counts
-from airflow_midjourney.describe.verdict import Ending, Tolerance, judge, summary
 from tests.support.rows import LONG_AGO
 
 BATCH = Batch("batch", Scope("photos", ("in/",)), BatchOptions(), Origin(), LONG_AGO, LONG_AGO)

@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_midjourney.describe.batch import Progress
-from airflow_midjourney.describe.scope import Batch, BatchOptions, Origin, Scope
-from airflow_midjourney.describe.table.accounts import AccountState
-from airflow_midjourney.describe.table.counts import OpenRows, RowsBeside
-from airflow_midjourney.describe.waiting import (
+from airflow_midjourney.describe.engine.progress import Progress
+from airflow_midjourney.describe.engine.waiting import (
     LONGEST_PAUSE,
     SHORTEST_PAUSE,
     WORTH_DEFERRING,
@@ -21,6 +18,9 @@ from airflow_midjourney.describe.waiting import (
     queue_seconds,
     worth_waking,
 )
+from airflow_midjourney.describe.model.batch import Batch, BatchOptions, Origin, Scope
+from airflow_midjourney.describe.table.accounts import AccountState
+from airflow_midjourney.describe.table.counts import OpenRows, RowsBeside
 from tests.support.rows import LONG_AGO as NOW
 
 ACCOUNT = AccountState(

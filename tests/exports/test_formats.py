@@ -13,11 +13,11 @@ import pandas
 import pytest
 from sqlalchemy import select
 
-from airflow_midjourney.describe.errors import SettingsError
 from airflow_midjourney.describe.exports.format import format_names, load_format
-from airflow_midjourney.describe.images import ImageStore
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.storage.objects import ImageStore
 from tests.support.described import PROMPTS, described, export_to, failed, fill, plan
 from tests.support.images import jpeg
 from tests.support.kohya import read_captions

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.errors import StorageError
-from airflow_midjourney.describe.exports.publishing import publishing, publishing_file
+from airflow_midjourney.describe.exports.publication import publishing, publishing_file
 from airflow_midjourney.describe.exports.targets.bucket import BucketTarget
 from airflow_midjourney.describe.exports.targets.folder import FolderTarget
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.model.errors import StorageError
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from tests.support.airflow_home import REPOSITORY
 from tests.support.described import described, export_to, fill, plan
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_midjourney.describe.exports.formats.as_imagefolder import visible_name
 from airflow_midjourney.describe.exports.naming import common_folder, file_name, sameness
-from airflow_midjourney.describe.scope import Scope
+from airflow_midjourney.describe.model.batch import Scope
 
 KEYS = st.text(
     st.one_of(st.sampled_from('./\\:*?"<>|%~ -_\0\r\naAäß'), st.characters(exclude_categories=["Cs"])),

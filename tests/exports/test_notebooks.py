@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import airflow_midjourney
-from airflow_midjourney.describe.errors import DescribeError, TableError
+from airflow_midjourney.describe.model.errors import DescribeError, TableError
 from tests.support.airflow_home import REPOSITORY
 from tests.support.described import PROMPTS, described, failed, fill
 
@@ -46,8 +46,8 @@ def test_arguments_that_make_no_sense_are_refused_at_once(tmp_path: Path) -> Non
 
 
 def test_it_needs_no_airflow_with_a_url(sqlite_place: MetadataPlace) -> None:
-    from airflow_midjourney.describe.table.creation import ensure_tables
     from airflow_midjourney.describe.table.database import open_database
+    from airflow_midjourney.describe.table.migrations import ensure_tables
 
     database = open_database(sqlite_place.url)
     ensure_tables(database)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_midjourney.describe.errors import SettingsError
-from airflow_midjourney.describe.exports.choosing import Choice, Prompt, is_refusal
 from airflow_midjourney.describe.exports.formats.as_kohya import Format as Kohya
-from airflow_midjourney.describe.exports.splitting import read_splits
+from airflow_midjourney.describe.exports.selection import Choice, Prompt, is_refusal
+from airflow_midjourney.describe.exports.splits import read_splits
+from airflow_midjourney.describe.model.errors import SettingsError
 from tests.support.described import PROMPTS, described, export_to, failed, fill, plan
 from tests.support.kohya import _choices
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.queries.rows import Wanted, read_rows
 from airflow_midjourney.describe.table.database import open_database
-from airflow_midjourney.describe.table.described import Wanted, read_rows
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from benchmarks import export as benchmark
 from tests.support import rows as support
 from tests.support.airflow_home import REPOSITORY

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe import account
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.table import accounts, outcomes
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.table import accounts, results, submissions
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from tests.support.engine import Engine
 
 if TYPE_CHECKING:
@@ -51,8 +50,8 @@ def scope(bucket: str) -> Scope:
 @pytest.fixture
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing wait for long before it is tried again."""
-    monkeypatch.setattr(outcomes, "RETRY_PAUSE", 0.1)
-    monkeypatch.setattr(outcomes, "PAUSE_AFTER_NO", 0.3)
-    monkeypatch.setattr(account, "FIRST_PAUSE", 0.2)
-    monkeypatch.setattr(account, "LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(results, "RETRY_PAUSE", 0.1)
+    monkeypatch.setattr(submissions, "PAUSE_AFTER_NO", 0.3)
+    monkeypatch.setattr(accounts, "FIRST_PAUSE", 0.2)
+    monkeypatch.setattr(accounts, "LONGEST_PAUSE", 0.5)
     monkeypatch.setattr(accounts, "PROBE_INTERVAL", 0.2)

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from tests.support.batches import origin, put_photos, work_on
 from tests.support.engine import Engine
 from tests.support.postgres import running_postgres

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import Reason, Status
-from airflow_midjourney.describe.table.creation import ensure_tables
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from tests.support import batches
 from tests.support.processes import Job, run_side_by_side
 from tests.support.s3_faults import S3Faults

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from airflow_midjourney.describe.errors import (
-    BatchError,
-    ServiceDeniedError,
-    ServiceUnavailableError,
-)
-from airflow_midjourney.describe.status import Reason, Status
+from airflow_midjourney.describe.model.errors import BatchError, ServiceDeniedError, ServiceUnavailableError
+from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table.accounts import read_account
 from tests.support.batches import all_submitted, options, origin, put_photos, work_on
 from tests.support.engine import Engine
@@ -23,7 +19,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from airflow_midjourney.describe.scope import Scope
+    from airflow_midjourney.describe.model.batch import Scope
     from airflow_midjourney.describe.table.database import Database
     from simulator.serving import RunningSimulator
 

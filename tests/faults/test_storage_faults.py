@@ -8,16 +8,16 @@ import boto3
 import pytest
 from sqlalchemy import func, select
 
-from airflow_midjourney.describe.errors import StorageDeniedError
-from airflow_midjourney.describe.status import Reason, Status
-from airflow_midjourney.describe.submitting import SIDE_BY_SIDE
+from airflow_midjourney.describe.engine.submit import SIDE_BY_SIDE
+from airflow_midjourney.describe.model.errors import StorageDeniedError
+from airflow_midjourney.describe.model.status import Reason, Status
 from tests.support.batches import put_photos, work_on
 from tests.support.s3_faults import S3Faults, break_s3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from airflow_midjourney.describe.scope import Scope
+    from airflow_midjourney.describe.model.batch import Scope
     from airflow_midjourney.describe.table.database import Database
     from simulator.serving import RunningSimulator
     from tests.support.engine import Engine

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.scope import Scope
+from airflow_midjourney.describe.model.batch import Scope
 from tests.support.engine import Engine
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import BotType, Status
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import BotType, Status
 from tests.support.batches import options, origin, put_photos, work_on
 
 if TYPE_CHECKING:

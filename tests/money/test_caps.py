@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
-from airflow_midjourney.describe.status import Status
-from airflow_midjourney.describe.verdict import Ending, Tolerance, judge
+from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, judge
+from airflow_midjourney.describe.model.status import Status
 from tests.support.batches import all_submitted, options, origin, put_photos, work_on
 from tests.support.images import jpeg
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from airflow_midjourney.describe.scope import Scope
+    from airflow_midjourney.describe.model.batch import Scope
     from airflow_midjourney.describe.table.database import Database
     from simulator.serving import RunningSimulator
     from tests.support.engine import Engine

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.reporting import listing_line, plan_of
+from airflow_midjourney.describe.engine.reporting import listing_line, plan_of
 from tests.support.batches import options, origin, put_photos, work_on
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from airflow_midjourney.describe.batch import Progress
-    from airflow_midjourney.describe.scope import Scope
+    from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.model.batch import Scope
     from simulator.serving import RunningSimulator
     from tests.support.engine import Engine
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from airflow_midjourney.describe import listing
-from airflow_midjourney.describe.status import Status
-from airflow_midjourney.describe.table import outcomes
+from airflow_midjourney.describe.engine import listing
+from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.table import results
 from tests.support.batches import options, origin, put_photos, work_on
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from airflow_midjourney.describe.scope import Scope
+    from airflow_midjourney.describe.model.batch import Scope
     from simulator.serving import RunningSimulator
     from tests.support.engine import Engine
 
@@ -148,7 +148,7 @@ def test_describing_all_again_costs_one_submission_per_distinct_bytes(
 
 def engine_list_page(monkeypatch: pytest.MonkeyPatch, page_size: int) -> list[int]:
     """Let listings come in pages of this size."""
-    from airflow_midjourney.describe.images import ImageStore
+    from airflow_midjourney.describe.storage.objects import ImageStore
 
     pages: list[int] = []
     whole = ImageStore.list_page
@@ -164,7 +164,7 @@ def engine_list_page(monkeypatch: pytest.MonkeyPatch, page_size: int) -> list[in
 def test_a_curable_failure_is_paid_for_max_attempts_times_and_no_more(
     engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outcomes, "RETRY_PAUSE", 0.1)
+    monkeypatch.setattr(results, "RETRY_PAUSE", 0.1)
     service.set_scenarios(["task_timeout"])
     put_photos(s3, scope.bucket, range(3))
 

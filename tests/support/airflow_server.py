@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from tests.support import airflow_connections as connections
 
 if TYPE_CHECKING:

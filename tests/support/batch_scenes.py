@@ -5,17 +5,17 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.scope import BatchOptions, Listed, Origin, Scope
-from airflow_midjourney.describe.table import accounts, batches, outcomes
+from airflow_midjourney.describe.model.batch import BatchOptions, Listed, Origin, Scope
+from airflow_midjourney.describe.table import accounts, batches, results
 from tests.support import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from airflow_midjourney.describe.account import AccountSettings
-    from airflow_midjourney.describe.scope import Batch
-    from airflow_midjourney.describe.status import Reason
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.model.status import Reason
     from airflow_midjourney.describe.table.database import Database, Transaction
 
 #: What somebody may call an object, a prefix or a run.
@@ -44,14 +44,14 @@ def describe_some(tx: Transaction, batch: Batch, images: int, account: AccountSe
     """Let images of a batch be described."""
     for number in range(images):
         sent = _send(tx, batch, f"done-{number}", account)
-        outcomes.described(tx, sent, rows.four_prompts(), "raw", outcomes.RemoteTimes())
+        results.described(tx, sent, rows.four_prompts(), "raw", results.RemoteTimes())
 
 
 def fail_some(tx: Transaction, batch: Batch, reasons: Sequence[Reason], account: AccountSettings) -> None:
     """Let images of a batch fail."""
     for number, reason in enumerate(reasons):
         sent = _send(tx, batch, f"failed-{reason}-{number}", account)
-        outcomes.ended(tx, sent, reason, "It says why.", outcomes.RemoteTimes(), "")
+        results.ended(tx, sent, reason, "It says why.", results.RemoteTimes(), "")
 
 
 def send_some(tx: Transaction, batch: Batch, images: int, account: AccountSettings) -> None:
@@ -66,6 +66,6 @@ def let_all_be_older(database: Database, gone: timedelta) -> None:
         rows.let_time_pass(tx, gone)
 
 
-def _send(tx: Transaction, batch: Batch, name: str, account: AccountSettings) -> outcomes.InFlight:
+def _send(tx: Transaction, batch: Batch, name: str, account: AccountSettings) -> results.InFlight:
     where = f"{batch.batch_id}/{name}/{uuid.uuid4()}"
     return rows.submit_next(tx, batch, task_id=where, body=where, account=account)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from airflow_midjourney.describe.images import DEFAULT_SUFFIXES
-from airflow_midjourney.describe.reporting import ProgressReport
-from airflow_midjourney.describe.scope import BatchOptions, Origin
+from airflow_midjourney.describe.engine.loop import work
+from airflow_midjourney.describe.engine.reporting import ProgressReport
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin
+from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.counts import count
-from airflow_midjourney.describe.working import work
 from tests.support.images import jpeg
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from airflow_midjourney.describe.batch import Progress
-    from airflow_midjourney.describe.scope import Scope
+    from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.model.batch import Scope
     from airflow_midjourney.describe.table.counts import Counts
     from tests.support.engine import Engine
 

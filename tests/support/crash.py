@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
-from airflow_midjourney.describe.client import MidjourneyClient
-from airflow_midjourney.describe.crew import Worker
-from airflow_midjourney.describe.images import ImageStore
+from airflow_midjourney.describe.engine.context import Worker
+from airflow_midjourney.describe.service.client import MidjourneyClient
+from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.describe.table.accounts import ensure_account
 from airflow_midjourney.describe.table.database import Database, Transaction
 from tests.support.engine import Engine
@@ -21,23 +21,23 @@ from tests.support.engine import Engine
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from airflow_midjourney.describe.client import TaskListing
-    from airflow_midjourney.describe.images import ListedImage, Page, StoredImage
-    from airflow_midjourney.describe.outcome import SubmitOutcome
-    from airflow_midjourney.describe.service import ServiceSettings
-    from airflow_midjourney.describe.task import RemoteTask
+    from airflow_midjourney.describe.service.client import TaskListing
+    from airflow_midjourney.describe.service.settings import ServiceSettings
+    from airflow_midjourney.describe.service.submit_response import SubmitOutcome
+    from airflow_midjourney.describe.service.tasks import RemoteTask
+    from airflow_midjourney.describe.storage.objects import ListedImage, Page, StoredImage
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Leases and pauses of minutes, made short: the constants of the engine, by their full names, in seconds.
 HURRY: Final = {
-    "airflow_midjourney.describe.table.claims.LEASE": 0.5,
-    "airflow_midjourney.describe.account.FIRST_PAUSE": 0.1,
-    "airflow_midjourney.describe.account.LONGEST_PAUSE": 0.5,
-    "airflow_midjourney.describe.account.LONGEST_POLL_INTERVAL": 0.2,
+    "airflow_midjourney.describe.table.leases.LEASE": 0.5,
+    "airflow_midjourney.describe.table.accounts.FIRST_PAUSE": 0.1,
+    "airflow_midjourney.describe.table.accounts.LONGEST_PAUSE": 0.5,
+    "airflow_midjourney.describe.table.poll_schedule.LONGEST_POLL_INTERVAL": 0.2,
     "airflow_midjourney.describe.table.accounts.PROBE_INTERVAL": 0.1,
-    "airflow_midjourney.describe.table.outcomes.PAUSE_AFTER_NO": 0.1,
+    "airflow_midjourney.describe.table.submissions.PAUSE_AFTER_NO": 0.1,
 }
 
 

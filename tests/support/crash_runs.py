@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 from sqlalchemy import create_engine, select
 
-from airflow_midjourney.describe.scope import BatchOptions, Scope
-from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.model.batch import BatchOptions, Scope
+from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.database import engine_options
 from tests.support.crash import CrashingDatabase, CrashingEngine, CrashPoint, CrashPoints, hurry
 

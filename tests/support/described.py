@@ -6,21 +6,21 @@ import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_midjourney.describe.exports.choosing import Choice, read_prompt
-from airflow_midjourney.describe.exports.exporting import ExportPlan, export
+from airflow_midjourney.describe.exports.export import ExportPlan, export
 from airflow_midjourney.describe.exports.format import load_format
-from airflow_midjourney.describe.exports.publishing import publishing
+from airflow_midjourney.describe.exports.publication import publishing
 from airflow_midjourney.describe.exports.report import ExportReport
-from airflow_midjourney.describe.exports.splitting import read_splits
+from airflow_midjourney.describe.exports.selection import Choice, read_prompt
+from airflow_midjourney.describe.exports.splits import read_splits
 from airflow_midjourney.describe.exports.targets.folder import FolderTarget
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.table.described import Wanted
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.queries.rows import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from airflow_midjourney.describe.images import ImageStore
+    from airflow_midjourney.describe.storage.objects import ImageStore
     from airflow_midjourney.describe.table.database import Database
 
 BUCKET = "photos"

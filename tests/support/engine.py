@@ -7,25 +7,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_midjourney.describe.account import AccountSettings
-from airflow_midjourney.describe.client import MidjourneyClient
-from airflow_midjourney.describe.crew import Worker
-from airflow_midjourney.describe.endpoint import account_identity, normalise
-from airflow_midjourney.describe.images import DEFAULT_SUFFIXES, ImageStore
-from airflow_midjourney.describe.reporting import ProgressReport
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
-from airflow_midjourney.describe.service import ServiceSettings
+from airflow_midjourney.describe.engine.context import Worker
+from airflow_midjourney.describe.engine.loop import work
+from airflow_midjourney.describe.engine.reporting import ProgressReport
+from airflow_midjourney.describe.model.account import AccountSettings
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.service.client import MidjourneyClient
+from airflow_midjourney.describe.service.settings import ServiceSettings, account_identity, normalise
+from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES, ImageStore
 from airflow_midjourney.describe.table.accounts import ensure_account
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.counts import count
-from airflow_midjourney.describe.working import work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from mypy_boto3_s3 import S3Client
 
-    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.counts import Counts
     from airflow_midjourney.describe.table.database import Database
 

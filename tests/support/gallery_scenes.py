@@ -7,10 +7,10 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.prompts import parse_prompts
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
-from airflow_midjourney.describe.status import Reason
-from airflow_midjourney.describe.table import accounts, batches, claims, outcomes
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.service.prompts import parse_prompts
+from airflow_midjourney.describe.table import accounts, batches, leases, results
 from demo.photos import make_images
 from tests.support import rows
 from tests.support.batch_scenes import HOSTILE
@@ -18,10 +18,10 @@ from tests.support.batch_scenes import HOSTILE
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from airflow_midjourney.describe.images import ListedImage
-    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.storage.objects import ListedImage
     from airflow_midjourney.describe.table.database import Database, Transaction
-    from airflow_midjourney.describe.table.outcomes import InFlight
+    from airflow_midjourney.describe.table.results import InFlight
 
 #: An account whose price is known.
 PRICED: Final = replace(rows.ACCOUNT, price=Decimal("0.05"), currency="USD")
@@ -106,10 +106,10 @@ def _send_or_reject(tx: Transaction, batch: Batch, name: str) -> InFlight | None
     cannot = {"cut-off.jpg": Reason.CORRUPT, "empty.jpg": Reason.EMPTY, "notes.jpg": Reason.UNSUPPORTED_FORMAT}
     if name in PROMPTS:
         return rows.submit_next(tx, batch, task_id=f"17640{name}", body=f"{batch.batch_id} {name}", account=PRICED)
-    (row,) = claims.reserve(tx, batch, "holder", 1)
+    (row,) = leases.reserve(tx, batch, "holder", 1)
     # The others stay reserved while those after them are sent.
     if name in cannot:
-        claims.reject(tx, row.id, "holder", cannot[name], "The content is none of the formats that are read.", "1")
+        leases.reject(tx, row.id, "holder", cannot[name], "The content is none of the formats that are read.", "1")
     return None
 
 
@@ -117,7 +117,7 @@ def _describe(tx: Transaction, sent: InFlight, subject: str) -> None:
     raw = answer(subject)
     prompts = parse_prompts(raw)
     assert prompts is not None
-    outcomes.described(tx, sent, prompts, raw, outcomes.RemoteTimes())
+    results.described(tx, sent, prompts, raw, results.RemoteTimes())
     rows.set_columns(tx, sent.id, width=1500, height=1000)
 
 
@@ -133,7 +133,7 @@ def _fail_some(tx: Transaction, batch: Batch, images: list[ListedImage]) -> None
     for number, (reason, detail) in enumerate(why):
         sent = rows.submit_next(tx, batch, task_id=f"9{number}", body=f"archive {number}", account=PRICED)
         tx.connection.execute(tx.tables.images.update().where(tx.tables.images.c.id == sent.id).values(max_attempts=1))
-        outcomes.ended(tx, sent, reason, detail, outcomes.RemoteTimes(), "")
+        results.ended(tx, sent, reason, detail, results.RemoteTimes(), "")
     doubtful = rows.submit_next(tx, batch, task_id="doubt", body="archive doubt", account=PRICED)
     told = "The submission had no answer in time: it may have been taken and billed."
     rows.set_columns(tx, doubtful.id, status="in_doubt", detail=told, ended_at=tx.now)

@@ -13,7 +13,7 @@ import pillow_heif
 from PIL import Image, PngImagePlugin
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.pixels import PreparedImage
+    from airflow_midjourney.describe.imaging.prepare import PreparedImage
 
 URI = "s3://photos/a.jpg"
 

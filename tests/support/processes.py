@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from airflow_midjourney.describe import account
-from airflow_midjourney.describe.table import accounts, outcomes
+from airflow_midjourney.describe.table import accounts, results, submissions
 from airflow_midjourney.describe.table.database import open_database
 from tests.support import batches
 from tests.support.engine import Engine
@@ -20,7 +19,7 @@ from tests.support.s3_faults import S3Faults, break_s3
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
+    from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
     from airflow_midjourney.describe.table.counts import Counts
     from tests.support.places import MetadataPlace
 
@@ -76,7 +75,7 @@ def run_job(job: Job) -> Counts:
 
 def shorten_pauses(longest: float) -> None:
     """Let nothing in this process wait for longer before it is tried again, for as long as the process lives."""
-    account.LONGEST_PAUSE = longest  # type: ignore[misc]
-    account.FIRST_PAUSE = longest / 4  # type: ignore[misc]
+    accounts.LONGEST_PAUSE = longest  # type: ignore[misc]
+    accounts.FIRST_PAUSE = longest / 4  # type: ignore[misc]
     accounts.PROBE_INTERVAL = longest / 4  # type: ignore[attr-defined]
-    outcomes.RETRY_PAUSE = outcomes.PAUSE_AFTER_NO = longest  # type: ignore[misc]
+    results.RETRY_PAUSE = submissions.PAUSE_AFTER_NO = longest  # type: ignore[misc]

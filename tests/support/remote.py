@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from airflow_midjourney.describe.client import MidjourneyClient, TaskListing
-from airflow_midjourney.describe.retrying import ReadRetries
-from airflow_midjourney.describe.service import ServiceSettings
-from airflow_midjourney.describe.status import BotType
+from airflow_midjourney.describe.model.status import BotType
+from airflow_midjourney.describe.service.client import MidjourneyClient, TaskListing
+from airflow_midjourney.describe.service.settings import ServiceSettings
+from airflow_midjourney.describe.service.transport import ReadRetries
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.outcome import SubmitOutcome
-    from airflow_midjourney.describe.task import RemoteTask
+    from airflow_midjourney.describe.service.submit_response import SubmitOutcome
+    from airflow_midjourney.describe.service.tasks import RemoteTask
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/protocol"
 SUBMIT_ANSWERS: dict[str, Any] = json.loads((FIXTURES / "submit_answers.json").read_text(encoding="utf-8"))

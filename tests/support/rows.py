@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, select
 
-from airflow_midjourney.describe.account import AccountSettings
-from airflow_midjourney.describe.images import ListedImage
-from airflow_midjourney.describe.prompts import ParsedPrompts, parse_prompts
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
-from airflow_midjourney.describe.status import BotType
-from airflow_midjourney.describe.table import accounts, batches, claims, matching, outcomes
+from airflow_midjourney.describe.model.account import AccountSettings
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.model.status import BotType
+from airflow_midjourney.describe.service.prompts import ParsedPrompts, parse_prompts
+from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.table import accounts, batches, claims, leases, matching, results, submissions
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
 from airflow_midjourney.describe.table.columns import UTCDateTime
 from airflow_midjourney.describe.table.matching import Asker
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import timedelta
 
-    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Database, Transaction
-    from airflow_midjourney.describe.table.outcomes import InFlight
+    from airflow_midjourney.describe.table.results import InFlight
 
 BUCKET = "photos"
 READER = "reader-1"
@@ -97,7 +97,7 @@ def claim_next(
     tx: Transaction, batch: Batch, body: str | None = None, account: AccountSettings = ACCOUNT
 ) -> tuple[ClaimResult, Claim]:
     """Reserve the next row of a batch and claim it; former tasks of its bytes have no answer when asked for."""
-    (row,) = claims.reserve(tx, batch, "holder", 1)
+    (row,) = leases.reserve(tx, batch, "holder", 1)
     wanted = request(batch, row.id, body)
     return claim(tx, wanted, account), wanted
 
@@ -114,13 +114,13 @@ def submit_next(
     """Reserve, claim and have accepted the next row of a batch."""
     result, wanted = claim_next(tx, batch, body, account)
     assert result is ClaimResult.CLAIMED
-    assert outcomes.accepted(tx, wanted.submit_token, task_id, outcomes.PostFacts(200, 1))
+    assert submissions.accepted(tx, wanted.submit_token, task_id, submissions.PostFacts(200, 1))
     return in_flight(tx, wanted.submit_token, account)
 
 
 def in_flight(tx: Transaction, submit_token: str, account: AccountSettings = ACCOUNT) -> InFlight:
     """Give a submitted row as settling sees it."""
-    (found,) = (row for row in outcomes.in_flight(tx, account.identity) if row.submit_token == submit_token)
+    (found,) = (row for row in results.in_flight(tx, account.identity) if row.submit_token == submit_token)
     return found
 
 

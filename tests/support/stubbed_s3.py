@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from airflow_midjourney.describe.images import ImageStore, ListedImage
+from airflow_midjourney.describe.storage.objects import ImageStore, ListedImage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.account import PATIENCE_WITH_THE_SERVICE, SILENCE_AFTER
-from airflow_midjourney.describe.table import accounts
+from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE
+from airflow_midjourney.describe.table import accounts, poll_schedule
+from airflow_midjourney.describe.table.poll_schedule import SILENCE_AFTER
 from tests.support import rows
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def test_an_account_that_is_known_stays_as_it_is(known: Database) -> None:
 def test_one_of_many_polls(known: Database) -> None:
     def take(_: int) -> bool:
         with known.writing() as tx:
-            return accounts.take_poll_turn(tx, rows.ACCOUNT) is not None
+            return poll_schedule.take_poll_turn(tx, rows.ACCOUNT) is not None
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(take, range(8))) == 1
@@ -50,19 +51,19 @@ def test_one_of_many_polls(known: Database) -> None:
 
 def test_a_poller_that_died_is_followed_by_another(known: Database) -> None:
     with known.writing() as tx:
-        assert accounts.take_poll_turn(tx, rows.ACCOUNT)
-        assert not accounts.take_poll_turn(tx, rows.ACCOUNT)
+        assert poll_schedule.take_poll_turn(tx, rows.ACCOUNT)
+        assert not poll_schedule.take_poll_turn(tx, rows.ACCOUNT)
         assert state(tx).next_poll_at - tx.now == timedelta(seconds=rows.ACCOUNT.submit_deadline)
 
         rows.set_account(tx, next_poll_at=tx.now)
-        assert accounts.take_poll_turn(tx, rows.ACCOUNT)
+        assert poll_schedule.take_poll_turn(tx, rows.ACCOUNT)
 
 
 def test_polls_without_news_come_further_and_further_apart(known: Database) -> None:
     def next_pause(*, news: bool) -> float:
         with known.writing() as tx:
-            turn = accounts.PollTurn(tx.now, called=False, heard_at=None)
-            accounts.set_next_poll(tx, rows.ACCOUNT, turn, news=news)
+            turn = poll_schedule.PollTurn(tx.now, called=False, heard_at=None)
+            poll_schedule.set_next_poll(tx, rows.ACCOUNT, turn, news=news)
             return (state(tx).next_poll_at - tx.now).total_seconds()
 
     pauses = [next_pause(news=False) for _ in range(12)]
@@ -76,8 +77,8 @@ def test_polls_without_news_come_further_and_further_apart(known: Database) -> N
 def test_a_long_time_without_an_answer_is_silence(known: Database, gap: float, silence: float) -> None:
     with known.writing() as tx:
         rows.set_account(tx, answered_at=tx.now - timedelta(seconds=gap))
-        accounts.poll_answered(tx, ME)
-        accounts.poll_answered(tx, ME)
+        poll_schedule.poll_answered(tx, ME)
+        poll_schedule.poll_answered(tx, ME)
 
         assert state(tx).silence == pytest.approx(silence)
 
@@ -87,7 +88,7 @@ def test_the_time_in_which_nothing_was_on_its_way_is_no_silence(known: Database)
         rows.set_account(tx, answered_at=tx.now - HOUR)
         rows.list_images(tx, [rows.listed("a.jpg")])
         rows.submit_next(tx, rows.open_batch(tx))
-        accounts.poll_answered(tx, ME)
+        poll_schedule.poll_answered(tx, ME)
 
         assert state(tx).silence == 0
 
@@ -162,10 +163,10 @@ def test_a_service_that_is_full_is_not_failing(known: Database) -> None:
 
 def test_failed_polls_stay_away_and_an_answer_ends_the_failing(known: Database) -> None:
     with known.writing() as tx:
-        accounts.poll_failed(tx, rows.ACCOUNT)
+        poll_schedule.poll_failed(tx, rows.ACCOUNT)
         failed = state(tx)
         assert failed.poll_failing_since == failed.poll_failed_at == tx.now
         assert failed.next_poll_at > tx.now
 
-        accounts.poll_answered(tx, ME)
+        poll_schedule.poll_answered(tx, ME)
         assert state(tx).poll_failing_since is None

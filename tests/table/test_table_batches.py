@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.errors import BatchError
-from airflow_midjourney.describe.scope import BatchOptions, Listed, Origin, Position, Scope
+from airflow_midjourney.describe.model.batch import BatchOptions, Listed, Origin, Position, Scope
+from airflow_midjourney.describe.model.errors import BatchError
 from airflow_midjourney.describe.table import batches, counts
 from tests.support import rows
 

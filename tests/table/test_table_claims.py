@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from airflow_midjourney.describe.crew import holders_of, new_holder
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import Reason
-from airflow_midjourney.describe.table import accounts, claims, counts, outcomes
-from airflow_midjourney.describe.table.caps import submissions_left
+from airflow_midjourney.describe.engine.context import holders_of, new_holder
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.table import accounts, claims, counts, leases, submissions
+from airflow_midjourney.describe.table import results as results_table
+from airflow_midjourney.describe.table.budgets import submissions_left
 from airflow_midjourney.describe.table.claims import ClaimResult
 from tests.support import rows
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.claims import Claim
     from airflow_midjourney.describe.table.database import Database, Transaction
 
@@ -33,41 +34,41 @@ def with_images(tx: Transaction, number: int, **options: Any) -> Batch:
     return rows.open_batch(tx, **options)
 
 
-def ids(reserved: list[claims.ReservedImage]) -> list[int]:
+def ids(reserved: list[leases.ReservedImage]) -> list[int]:
     return [row.id for row in reserved]
 
 
 def test_a_reserved_row_is_nobody_elses_until_its_lease_ends(database: Database) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 3)
-        first = claims.reserve(tx, batch, "one", 2)
-        second = claims.reserve(tx, batch, "two", 5)
+        first = leases.reserve(tx, batch, "one", 2)
+        second = leases.reserve(tx, batch, "two", 5)
 
         assert (len(first), len(second)) == (2, 1)
         assert set(ids(first)).isdisjoint(ids(second))
-        assert claims.reserve(tx, batch, "three", 5) == []
+        assert leases.reserve(tx, batch, "three", 5) == []
         assert counts.count_open(tx, batch) == counts.OpenRows(pending=3, claimable=0)
         assert accounts.read_account(tx, rows.ACCOUNT.identity).in_flight == 0
 
         rows.set_columns(tx, first[0].id, reserved_until=tx.now - HOUR)
-        assert ids(claims.reserve(tx, batch, "three", 5)) == [first[0].id]
+        assert ids(leases.reserve(tx, batch, "three", 5)) == [first[0].id]
 
 
 def test_a_retry_takes_over_what_workers_of_its_batch_had_reserved_and_no_others(database: Database) -> None:
     died, alive, elsewhere = new_holder("a_batch"), new_holder("a_batch"), new_holder("aXbatch")
     with database.writing() as tx:
         batch = with_images(tx, 3)
-        (lost,) = claims.reserve(tx, batch, died, 1)
-        (kept,) = claims.reserve(tx, batch, alive, 1)
-        (others,) = claims.reserve(tx, batch, elsewhere, 1)
+        (lost,) = leases.reserve(tx, batch, died, 1)
+        (kept,) = leases.reserve(tx, batch, alive, 1)
+        (others,) = leases.reserve(tx, batch, elsewhere, 1)
         claims.claim(tx, rows.request(batch, others.id, holder=elsewhere), rows.ACCOUNT)
-        assert claims.end_leases(tx, holders_of("a_batch")) == 2
+        assert leases.end_leases(tx, holders_of("a_batch")) == 2
         # Whoever is not dead after all goes on until its rows are taken.
         assert claims.claim(tx, rows.request(batch, kept.id, holder=alive), rows.ACCOUNT) is ClaimResult.CLAIMED
 
     with database.writing() as tx:
         retry = new_holder("a_batch")
-        assert ids(claims.reserve(tx, batch, retry, 5)) == [lost.id]
+        assert ids(leases.reserve(tx, batch, retry, 5)) == [lost.id]
         assert rows.image_row(tx, lost.id)["reservations"] == 2
         assert claims.claim(tx, rows.request(batch, lost.id, holder=died), rows.ACCOUNT) is ClaimResult.LOST
 
@@ -75,7 +76,7 @@ def test_a_retry_takes_over_what_workers_of_its_batch_had_reserved_and_no_others
 def test_reserved_rows_say_all_that_reading_them_needs(database: Database) -> None:
     with database.writing() as tx:
         rows.list_images(tx, [rows.listed("a.jpg", "v1", storage_class="GLACIER")])
-        (row,) = claims.reserve(tx, rows.open_batch(tx), "holder", 1)
+        (row,) = leases.reserve(tx, rows.open_batch(tx), "holder", 1)
 
     assert (row.bucket, row.key, row.etag, row.size_bytes) == ("photos", "a.jpg", "v1", 1000)
     assert (row.last_modified, row.storage_class, row.task_id) == (rows.LONG_AGO, "GLACIER", None)
@@ -84,14 +85,14 @@ def test_reserved_rows_say_all_that_reading_them_needs(database: Database) -> No
 def test_whoever_lost_its_lease_cannot_claim_reject_or_release(database: Database) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 1)
-        (row,) = claims.reserve(tx, batch, "slow", 1)
+        (row,) = leases.reserve(tx, batch, "slow", 1)
         rows.set_columns(tx, row.id, reserved_until=tx.now - HOUR)
-        claims.reserve(tx, batch, "next", 1)
+        leases.reserve(tx, batch, "next", 1)
         before = rows.image_rows(tx)
 
         assert claims.claim(tx, rows.request(batch, row.id, holder="slow"), rows.ACCOUNT) is ClaimResult.LOST
-        claims.reject(tx, row.id, "slow", Reason.CORRUPT, "", rows.READER)
-        claims.release(tx, [row.id], "slow")
+        leases.reject(tx, row.id, "slow", Reason.CORRUPT, "", rows.READER)
+        leases.release(tx, [row.id], "slow")
         assert rows.image_rows(tx) == before
         assert claims.claim(tx, rows.request(batch, row.id, holder="next"), rows.ACCOUNT) is ClaimResult.CLAIMED
 
@@ -100,11 +101,11 @@ def test_released_rows_are_free_at_once_and_their_reader_did_not_die(database: D
     with database.writing() as tx:
         batch = with_images(tx, 1)
         for _ in range(10):
-            (row,) = claims.reserve(tx, batch, "holder", 1)
-            claims.release(tx, [row.id], "holder")
+            (row,) = leases.reserve(tx, batch, "holder", 1)
+            leases.release(tx, [row.id], "holder")
 
         assert rows.image_row(tx, row.id)["reservations"] == 0
-        assert len(claims.reserve(tx, batch, "holder", 1)) == 1
+        assert len(leases.reserve(tx, batch, "holder", 1)) == 1
 
 
 def test_an_image_that_killed_three_workers_is_not_read_a_fourth_time(database: Database) -> None:
@@ -112,11 +113,11 @@ def test_an_image_that_killed_three_workers_is_not_read_a_fourth_time(database: 
         batch = with_images(tx, 2)
         first, innocent = (row["id"] for row in rows.image_rows(tx))
         rows.set_columns(tx, innocent, not_before=tx.now + HOUR)
-        for _ in range(claims.MOST_RESERVATIONS):
-            assert ids(claims.reserve(tx, batch, "worker", 5)) == [first]
+        for _ in range(leases.MOST_RESERVATIONS):
+            assert ids(leases.reserve(tx, batch, "worker", 5)) == [first]
             rows.set_columns(tx, first, reserved_until=tx.now - HOUR)
         rows.set_columns(tx, innocent, not_before=None)
-        taken = [*claims.reserve(tx, batch, "worker", 5), *claims.reserve(tx, batch, "worker", 5)]
+        taken = [*leases.reserve(tx, batch, "worker", 5), *leases.reserve(tx, batch, "worker", 5)]
 
         assert ids(taken) == [innocent]
         row = rows.image_row(tx, first)
@@ -129,10 +130,10 @@ def test_rows_that_wait_for_their_time_are_not_reserved(database: Database) -> N
         batch = with_images(tx, 1)
         (row,) = rows.image_rows(tx)
         rows.set_columns(tx, row["id"], not_before=tx.now + HOUR)
-        assert claims.reserve(tx, batch, "holder", 1) == []
+        assert leases.reserve(tx, batch, "holder", 1) == []
 
         rows.set_columns(tx, row["id"], not_before=tx.now - HOUR)
-        assert len(claims.reserve(tx, batch, "holder", 1)) == 1
+        assert len(leases.reserve(tx, batch, "holder", 1)) == 1
 
 
 def test_workers_that_reserve_at_once_share_the_rows_between_them(database: Database) -> None:
@@ -141,7 +142,7 @@ def test_workers_that_reserve_at_once_share_the_rows_between_them(database: Data
 
     def reserve(number: int) -> list[int]:
         with database.writing() as tx:
-            return ids(claims.reserve(tx, batch, f"worker-{number}", 7))
+            return ids(leases.reserve(tx, batch, f"worker-{number}", 7))
 
     with ThreadPoolExecutor(4) as threads:
         taken = [image_id for part in threads.map(reserve, range(6)) for image_id in part]
@@ -193,7 +194,7 @@ def claim_all(database: Database, wanted: list[Claim], limit: int) -> list[Claim
 def test_slots_are_exact_however_many_claim_at_once(database: Database) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 20)
-        wanted = [rows.request(batch, row.id) for row in claims.reserve(tx, batch, "holder", 20)]
+        wanted = [rows.request(batch, row.id) for row in leases.reserve(tx, batch, "holder", 20)]
 
     results = claim_all(database, wanted, limit=7)
 
@@ -206,7 +207,7 @@ def test_slots_are_exact_however_many_claim_at_once(database: Database) -> None:
 def test_the_cap_of_a_run_is_exact_over_its_map_indexes(database: Database) -> None:
     with database.writing() as tx:
         batches = [with_images(tx, 20, max_submissions=5, map_index=index) for index in range(4)]
-        reserved = claims.reserve(tx, batches[0], "holder", 20)
+        reserved = leases.reserve(tx, batches[0], "holder", 20)
         wanted = [rows.request(batches[row.id % 4], row.id) for row in reserved]
         other = rows.open_batch(tx, run_id="other", max_submissions=5)
 
@@ -224,10 +225,10 @@ def test_what_cost_nothing_does_not_count_towards_a_cap(database: Database) -> N
         _, wanted = rows.claim_next(tx, batch)
         assert submissions_left(tx, batch, rows.ACCOUNT) == 0
 
-        outcomes.not_taken(tx, wanted.submit_token, "full", outcomes.PostFacts(200, 23))
+        submissions.not_taken(tx, wanted.submit_token, "full", submissions.PostFacts(200, 23))
         assert submissions_left(tx, batch, rows.ACCOUNT) == 1
         outcomes_of = rows.claim_next(tx, batch)
-        outcomes.ambiguous(tx, outcomes_of[1].submit_token, outcomes.PostFacts())
+        submissions.ambiguous(tx, outcomes_of[1].submit_token, submissions.PostFacts())
         assert submissions_left(tx, batch, rows.ACCOUNT) == 0
 
 
@@ -248,7 +249,7 @@ def test_after_a_no_one_at_a_time_is_sent_until_there_is_a_yes(database: Databas
         batch = with_images(tx, 4)
         accounts.close_for_a_while(tx, identity, "full", None, failing=False)
         rows.set_account(tx, closed_until=tx.now, closed_at=tx.now - HOUR)
-        wanted = [rows.request(batch, row.id) for row in claims.reserve(tx, batch, "holder", 4)]
+        wanted = [rows.request(batch, row.id) for row in leases.reserve(tx, batch, "holder", 4)]
         first, second, third = (claims.claim(tx, request, rows.ACCOUNT) for request in wanted[:3])
         assert (first, second, third) == (ClaimResult.CLAIMED, ClaimResult.NO_ROOM, ClaimResult.NO_ROOM)
 
@@ -275,11 +276,13 @@ def test_the_index_is_the_fence_between_two_accounts_with_the_same_bytes(databas
 def test_old_prompts_stay_while_an_image_is_described_again(database: Database) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 1)
-        outcomes.described(tx, rows.submit_next(tx, batch), rows.four_prompts(), "raw", outcomes.RemoteTimes())
+        results_table.described(
+            tx, rows.submit_next(tx, batch), rows.four_prompts(), "raw", results_table.RemoteTimes()
+        )
         (row,) = rows.image_rows(tx)
         rows.set_columns(tx, row["id"], status="pending")
         sent = rows.submit_next(tx, batch, "2")
-        outcomes.ended(tx, sent, Reason.BANNED, "no", outcomes.RemoteTimes(), "")
+        results_table.ended(tx, sent, Reason.BANNED, "no", results_table.RemoteTimes(), "")
         (row,) = rows.image_rows(tx)
 
     assert (row["status"], row["prompt_1"], row["prompt_raw"]) == ("failed", "one", "raw")
@@ -290,4 +293,4 @@ def test_only_rows_of_the_scope_are_reserved(database: Database) -> None:
         rows.list_images(tx, [rows.listed(key) for key in ("a/1", "b/1", "b/2")])
         batch = rows.open_batch(tx, Scope(rows.BUCKET, ("b/",)))
 
-        assert [row.key for row in claims.reserve(tx, batch, "holder", 9)] == ["b/1", "b/2"]
+        assert [row.key for row in leases.reserve(tx, batch, "holder", 9)] == ["b/1", "b/2"]

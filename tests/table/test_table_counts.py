@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import FINAL, OPEN, Reason, Status
-from airflow_midjourney.describe.table import batches, counts, outcomes
-from airflow_midjourney.describe.table.outcomes import PostFacts, RemoteTimes
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import FINAL, OPEN, Reason, Status
+from airflow_midjourney.describe.table import batches, counts, latency, results, submissions
+from airflow_midjourney.describe.table.results import RemoteTimes
+from airflow_midjourney.describe.table.submissions import PostFacts
 from tests.support import rows
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def test_an_empty_batch_has_nothing(database: Database) -> None:
 
         assert counts.count(tx, batch) == counts.Counts()
         assert counts.count_open(tx, batch) == counts.OpenRows()
-        assert counts.typical_seconds(tx, rows.ACCOUNT.identity) is None
-        assert counts.oldest_in_flight(tx, rows.ACCOUNT.identity) is None
+        assert latency.typical_seconds(tx, rows.ACCOUNT.identity) is None
+        assert latency.oldest_in_flight(tx, rows.ACCOUNT.identity) is None
 
 
 def test_money_is_counted_from_the_bill_of_the_batch(database: Database) -> None:
@@ -88,8 +89,8 @@ def test_money_is_counted_from_the_bill_of_the_batch(database: Database) -> None
         sent = [rows.submit_next(tx, batch, f"{number}", account=PRICED) for number in range(3)]
         rows.submit_next(tx, other, "9", account=PRICED)
         _, full = rows.claim_next(tx, batch, account=PRICED)
-        outcomes.not_taken(tx, full.submit_token, "full", PostFacts(429))
-        outcomes.described(tx, sent[0], rows.four_prompts(), "raw", RemoteTimes())
+        submissions.not_taken(tx, full.submit_token, "full", PostFacts(429))
+        results.described(tx, sent[0], rows.four_prompts(), "raw", RemoteTimes())
         found = counts.count(tx, batch)
 
     assert (found.billed, found.cost, found.currency) == (3, Decimal("0.15"), "USD")
@@ -108,7 +109,7 @@ def test_ten_failures_alike_in_a_row_stop_a_run_but_not_nine(database: Database)
         for index in range(10):
             assert counts.alike_in_a_row(tx, batch) is None
             sent = rows.submit_next(tx, batch, f"{index}", account=PRICED)
-            outcomes.ended(tx, sent, Reason.SERVICE_ERROR, "captcha", RemoteTimes(), "")
+            results.ended(tx, sent, Reason.SERVICE_ERROR, "captcha", RemoteTimes(), "")
 
         assert counts.alike_in_a_row(tx, batch) == ("service_error", "captcha")
         assert counts.alike_in_a_row(tx, batches.read_batch(tx, batch.batch_id)) is not None
@@ -125,9 +126,9 @@ def test_images_fault_or_mixed_reasons_stop_nothing(database: Database, mixed: l
         for index, reason in enumerate(mixed):
             sent = rows.submit_next(tx, batch, f"{index}", account=PRICED)
             if reason is None:
-                outcomes.described(tx, sent, rows.four_prompts(), "raw", RemoteTimes())
+                results.described(tx, sent, rows.four_prompts(), "raw", RemoteTimes())
             else:
-                outcomes.ended(tx, sent, reason, "", RemoteTimes(), "")
+                results.ended(tx, sent, reason, "", RemoteTimes(), "")
 
         assert counts.alike_in_a_row(tx, batch) is None
 
@@ -138,7 +139,7 @@ def test_what_stopped_one_try_does_not_stop_the_next(database: Database) -> None
         batch = rows.open_batch(tx, max_attempts=1)
         for index in range(10):
             sent = rows.submit_next(tx, batch, f"{index}", account=PRICED)
-            outcomes.ended(tx, sent, Reason.REFUSED, "", RemoteTimes(), "")
+            results.ended(tx, sent, Reason.REFUSED, "", RemoteTimes(), "")
         assert counts.alike_in_a_row(tx, batch) is not None
     with database.writing() as tx:
         assert counts.alike_in_a_row(tx, batches.begin_try(tx, batch.batch_id)) is None
@@ -149,14 +150,14 @@ def test_how_long_describes_take_is_learnt_from_the_latest(database: Database) -
         open_with_images(tx, 2)
         batch = rows.open_batch(tx)
         for number in range(2):
-            outcomes.described(tx, rows.submit_next(tx, batch, f"{number}"), rows.four_prompts(), "raw", RemoteTimes())
+            results.described(tx, rows.submit_next(tx, batch, f"{number}"), rows.four_prompts(), "raw", RemoteTimes())
         first, second = (entry["id"] for entry in rows.bill(tx))
         entries = tx.tables.submissions
         for entry, seconds in ((first, 30), (second, 50)):
             answered = {"answered_at": tx.now, "settled_at": tx.now + timedelta(seconds=seconds)}
             tx.connection.execute(entries.update().where(entries.c.id == entry).values(**answered))
 
-        assert counts.typical_seconds(tx, rows.ACCOUNT.identity) == pytest.approx(40)
+        assert latency.typical_seconds(tx, rows.ACCOUNT.identity) == pytest.approx(40)
 
 
 def test_final_rows_are_not_open() -> None:

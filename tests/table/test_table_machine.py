@@ -25,20 +25,21 @@ from hypothesis.stateful import (
     rule,
 )
 
-from airflow_midjourney.describe.crew import Watcher
-from airflow_midjourney.describe.doubting import resolve_doubts
-from airflow_midjourney.describe.status import IN_FLIGHT, BotType, Reason, Status
-from airflow_midjourney.describe.table import claims, matching, outcomes, sharing
+from airflow_midjourney.describe.engine.context import Watcher
+from airflow_midjourney.describe.engine.reconcile import resolve_doubts
+from airflow_midjourney.describe.model.status import IN_FLIGHT, BotType, Reason, Status
+from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStatus
+from airflow_midjourney.describe.table import duplicates, leases, matching, results, submissions
 from airflow_midjourney.describe.table.claims import ClaimResult
-from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import open_database
 from airflow_midjourney.describe.table.matching import Asker
-from airflow_midjourney.describe.table.outcomes import PostFacts, RemoteTimes
-from airflow_midjourney.describe.task import RemoteTask, RemoteTaskStatus
+from airflow_midjourney.describe.table.migrations import ensure_tables
+from airflow_midjourney.describe.table.results import RemoteTimes
+from airflow_midjourney.describe.table.submissions import PostFacts
 from tests.support import rows
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.scope import Redescribe
+    from airflow_midjourney.describe.model.batch import Redescribe
     from airflow_midjourney.describe.table.claims import Claim
 
 KEYS = st.sampled_from(["a.jpg", "b.jpg", "copy of a.jpg", "c.jpg"])
@@ -63,8 +64,8 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         # Pauses end in `time_passes` and never by themselves, however slow the machine is.
-        self.pauses = [patch.object(outcomes, name, 1e6) for name in ("RETRY_PAUSE", "PAUSE_AFTER_NO")]
-        self.pauses.append(patch.object(claims, "LEASE", 1e6))
+        self.pauses = [patch.object(submissions, "PAUSE_AFTER_NO", 1e6), patch.object(results, "RETRY_PAUSE", 1e6)]
+        self.pauses.append(patch.object(leases, "LEASE", 1e6))
         for pause in self.pauses:
             pause.start()
         self.folder = Path(tempfile.mkdtemp())
@@ -119,7 +120,7 @@ class Machine(RuleBasedStateMachine):
     def reserve_and_claim(self) -> Any:
         with self.database.writing() as tx:
             batch = rows.open_batch(tx)
-            reserved = claims.reserve(tx, batch, "holder", 1)
+            reserved = leases.reserve(tx, batch, "holder", 1)
         if not reserved:
             return multiple()
         row = reserved[0]
@@ -127,7 +128,7 @@ class Machine(RuleBasedStateMachine):
         with self.database.writing() as tx:
             result = rows.claim(tx, request, ACCOUNT)
             if result in (ClaimResult.NO_ROOM, ClaimResult.CAPPED):
-                claims.release(tx, [row.id], "holder")
+                leases.release(tx, [row.id], "holder")
         if result is not ClaimResult.CLAIMED:
             return multiple()
         self.on_their_way.add(request.submit_token)
@@ -151,7 +152,7 @@ class Machine(RuleBasedStateMachine):
     @rule(request=consumes(sent))
     def the_service_is_full(self, request: Claim) -> None:
         with self.database.writing() as tx:
-            outcomes.not_taken(tx, request.submit_token, "full", PostFacts(200, 23))
+            submissions.not_taken(tx, request.submit_token, "full", PostFacts(200, 23))
 
     @rule(request=consumes(sent))
     def the_worker_dies_before_the_post(self, request: Claim) -> None:
@@ -164,16 +165,16 @@ class Machine(RuleBasedStateMachine):
     @rule(post=accepted, succeeds=st.booleans())
     def settle(self, post: Post, succeeds: bool) -> None:
         with self.database.writing() as tx:
-            on_their_way = outcomes.in_flight(tx, ACCOUNT.identity)
+            on_their_way = results.in_flight(tx, ACCOUNT.identity)
             mine = next((row for row in on_their_way if row.submit_token == post.claim.submit_token), None)
             if mine is None:
                 return
             if succeeds:
-                outcomes.described(tx, mine, rows.four_prompts(), "raw", RemoteTimes())
+                results.described(tx, mine, rows.four_prompts(), "raw", RemoteTimes())
             else:
-                outcomes.ended(tx, mine, Reason.SERVICE_ERROR, "the service says so", RemoteTimes(), "")
+                results.ended(tx, mine, Reason.SERVICE_ERROR, "the service says so", RemoteTimes(), "")
                 self.reported_failed[post.claim.content.content_sha256] += 1
-            sharing.resolve_shared(tx)
+            duplicates.resolve_shared(tx)
 
     @rule()
     def time_passes(self) -> None:
@@ -183,8 +184,8 @@ class Machine(RuleBasedStateMachine):
             tx.connection.execute(images.update().values(reserved_until=rows.LONG_AGO, not_before=None))
             overdue = images.c.status == Status.SUBMITTING
             tx.connection.execute(images.update().where(overdue).values(in_doubt_after=rows.LONG_AGO))
-            outcomes.doubt_overdue(tx)
-            sharing.resolve_shared(tx)
+            submissions.doubt_overdue(tx)
+            duplicates.resolve_shared(tx)
 
     @rule(left_out=st.integers(0, 3))
     def ask_about_doubts(self, left_out: int) -> None:
@@ -204,7 +205,7 @@ class Machine(RuleBasedStateMachine):
         )
         asyncio.run(resolve_doubts(watcher))
         with self.database.writing() as tx:
-            sharing.resolve_shared(tx)
+            duplicates.resolve_shared(tx)
 
     @invariant()
     def nothing_is_paid_twice(self) -> None:
@@ -241,7 +242,7 @@ class Machine(RuleBasedStateMachine):
 
     def _record(self, post: Post) -> None:
         with self.database.writing() as tx:
-            outcomes.accepted(tx, post.claim.submit_token, post.task_id, PostFacts(200, 1))
+            submissions.accepted(tx, post.claim.submit_token, post.task_id, PostFacts(200, 1))
 
     def _rows(self) -> list[dict[str, Any]]:
         with self.database.reading() as tx:

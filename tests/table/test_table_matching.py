@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.images import ListedImage
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import BotType, Reason, Status
-from airflow_midjourney.describe.table import claims, matching
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import BotType, Reason, Status
+from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.table import claims, leases, matching
 from airflow_midjourney.describe.table.matching import Asker
 from tests.support import rows
 
@@ -22,8 +22,8 @@ ARCHIVED = {"storage_class": "DEEP_ARCHIVE"}
 
 def reject(tx: Transaction, reason: Reason, reader: str = rows.READER) -> None:
     batch = rows.open_batch(tx)
-    (reserved,) = claims.reserve(tx, batch, "holder", 1)
-    claims.reject(tx, reserved.id, "holder", reason, "why", reader)
+    (reserved,) = leases.reserve(tx, batch, "holder", 1)
+    leases.reject(tx, reserved.id, "holder", reason, "why", reader)
 
 
 def succeed(tx: Transaction) -> None:
@@ -77,7 +77,7 @@ def test_a_version_that_was_replaced_before_it_was_sent_never_will_be(database: 
     with database.writing() as tx:
         rows.list_images(tx, [rows.listed(KEY, "v1")])
         batch = rows.open_batch(tx)
-        (reserved,) = claims.reserve(tx, batch, "holder", 1)
+        (reserved,) = leases.reserve(tx, batch, "holder", 1)
         rows.list_images(tx, [rows.listed(KEY, "v2")])
 
         assert summary(tx) == [("v1", False, "rejected", "replaced"), ("v2", True, "pending", None)]
@@ -219,7 +219,7 @@ def test_an_object_that_appears_where_there_was_none_is_wanted(database: Databas
         rows.list_images(tx, [rows.listed(KEY, "v1")])
 
         assert summary(tx) == [("", False, "rejected", "missing"), ("v1", True, "pending", None)]
-        assert len(claims.reserve(tx, rows.open_batch(tx, Scope(rows.BUCKET, keys=(KEY,))), "holder", 5)) == 1
+        assert len(leases.reserve(tx, rows.open_batch(tx, Scope(rows.BUCKET, keys=(KEY,))), "holder", 5)) == 1
 
 
 def test_listed_images_of_two_buckets_do_not_meet(database: Database) -> None:

@@ -7,28 +7,29 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.schema import CreateSchema
 
-from airflow_midjourney.describe.callbacks import digest_of
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import BotType, Reason, Status
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import BotType, Reason, Status
+from airflow_midjourney.describe.queries import batch as batch_module
+from airflow_midjourney.describe.queries import failures, gallery
+from airflow_midjourney.describe.queries.gallery import Cursor, Filters
+from airflow_midjourney.describe.service.callback_url import digest_of
 from airflow_midjourney.describe.table import (
     accounts,
     batches,
-    calls,
-    claims,
+    callbacks,
     counts,
-    doubts,
-    failures,
-    gallery,
-    late_answers,
+    duplicates,
+    in_doubt,
+    late_results,
+    latency,
+    leases,
     matching,
-    outcomes,
-    overview,
-    sharing,
+    results,
+    submissions,
 )
-from airflow_midjourney.describe.table.creation import ensure_tables
 from airflow_midjourney.describe.table.database import open_database
-from airflow_midjourney.describe.table.gallery import Cursor, Filters
 from airflow_midjourney.describe.table.matching import Asker
+from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.schema import TableNames
 from tests.support import rows
 
@@ -125,7 +126,7 @@ def test_counting_looks_at_what_is_open_or_ended_lately(full: Database) -> None:
     with rows.plans(full) as found, full.reading() as tx:
         counts.count_open(tx, batch)
         counts.count(tx, batch)
-        counts.oldest_in_flight(tx, rows.ACCOUNT.identity)
+        latency.oldest_in_flight(tx, rows.ACCOUNT.identity)
         accounts.read_account(tx, rows.ACCOUNT.identity)
     assert scans(found) == []
     assert uses(found, "ix_image_prompts_open")
@@ -138,7 +139,7 @@ def test_a_page_looks_at_what_is_open_or_ended_lately(full: Database) -> None:
         batch = rows.open_batch(tx, MIXED)
         rows.submit_next(tx, batch)
     with rows.plans(full) as found, full.looking() as tx:
-        overview.overview(tx, batch.batch_id)
+        batch_module.overview(tx, batch.batch_id)
     assert scans(found) == []
     assert uses(found, "ix_image_prompts_open")
     assert uses(found, "ix_image_prompts_ended")
@@ -151,10 +152,10 @@ def test_settling_looks_at_what_is_on_its_way_only(full: Database) -> None:
         rows.claim_next(tx, batch, body="same")
         sent = rows.submit_next(tx, batch, task_id="2")
     with rows.plans(full) as found, full.writing() as tx:
-        outcomes.in_flight(tx, rows.ACCOUNT.identity)
-        outcomes.doubt_overdue(tx)
-        outcomes.ended(tx, sent, Reason.BANNED, "", outcomes.RemoteTimes(), "")
-        sharing.resolve_shared(tx)
+        results.in_flight(tx, rows.ACCOUNT.identity)
+        submissions.doubt_overdue(tx)
+        results.ended(tx, sent, Reason.BANNED, "", results.RemoteTimes(), "")
+        duplicates.resolve_shared(tx)
     assert scans(found) == []
     assert uses(found, *OF_FEW_ROWS)
     assert uses(found, "ix_image_prompts_sharing")
@@ -168,15 +169,15 @@ def test_a_callback_and_those_who_listen_for_it_look_at_what_is_on_its_way_only(
             sent = rows.submit_next(tx, batch, task_id=f"{number}")
             rows.set_columns(tx, sent.id, callback_digest=digest)
     with rows.plans(full) as found, full.writing() as tx:
-        assert calls.mark_called(tx, digests[2:]) == 1
+        assert callbacks.mark_called(tx, digests[2:]) == 1
     assert len(found) == 1
     assert scans(found) == []
     assert uses(found, "ix_image_prompts_callback", *OF_FEW_ROWS)
     with rows.plans(full) as found, full.writing() as tx:
-        assert calls.any_called(tx, rows.ACCOUNT.identity)
-        assert calls.is_due(tx, rows.ACCOUNT.identity)
+        assert callbacks.any_called(tx, rows.ACCOUNT.identity)
+        assert callbacks.is_due(tx, rows.ACCOUNT.identity)
         accounts.read_account(tx, rows.ACCOUNT.identity)
-        calls.note_asked(tx, [sent.id], tx.now)
+        callbacks.note_asked(tx, [sent.id], tx.now)
     assert scans(found) == []
     assert uses(found, *OF_FEW_ROWS)
 
@@ -199,15 +200,15 @@ def test_doubts_late_answers_and_left_overs_are_found_at_once(full: Database) ->
         _, doubtful = rows.claim_next(tx, earlier)
         rows.set_columns(tx, doubtful.image_id, status="in_doubt", ended_at=tx.now, doubt_checked_at=tx.now)
         sent = rows.submit_next(tx, earlier)
-        outcomes.ended(tx, sent, Reason.LOST, "", outcomes.RemoteTimes(), "")
+        results.ended(tx, sent, Reason.LOST, "", results.RemoteTimes(), "")
     with full.writing() as tx:
         batch = rows.open_batch(tx, MIXED)
     with rows.plans(full) as found, full.writing() as tx:
-        doubts.unresolved(tx, identity)
-        assert doubts.release_for_resubmission(tx, batch, identity) != []
-        assert [one.submit_token for one in late_answers.given_up(tx, identity)] == [sent.submit_token]
+        in_doubt.unresolved(tx, identity)
+        assert in_doubt.release_for_resubmission(tx, batch, identity) != []
+        assert [one.submit_token for one in late_results.given_up(tx, identity)] == [sent.submit_token]
         counts.count_beside(tx, batch, identity)
-        claims.reserve_left_over(tx, batch, "holder", 3)
+        leases.reserve_left_over(tx, batch, "holder", 3)
     assert scans(found) == []
     assert uses(found, "ix_image_prompts_in_doubt")
     assert uses(found, "ix_image_prompts_submissions_unanswered", "ix_image_prompts_submissions_image")

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select
 
-from airflow_midjourney.describe.scope import Scope
-from airflow_midjourney.describe.status import BotType
+from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.status import BotType
 from airflow_midjourney.describe.table.batches import after_prefix, scope_keys
 from airflow_midjourney.describe.table.counts import count_open
 from tests.support import rows

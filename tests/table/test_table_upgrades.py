@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from sqlalchemy import Column, Text, create_engine, event, inspect, select
 
-from airflow_midjourney.describe.errors import TableError
-from airflow_midjourney.describe.table.creation import ensure_tables, print_additions, print_ddl
+from airflow_midjourney.describe.model.errors import TableError
 from airflow_midjourney.describe.table.database import Database, open_database
-from airflow_midjourney.describe.table.revisions import REVISIONS, Revision, latest
+from airflow_midjourney.describe.table.migrations import (
+    REVISIONS,
+    Revision,
+    ensure_tables,
+    latest,
+    print_additions,
+    print_ddl,
+)
 from airflow_midjourney.describe.table.schema import TableNames, build_tables
 from tests.support import rows
 

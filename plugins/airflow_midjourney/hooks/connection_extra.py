@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
-from airflow_midjourney.describe.errors import SettingsError
-from airflow_midjourney.describe.service import AuthMode
+from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.service.settings import AuthMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -42,7 +42,7 @@ def open_to_look(db_conn_id: str = DEFAULT_CONN_ID) -> Database:
     :raises NoTablesError: if nobody has made tables in it yet.
     :raises TableError: if it is another kind of database, or cannot be reached.
     """
-    from airflow_midjourney.describe.table.creation import require_tables
+    from airflow_midjourney.describe.table.migrations import require_tables
 
     digest, settings = _connection_digest(db_conn_id), read_settings()
     with _OPENING:
@@ -71,7 +71,7 @@ def look_at_metadata(db_conn_id: str = DEFAULT_CONN_ID) -> tuple[bool, str]:
     :return: False only if there is a connection and it does not work: a connection that is kept elsewhere, or has
         another id, cannot be seen from everywhere.
     """
-    from airflow_midjourney.describe.errors import DescribeError, SettingsError
+    from airflow_midjourney.describe.model.errors import DescribeError, SettingsError
 
     try:
         _connection(db_conn_id)
@@ -102,7 +102,7 @@ def _reach(database: Database) -> None:
 
 @lru_cache(maxsize=8)
 def _open(db_conn_id: str, _digest: int, settings: Settings) -> Database:
-    from airflow_midjourney.describe.table.creation import ensure_tables
+    from airflow_midjourney.describe.table.migrations import ensure_tables
 
     database = _unchecked(db_conn_id, settings)
     ensure_tables(database, manage_schema=settings.manage_schema)
@@ -111,10 +111,10 @@ def _open(db_conn_id: str, _digest: int, settings: Settings) -> Database:
 
 def _unchecked(db_conn_id: str, settings: Settings) -> Database:
     """Make the database object; whether anything is there has yet to be seen."""
-    from airflow_midjourney.describe.errors import TableError
+    from airflow_midjourney.describe.model.errors import TableError
     from airflow_midjourney.describe.table.database import Database, engine_options
     from airflow_midjourney.describe.table.schema import TableNames
-    from airflow_midjourney.metrics import StatsObserver
+    from airflow_midjourney.observability.metrics import StatsObserver
 
     hook = _hook(db_conn_id)
     try:
@@ -131,7 +131,7 @@ def _connection_digest(db_conn_id: str) -> int:
 
 
 def _connection(db_conn_id: str) -> Any:
-    from airflow_midjourney.describe.errors import SettingsError
+    from airflow_midjourney.describe.model.errors import SettingsError
 
     try:
         return BaseHook.get_connection(db_conn_id)
@@ -143,7 +143,7 @@ def _connection(db_conn_id: str) -> Any:
 
 
 def _hook(db_conn_id: str) -> Any:
-    from airflow_midjourney.describe.errors import TableError
+    from airflow_midjourney.describe.model.errors import TableError
 
     conn_type = _connection(db_conn_id).conn_type
     if conn_type not in ("postgres", "postgresql", "sqlite"):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from airflow_midjourney.describe.errors import SettingsError
+from airflow_midjourney.describe.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
-    from airflow_midjourney.describe.images import ImageStore
+    from airflow_midjourney.describe.storage.objects import ImageStore
 
 #: Connections kept open: images are read side by side.
 _POOL: Final = 16
@@ -47,7 +47,7 @@ def open_images(aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[st
     :param allowed_uris: patterns over ``s3://bucket/key`` outside of which nothing is read; empty for no bounds.
     :raises SettingsError: if there is no such connection.
     """
-    from airflow_midjourney.describe.images import DEFAULT_MAX_BYTES
+    from airflow_midjourney.describe.storage.objects import DEFAULT_MAX_BYTES
 
     return _open(aws_conn_id, _WORKERS, request_payer, allowed_uris, DEFAULT_MAX_BYTES)
 
@@ -62,7 +62,7 @@ def open_images_to_look(
 def _open(
     aws_conn_id: str, patience: Patience, request_payer: bool, allowed_uris: tuple[str, ...], max_bytes: int
 ) -> ImageStore:
-    from airflow_midjourney.describe.images import ImageStore
+    from airflow_midjourney.describe.storage.objects import ImageStore
 
     return ImageStore(
         open_s3(aws_conn_id, patience),
@@ -82,7 +82,7 @@ def open_s3(aws_conn_id: str, patience: Patience = _WORKERS) -> S3Client:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
-    from airflow_midjourney.describe.s3_times import read_times_quickly
+    from airflow_midjourney.describe.storage.timestamps import read_times_quickly
 
     class QuickS3Hook(S3Hook):
         def get_session(self, *arguments: Any, **options: Any) -> Session:

@@ -13,10 +13,10 @@ from airflow_midjourney.settings import read_settings
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from airflow_midjourney.describe.account import AccountSettings
-    from airflow_midjourney.describe.client import MidjourneyClient
-    from airflow_midjourney.describe.errors import DescribeError
-    from airflow_midjourney.describe.service import ServiceSettings
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.model.errors import DescribeError
+    from airflow_midjourney.describe.service.client import MidjourneyClient
+    from airflow_midjourney.describe.service.settings import ServiceSettings
     from airflow_midjourney.hooks.connection_extra import ConnectionExtra
 
 
@@ -41,7 +41,7 @@ class MidjourneyHook(BaseHook):
 
         :raises SettingsError: if there is none.
         """
-        from airflow_midjourney.describe.errors import SettingsError
+        from airflow_midjourney.describe.model.errors import SettingsError
 
         try:
             self._found = self._found or self.get_connection(self.mj_conn_id)
@@ -67,9 +67,8 @@ class MidjourneyHook(BaseHook):
 
         :raises SettingsError: if the connection is missing or its host or an extra makes no sense.
         """
-        from airflow_midjourney.describe.endpoint import normalise
-        from airflow_midjourney.describe.errors import SettingsError
-        from airflow_midjourney.describe.service import ServiceSettings
+        from airflow_midjourney.describe.model.errors import SettingsError
+        from airflow_midjourney.describe.service.settings import ServiceSettings, normalise
 
         connection, extra = self.connection(), self.extra()
         if not connection.host:
@@ -95,8 +94,8 @@ class MidjourneyHook(BaseHook):
 
         :raises SettingsError: as :meth:`service`.
         """
-        from airflow_midjourney.describe.account import AccountSettings
-        from airflow_midjourney.describe.endpoint import account_identity
+        from airflow_midjourney.describe.model.account import AccountSettings
+        from airflow_midjourney.describe.service.settings import account_identity
 
         service, extra = self.service(), self.extra()
         return AccountSettings(
@@ -117,8 +116,8 @@ class MidjourneyHook(BaseHook):
 
         :raises SettingsError: if it should, and the extra ``callback_url`` is no address.
         """
-        from airflow_midjourney.describe.callbacks import check_callback_url
-        from airflow_midjourney.describe.errors import SettingsError
+        from airflow_midjourney.describe.model.errors import SettingsError
+        from airflow_midjourney.describe.service.callback_url import check_callback_url
 
         address = self.extra().callback_url
         if not address or not read_settings().callbacks:
@@ -131,7 +130,7 @@ class MidjourneyHook(BaseHook):
 
     def get_conn(self) -> MidjourneyClient:
         """Give a client; open it with ``async with``."""
-        from airflow_midjourney.describe.client import MidjourneyClient
+        from airflow_midjourney.describe.service.client import MidjourneyClient
 
         return MidjourneyClient(self.service())
 
@@ -142,7 +141,7 @@ class MidjourneyHook(BaseHook):
 
         :return: whether it may be used, and in words what is wrong and what to do.
         """
-        from airflow_midjourney.describe.errors import DescribeError
+        from airflow_midjourney.describe.model.errors import DescribeError
         from airflow_midjourney.hooks.image_prompts import look_at_metadata
 
         try:
@@ -164,7 +163,7 @@ class MidjourneyHook(BaseHook):
 
 def _cure(error: DescribeError) -> str:
     """Say what to do where the error itself only says what happened."""
-    from airflow_midjourney.describe.errors import ServiceProtocolError, ServiceUnavailableError
+    from airflow_midjourney.describe.model.errors import ServiceProtocolError, ServiceUnavailableError
 
     if isinstance(error, ServiceProtocolError):
         return ". Check the host, and the path before /mj: it has to be the address of the service's API."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_midjourney.describe.errors import SettingsError
+from airflow_midjourney.describe.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.exports.targets.target import Target

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import conf
 
 from airflow_midjourney.arguments import read_origin
-from airflow_midjourney.crews import airflow_errors
 from airflow_midjourney.links import BatchLink
+from airflow_midjourney.observability.asset_events import tell_outlets
 from airflow_midjourney.operators.scope import ImageScopeOperator
-from airflow_midjourney.outlets import tell_outlets
+from airflow_midjourney.runtime import airflow_errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_midjourney.describe.batch import Progress
-    from airflow_midjourney.describe.crew import Worker
-    from airflow_midjourney.lineage import LineageFacts
+    from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.observability.lineage import LineageFacts
 
 
 class DescribeImagesOperator(ImageScopeOperator):
@@ -78,7 +78,7 @@ class DescribeImagesOperator(ImageScopeOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Tell OpenLineage which prefixes this task read, and which table it wrote."""
-        from airflow_midjourney.lineage import operator_lineage
+        from airflow_midjourney.observability.lineage import operator_lineage
 
         return operator_lineage(self._lineage)
 
@@ -103,8 +103,8 @@ class DescribeImagesOperator(ImageScopeOperator):
         return max(self.execution_timeout - (now - (context["ti"].start_date or now)), timedelta(seconds=1))
 
     async def _work(self, context: Context, batch_id: str) -> Progress:
-        from airflow_midjourney.describe.reporting import ProgressReport
-        from airflow_midjourney.describe.working import work
+        from airflow_midjourney.describe.engine.loop import work
+        from airflow_midjourney.describe.engine.reporting import ProgressReport
 
         origin = read_origin(context)
         async with self.working(batch_id, origin.try_number) as worker:
@@ -122,9 +122,9 @@ class DescribeImagesOperator(ImageScopeOperator):
         :return: plain counts for the XCom: what the listing found under ``listed``, and the rows by status, or for a
             plan what it would come to under ``plan``.
         """
-        from airflow_midjourney.describe.reporting import listing_line, plan_of, submitted_line
+        from airflow_midjourney.describe.engine.reporting import listing_line, plan_of, submitted_line
         from airflow_midjourney.describe.table.counts import count
-        from airflow_midjourney.lineage import lineage_facts
+        from airflow_midjourney.observability.lineage import lineage_facts
 
         batch = progress.batch
         self.log.info(listing_line(batch))

@@ -6,9 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from airflow_midjourney.arguments import read_moment, read_origin, read_statuses, read_whole_number
-from airflow_midjourney.crews import airflow_errors
+from airflow_midjourney.observability.asset_events import tell_outlets_of_export
 from airflow_midjourney.operators.table_scope import TableScopeOperator
-from airflow_midjourney.outlets import tell_outlets_of_export
+from airflow_midjourney.runtime import airflow_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_midjourney.describe.exports.exporting import ExportPlan
-    from airflow_midjourney.describe.exports.publishing import Publication
+    from airflow_midjourney.describe.exports.export import ExportPlan
+    from airflow_midjourney.describe.exports.publication import Publication
     from airflow_midjourney.describe.exports.targets.target import Target
-    from airflow_midjourney.describe.images import ImageStore
+    from airflow_midjourney.describe.storage.objects import ImageStore
 
 
 class ExportPromptsOperator(TableScopeOperator):
@@ -133,7 +133,7 @@ class ExportPromptsOperator(TableScopeOperator):
         return location
 
     def _export(self, writer: str) -> tuple[str, dict[str, Any]]:
-        from airflow_midjourney.describe.exports.exporting import export
+        from airflow_midjourney.describe.exports.export import export
         from airflow_midjourney.describe.exports.report import ExportReport
         from airflow_midjourney.hooks.image_prompts import open_metadata
         from airflow_midjourney.hooks.targets import open_target
@@ -153,19 +153,19 @@ class ExportPromptsOperator(TableScopeOperator):
     def _publishing(
         self, target: Target, file: str, writer: str, counts: Callable[[], dict[str, Any]]
     ) -> AbstractContextManager[Publication]:
-        from airflow_midjourney.describe.exports.publishing import publishing, publishing_file
+        from airflow_midjourney.describe.exports.publication import publishing, publishing_file
 
         if file:
             return publishing_file(target, file)
         return publishing(target, writer, self.keep_versions, lambda: {"format": self.format, "counts": counts()})
 
     def _plan(self) -> ExportPlan:
-        from airflow_midjourney.describe.errors import SettingsError
-        from airflow_midjourney.describe.exports.choosing import Choice, read_prompt
-        from airflow_midjourney.describe.exports.exporting import ExportPlan
+        from airflow_midjourney.describe.exports.export import ExportPlan
         from airflow_midjourney.describe.exports.format import load_format
-        from airflow_midjourney.describe.exports.splitting import read_splits
-        from airflow_midjourney.describe.table.described import Wanted
+        from airflow_midjourney.describe.exports.selection import Choice, read_prompt
+        from airflow_midjourney.describe.exports.splits import read_splits
+        from airflow_midjourney.describe.model.errors import SettingsError
+        from airflow_midjourney.describe.queries.rows import Wanted
 
         if self.keep_versions < 1:
             raise SettingsError(f"keep_versions must be at least 1, not {self.keep_versions}.")
@@ -189,7 +189,7 @@ class ExportPromptsOperator(TableScopeOperator):
 
     def _place(self, plan: ExportPlan) -> tuple[str, str]:
         """Say which folder to write to, and the name of the one file if it is one."""
-        from airflow_midjourney.describe.errors import SettingsError
+        from airflow_midjourney.describe.model.errors import SettingsError
 
         target = str(self.target or "").strip()
         if target in ("", "None", "s3:", "s3://"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_midjourney.arguments import read_choice
-from airflow_midjourney.crews import airflow_errors
 from airflow_midjourney.operators.table_scope import TableScopeOperator
+from airflow_midjourney.runtime import airflow_errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,9 +48,9 @@ class PurgePromptsOperator(TableScopeOperator):
             return self._purge(f"{context['ti'].dag_id} {context['ti'].run_id}")
 
     def _purge(self, asked_by: str) -> dict[str, int]:
-        from airflow_midjourney.describe.erasing import erase
-        from airflow_midjourney.describe.errors import TableError
-        from airflow_midjourney.describe.status import BotType
+        from airflow_midjourney.describe.admin.erase import erase
+        from airflow_midjourney.describe.model.errors import TableError
+        from airflow_midjourney.describe.model.status import BotType
         from airflow_midjourney.hooks.image_prompts import open_metadata
 
         bots = [self.bot_type] if read_choice(self.bot_type) else [bot.value for bot in BotType]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_midjourney.crews import airflow_errors
 from airflow_midjourney.operators.table_scope import TableScopeOperator
+from airflow_midjourney.runtime import airflow_errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,7 +41,7 @@ class ReparsePromptsOperator(TableScopeOperator):
             return self._reparse()
 
     def _reparse(self) -> dict[str, Any]:
-        from airflow_midjourney.describe.reparsing import reparse
+        from airflow_midjourney.describe.admin.reparse import reparse
         from airflow_midjourney.hooks.image_prompts import open_metadata
 
         scope = self.scope()

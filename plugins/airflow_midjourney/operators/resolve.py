@@ -6,16 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from airflow_midjourney.arguments import read_scope
-from airflow_midjourney.crews import airflow_errors
 from airflow_midjourney.operators.scope import ImageScopeOperator
+from airflow_midjourney.runtime import airflow_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
+    from airflow_midjourney.describe.admin.resolve import DoubtfulRow
     from airflow_midjourney.describe.table.database import Database
-    from airflow_midjourney.describe.table.decisions import DoubtfulRow
 
 
 class ResolveDoubtsOperator(ImageScopeOperator):
@@ -52,8 +52,8 @@ class ResolveDoubtsOperator(ImageScopeOperator):
             return asyncio.run(self._resolve(f"{context['ti'].dag_id} {context['ti'].run_id}"))
 
     async def _resolve(self, decided_by: str) -> int:
-        from airflow_midjourney.describe.table import decisions
-        from airflow_midjourney.describe.table.decisions import Action
+        from airflow_midjourney.describe.admin import resolve
+        from airflow_midjourney.describe.admin.resolve import Action
         from airflow_midjourney.hooks.image_prompts import open_metadata
 
         scope = read_scope(
@@ -65,31 +65,31 @@ class ResolveDoubtsOperator(ImageScopeOperator):
         )
         action = _action(self.action)
         database = open_metadata(self.db_conn_id)
-        rows = await database.read(decisions.doubtful_rows, scope)
+        rows = await database.read(resolve.doubtful_rows, scope)
         for row in rows:
             self.log.info("In doubt: %s (account %s): %s", row.image_uri, row.account, row.detail)
         if action is Action.LIST:
             self.log.info("%d images are in doubt in %s.", len(rows), scope.describe())
             return len(rows)
         number = await self._decide(database, action, rows, decided_by)
-        await database.write(decisions.settle_twins)
+        await database.write(resolve.settle_twins)
         self.log.info("%s: %d of %d doubtful images.", action.value, number, len(rows))
         return number
 
     async def _decide(self, database: Database, action: Any, rows: Sequence[DoubtfulRow], decided_by: str) -> int:
-        from airflow_midjourney.describe.table import decisions
-        from airflow_midjourney.describe.table.decisions import Action
+        from airflow_midjourney.describe.admin import resolve
+        from airflow_midjourney.describe.admin.resolve import Action
 
         if action is Action.ADOPT:
             task_id = _task_id(self.remote_task_id)
-            return int(await database.write(decisions.adopt, rows, task_id, decided_by))
-        decide = decisions.release if action is Action.RELEASE else decisions.fail
+            return int(await database.write(resolve.adopt, rows, task_id, decided_by))
+        decide = resolve.release if action is Action.RELEASE else resolve.fail
         return sum([await database.write(decide, row, decided_by) for row in rows])
 
 
 def _action(value: str) -> Any:
-    from airflow_midjourney.describe.errors import SettingsError
-    from airflow_midjourney.describe.table.decisions import Action
+    from airflow_midjourney.describe.admin.resolve import Action
+    from airflow_midjourney.describe.model.errors import SettingsError
 
     try:
         return Action(str(value).strip())
@@ -99,7 +99,7 @@ def _action(value: str) -> Any:
 
 
 def _task_id(value: str | None) -> str:
-    from airflow_midjourney.describe.errors import SettingsError
+    from airflow_midjourney.describe.model.errors import SettingsError
 
     task_id = str(value or "").strip()
     if task_id in ("", "None"):

@@ -16,15 +16,15 @@ from airflow_midjourney.arguments import (
     read_scope,
     read_whole_number,
 )
-from airflow_midjourney.crews import open_worker
+from airflow_midjourney.runtime import open_worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from airflow.sdk import Context
 
-    from airflow_midjourney.describe.crew import Worker
-    from airflow_midjourney.describe.scope import Backlog, Batch, BatchOptions, InDoubt
+    from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.model.batch import Backlog, Batch, BatchOptions, InDoubt
 
 #: For ``suffixes``: the endings that image files usually have.
 IMAGE_SUFFIXES: Final = "image"
@@ -167,7 +167,7 @@ class ImageScopeOperator(BaseOperator):
 
     def _bucket_of(self, manifest: str) -> str:
         """Ask a manifest which bucket it is about."""
-        from airflow_midjourney.describe.manifest import bucket_of
+        from airflow_midjourney.describe.storage.manifest.reader import bucket_of
         from airflow_midjourney.hooks.images import open_images
         from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
@@ -180,7 +180,7 @@ class ImageScopeOperator(BaseOperator):
 
     def _check_price(self, options: BatchOptions) -> None:
         """Refuse a cap on money while nobody knows what an image costs."""
-        from airflow_midjourney.describe.errors import SettingsError
+        from airflow_midjourney.describe.model.errors import SettingsError
         from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
         if options.max_cost is not None and not MidjourneyHook(self.mj_conn_id).extra().price:
@@ -190,8 +190,8 @@ class ImageScopeOperator(BaseOperator):
             )
 
     def _options(self, plan_only: bool) -> BatchOptions:
-        from airflow_midjourney.describe.images import DEFAULT_SUFFIXES, normalise_suffixes
-        from airflow_midjourney.describe.scope import BatchOptions
+        from airflow_midjourney.describe.model.batch import BatchOptions
+        from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES, normalise_suffixes
 
         suffixes = DEFAULT_SUFFIXES if self.suffixes == IMAGE_SUFFIXES else normalise_suffixes(self.suffixes)
         return BatchOptions(

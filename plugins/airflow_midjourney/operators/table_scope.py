@@ -11,7 +11,7 @@ from airflow_midjourney.arguments import read_scope
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_midjourney.describe.scope import Scope
+    from airflow_midjourney.describe.model.batch import Scope
 
 
 class TableScopeOperator(BaseOperator):

@@ -10,21 +10,21 @@ from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_midjourney.arguments import read_batch_ids, read_origin
-from airflow_midjourney.crews import airflow_errors
 from airflow_midjourney.links import BatchLink
+from airflow_midjourney.observability.asset_events import tell_outlets
 from airflow_midjourney.operators.scope import ImageScopeOperator
-from airflow_midjourney.outlets import tell_outlets
+from airflow_midjourney.runtime import airflow_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from airflow.sdk import Context
 
-    from airflow_midjourney.describe.account import AccountSettings
-    from airflow_midjourney.describe.batch import Progress
+    from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.engine.verdict import Verdict
+    from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.table.database import Database
-    from airflow_midjourney.describe.verdict import Verdict
-    from airflow_midjourney.lineage import LineageFacts
+    from airflow_midjourney.observability.lineage import LineageFacts
 
 
 class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
@@ -119,7 +119,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         return 0.0
 
     async def _listen(self, seconds: float) -> None:
-        from airflow_midjourney.describe.listening import pause
+        from airflow_midjourney.describe.engine.waiting import pause
 
         called = asyncio.Event()
 
@@ -131,7 +131,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Tell OpenLineage from which prefixes into which table, and how it went."""
-        from airflow_midjourney.lineage import operator_lineage
+        from airflow_midjourney.observability.lineage import operator_lineage
 
         return operator_lineage(self._lineage)
 
@@ -155,8 +155,8 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             await database.write(begin_try, batch_id)
 
     async def _poke(self, context: Context) -> bool:
-        from airflow_midjourney.describe.reporting import ProgressReport
-        from airflow_midjourney.describe.working import work_off
+        from airflow_midjourney.describe.engine.loop import work_off
+        from airflow_midjourney.describe.engine.reporting import ProgressReport
 
         report = ProgressReport(self.log.info)
         all_ended = True
@@ -177,8 +177,8 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         :return: the ids of the batches that are still open.
         :raises AirflowSensorTimeout: when the sensor's time is over.
         """
-        from airflow_midjourney.describe.reporting import ProgressReport
-        from airflow_midjourney.describe.working import work
+        from airflow_midjourney.describe.engine.loop import work
+        from airflow_midjourney.describe.engine.reporting import ProgressReport
 
         def enough(progress: Progress) -> bool:
             return self._has_ended(progress) or self._seconds_left(context) <= 0
@@ -215,7 +215,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         :raises AirflowFailException: if too many images failed or were rejected.
         :raises AirflowSkipException: if a cap, or a plan, left images pending.
         """
-        from airflow_midjourney.describe.verdict import Ending
+        from airflow_midjourney.describe.engine.verdict import Ending
 
         with airflow_errors():
             verdicts = asyncio.run(self._judge(context))
@@ -228,11 +228,11 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             raise AirflowSkipException(" ".join(incomplete))
 
     async def _judge(self, context: Context) -> list[Verdict]:
+        from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, Verdict, judge
         from airflow_midjourney.describe.table.batches import read_batch
         from airflow_midjourney.describe.table.counts import count
-        from airflow_midjourney.describe.verdict import Ending, Tolerance, Verdict, judge
         from airflow_midjourney.hooks.image_prompts import open_metadata
-        from airflow_midjourney.lineage import lineage_facts
+        from airflow_midjourney.observability.lineage import lineage_facts
 
         tolerance = Tolerance(self.max_failure_rate, self.max_rejected_rate)
         database = open_metadata(self.db_conn_id)

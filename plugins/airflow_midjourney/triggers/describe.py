@@ -11,16 +11,16 @@ from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_midjourney.crews import find_watch_post
-from airflow_midjourney.describe.errors import DescribeError
+from airflow_midjourney.describe.model.errors import DescribeError
+from airflow_midjourney.runtime import find_watch_post
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from airflow_midjourney.crews import WatchPost
-    from airflow_midjourney.describe.batch import Progress
-    from airflow_midjourney.describe.lookout import Lookout, Seat
+    from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.engine.shared_watch import Lookout, Seat
+    from airflow_midjourney.runtime import WatchPost
 
 #: Seconds before the first look: a task that is woken sooner may be woken before Airflow knows that it sleeps.
 FIRST_LOOK_AFTER: Final = 10.0
@@ -95,7 +95,7 @@ class BatchTrigger(BaseTrigger):
     async def _seats(self, news: asyncio.Event) -> Sequence[AbstractContextManager[Seat]]:
         """Find out where each batch is watched."""
         # The first import takes a second or so, in which the loop has others to attend to.
-        await asyncio.to_thread(import_module, "airflow_midjourney.describe.lookout")
+        await asyncio.to_thread(import_module, "airflow_midjourney.describe.engine.shared_watch")
         from airflow_midjourney.describe.table.batches import read_batch
         from airflow_midjourney.hooks.image_prompts import open_metadata
 
@@ -129,7 +129,7 @@ _lookouts: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[WatchPost, Lookout]
 @contextmanager
 def _taken_seat(post: WatchPost, batch_id: str, news: asyncio.Event) -> Iterator[Seat]:
     """Let the lookout of an account watch a batch; there is one for all triggers that wait for it."""
-    from airflow_midjourney.describe.lookout import Lookout
+    from airflow_midjourney.describe.engine.shared_watch import Lookout
 
     known = _lookouts.setdefault(asyncio.get_running_loop(), {})
     lookout = known.get(post)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import Depends, FastAPI
 
-from airflow_midjourney.web import static_files, troubles
-from airflow_midjourney.web.access import current_viewer
+from airflow_midjourney.web import error_pages, static_files
 from airflow_midjourney.web.api import batches as batches_api
-from airflow_midjourney.web.headers import SecurityHeaders
-from airflow_midjourney.web.pages import asking_again, batches, failures, gallery, pictures
-from airflow_midjourney.web.same_site import refuse_other_sites
+from airflow_midjourney.web.pages import batches, failures, gallery, pictures, redescribe
+from airflow_midjourney.web.security.access import current_viewer
+from airflow_midjourney.web.security.headers import SecurityHeaders
+from airflow_midjourney.web.security.same_site import refuse_other_sites
 
 ROUTERS = (
     static_files.router,
@@ -18,7 +18,7 @@ ROUTERS = (
     gallery.router,
     pictures.router,
     failures.router,
-    asking_again.router,
+    redescribe.router,
 )
 
 
@@ -34,7 +34,7 @@ def build_app() -> FastAPI:
     )
     for router in ROUTERS:
         app.include_router(router)
-    troubles.add_handlers(app)
+    error_pages.add_handlers(app)
     return app
 
 

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, HTTPException, Query
 
-from airflow_midjourney.describe.status import BotType, Reason, Status
-from airflow_midjourney.describe.table.gallery import Cursor, Filters
-from airflow_midjourney.web.signing import seal, unseal
+from airflow_midjourney.describe.model.status import BotType, Reason, Status
+from airflow_midjourney.describe.queries.gallery import Cursor, Filters
+from airflow_midjourney.web.security.signing import seal, unseal
 
 E = TypeVar("E", bound=StrEnum)
 

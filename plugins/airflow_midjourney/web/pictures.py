@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache, TTLCache
 
-from airflow_midjourney.describe import thumbnails
-from airflow_midjourney.describe.errors import DescribeError, ImageRejectedError, StorageUnavailableError
+from airflow_midjourney.describe.imaging.prepare import shrink
+from airflow_midjourney.describe.model.errors import DescribeError, ImageRejectedError, StorageUnavailableError
 from airflow_midjourney.hooks.images import open_images_to_look
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.images import ImageStore
-    from airflow_midjourney.describe.table.one_image import StoredObject
+    from airflow_midjourney.describe.queries.image import StoredObject
+    from airflow_midjourney.describe.storage.objects import ImageStore, ListedImage
 
 #: Raise it when pictures of the same image come to look different.
 _EDITION: Final = 1
@@ -36,7 +36,37 @@ _KEPT_BYTES: Final = 32 * 1024 * 1024
 
 #: Seconds for which a client is kept, and for which S3 that did not answer is left alone.
 _CLIENT_KEPT: Final = 60.0
+
 _LEFT_ALONE: Final = 30.0
+
+_AWAY: Final = "S3 cannot be reached from here"
+
+#: What is said where a picture would be.
+_WORDS: Final = {
+    "archived": "archived",
+    "corrupt": "not a whole image",
+    "empty": "empty",
+    "missing": "not there any more",
+    "replaced": "replaced since",
+    "too_large": "too large to show",
+    "unsupported_format": "not an image that can be shown",
+}
+
+MEDIA_TYPE: Final = "image/jpeg"
+
+#: Pixels of the longer side: sharp on a card of a gallery.
+SMALL: Final = 480
+
+#: Pixels of the longer side on a page of its own.
+LARGE: Final = 1280
+
+#: Objects above this are not read for a picture, though they are described. API servers are not made for it.
+MOST_BYTES: Final = 30 * 1024 * 1024
+
+#: Images above this are not decoded for a picture.
+MOST_PIXELS: Final = 50_000_000
+
+_MOST_BYTES_SENT: Final = 400 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +115,7 @@ class Pictures:
         if trouble is not None:
             raise NoPictureError(trouble)
         try:
-            return thumbnails.thumbnail(self._store(connections), stored.image, side)
+            return thumbnail(self._store(connections), stored.image, side)
         except ImageRejectedError as error:
             raise NoPictureError(_WORDS.get(error.reason, "cannot be shown")) from None
         except StorageUnavailableError as error:
@@ -103,7 +133,7 @@ class Pictures:
                 connections.aws_conn_id,
                 request_payer=connections.requester_pays,
                 allowed_uris=MidjourneyHook(connections.mj_conn_id).extra().allowed_uris,
-                max_bytes=thumbnails.MOST_BYTES,
+                max_bytes=MOST_BYTES,
             )
             with self._lock:
                 self._stores[connections] = found
@@ -121,15 +151,21 @@ def tag(stored: StoredObject, side: int) -> str:
     return hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-_AWAY: Final = "S3 cannot be reached from here"
+def thumbnail(images: ImageStore, image: ListedImage, side: int) -> bytes:
+    """Read one version of an image and make a small JPEG of it, with nothing in it but pixels.
 
-#: What is said where a picture would be.
-_WORDS: Final = {
-    "archived": "archived",
-    "corrupt": "not a whole image",
-    "empty": "empty",
-    "missing": "not there any more",
-    "replaced": "replaced since",
-    "too_large": "too large to show",
-    "unsupported_format": "not an image that can be shown",
-}
+    :param images: opened with :data:`MOST_BYTES` as the most that it reads.
+    :param image: the version; a newer one is never shown in its place.
+    :param side: pixels of the longer side at most.
+    :raises ImageRejectedError: there is no such version any more, or it cannot be shown.
+    :raises SettingsError: it is outside ``allowed_uris``; nothing was read.
+    :raises StorageError: S3 cannot be read.
+    """
+    stored = images.read(image)
+    return shrink(
+        stored.body,
+        image_uri=image.uri,
+        most_pixels=MOST_PIXELS,
+        most_pixels_a_side=side,
+        most_bytes=_MOST_BYTES_SENT,
+    )

@@ -17,8 +17,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from airflow_midjourney import __version__
-from airflow_midjourney.web.addresses import batch_address, list_address
+from airflow_midjourney._version import __version__
+from airflow_midjourney.links import batch_address, list_address
 
 if TYPE_CHECKING:
     from fastapi import Request

@@ -11,7 +11,7 @@ from PIL import Image
 
 from airflow_midjourney.web.pages import pictures
 from airflow_midjourney.web.pictures import Pictures
-from airflow_midjourney.web.signing import seal
+from airflow_midjourney.web.security.signing import seal
 from tests.support import airflow_connections as connections
 from tests.support import rows
 from tests.support.batch_scenes import HOSTILE
@@ -330,7 +330,7 @@ def test_a_question_does_not_wait_for_ever(
 ) -> None:
     ids = failed_rows(table)
     question = question_of(get(f"again?id={ids[0]}", EDITOR).text)
-    monkeypatch.setattr("airflow_midjourney.web.pages.asking_again.LONGEST_THOUGHT", -1)
+    monkeypatch.setattr("airflow_midjourney.web.pages.redescribe.LONGEST_THOUGHT", -1)
 
     assert post(question).status_code == 400
     assert pending(table, ids) == 0

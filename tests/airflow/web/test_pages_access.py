@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi.routing import APIRoute
 
-from airflow_midjourney.describe.scope import BatchOptions, Origin, Scope
-from airflow_midjourney.describe.table import batches, outcomes
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.table import batches, results, submissions
 from airflow_midjourney.web.app import app
-from airflow_midjourney.web.signing import seal
+from airflow_midjourney.web.security.signing import seal
 from tests.support import rows
 from tests.support.dag_by_dag import name_of
 
@@ -74,8 +74,8 @@ def their_batch(table: Database) -> str:
         batch = batches.open_batch(tx, Scope(rows.BUCKET, ("hidden-key",)), BatchOptions(), origin)
         rows.list_images(tx, [rows.listed(f"hidden-key-{name}") for name in "ab"])
         answered, failed = (rows.submit_next(tx, batch, task_id=name) for name in "ab")
-        outcomes.described(tx, answered, rows.four_prompts(), "raw", outcomes.RemoteTimes())
-        outcomes.ended(tx, failed, outcomes.Reason.BANNED, "their-detail", outcomes.RemoteTimes(), "")
+        results.described(tx, answered, rows.four_prompts(), "raw", results.RemoteTimes())
+        results.ended(tx, failed, submissions.Reason.BANNED, "their-detail", results.RemoteTimes(), "")
         asked = tx.tables.requests.insert().values(
             request_id="asked/theirs", asked_by="a-stranger", asked_at=tx.now, image_ids=[failed.id]
         )

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from airflow_midjourney.describe.scope import Origin
+from airflow_midjourney.describe.model.batch import Origin
 from airflow_midjourney.describe.table.counts import Counts
-from airflow_midjourney.web.batch_words import BAR_WIDTH, segments
 from airflow_midjourney.web.rendering import clock, duration, moment, money, percent, shown, stranger
+from airflow_midjourney.web.wording.batch import BAR_WIDTH, segments
 from tests.support import rows
 
 if TYPE_CHECKING:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.errors import TableError
-from airflow_midjourney.describe.table.overview import overview
-from airflow_midjourney.web import watching
-from airflow_midjourney.web.watching import Watch
+from airflow_midjourney.describe.model.errors import TableError
+from airflow_midjourney.describe.queries.batch import overview
+from airflow_midjourney.web import snapshots
+from airflow_midjourney.web.snapshots import Watch
 from tests.support import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Database
 
 
@@ -40,7 +40,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         time.sleep(0.1)
         return overview(tx, batch_id, account)
 
-    monkeypatch.setattr(watching, "overview", slow)
+    monkeypatch.setattr(snapshots, "overview", slow)
     return seen
 
 
@@ -68,7 +68,7 @@ def test_a_costly_look_is_kept_and_the_page_told_when_to_ask_again(
     (first,) = run(lambda: watch.look(table, batch))
     (second,) = run(lambda: watch.look(table, batch))
     first_took = (first.fresh_until - time.monotonic()) / 20
-    watch.looks[batch.batch_id] = watching.Look(first.found, fresh_until=0.0)
+    watch.looks[batch.batch_id] = snapshots.Look(first.found, fresh_until=0.0)
     run(lambda: watch.look(table, batch))
 
     assert second is first
@@ -95,14 +95,14 @@ def test_a_look_that_failed_is_not_kept(
     table: Database, batch: Batch, looks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = Watch()
-    good = watching.overview
+    good = snapshots.overview
 
     def away(*_: Any) -> Any:
         raise TableError("It is away.")
 
-    monkeypatch.setattr(watching, "overview", away)
+    monkeypatch.setattr(snapshots, "overview", away)
     failed = run(*[lambda: watch.look(table, batch)] * 3)
-    monkeypatch.setattr(watching, "overview", good)
+    monkeypatch.setattr(snapshots, "overview", good)
 
     assert [str(error) for error in failed] == ["It is away."] * 3
     (look,) = run(lambda: watch.look(table, batch))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_midjourney.describe.errors import SettingsError
 from airflow_midjourney.describe.exports.format import Sample
-from airflow_midjourney.describe.status import Status
+from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.model.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_midjourney.describe.table.described import DescribedImage
+    from airflow_midjourney.describe.queries.rows import DescribedImage
 
 #: img2dataset counts its samples in shards of so many.
 _SHARD: Final = 10_000

@@ -9,17 +9,17 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from airflow_midjourney.describe.errors import SettingsError
 from airflow_midjourney.describe.exports import formats
+from airflow_midjourney.describe.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
-    from airflow_midjourney.describe.exports.choosing import Choice
-    from airflow_midjourney.describe.exports.splitting import Splits
-    from airflow_midjourney.describe.table.described import DescribedImage
+    from airflow_midjourney.describe.exports.selection import Choice
+    from airflow_midjourney.describe.exports.splits import Splits
+    from airflow_midjourney.describe.queries.rows import DescribedImage
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.images import DEFAULT_SUFFIXES
+from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.scope import Scope
-    from airflow_midjourney.describe.table.described import DescribedImage
+    from airflow_midjourney.describe.model.batch import Scope
+    from airflow_midjourney.describe.queries.rows import DescribedImage
 
 _SAFE: Final = frozenset(" -_.()+,=@&'")
 _WINDOWS: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)

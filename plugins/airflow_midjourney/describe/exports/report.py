@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.exports.choosing import LeftOut
+    from airflow_midjourney.describe.exports.selection import LeftOut
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from airflow_midjourney.describe.table.creation import print_additions, print_ddl
+from airflow_midjourney.describe.table.migrations import print_additions, print_ddl
 from airflow_midjourney.describe.table.schema import TableNames
 
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
-from airflow_midjourney.describe.account import (
-    CALLBACKS_EXPECTED_FOR,
-    PATIENCE_WITH_THE_SERVICE,
-    PROBE_INTERVAL,
-    PROBE_LIMIT,
-    SILENCE_AFTER,
-    AccountSettings,
-    announced_poll_interval,
-    call_gap,
-    next_poll_interval,
-    pause_after_no,
-    pause_until_due,
-)
-from airflow_midjourney.describe.status import IN_FLIGHT
-from airflow_midjourney.describe.table import calls
-from airflow_midjourney.describe.table.pace import first_answer_after, next_answers, quickest_seconds
+from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE, AccountSettings
+from airflow_midjourney.describe.model.status import IN_FLIGHT
+from airflow_midjourney.describe.table import callbacks
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Transaction
+
+#: Seconds to stay away when the service says no without saying for how long: first and longest.
+FIRST_PAUSE: Final = 2.0
+
+LONGEST_PAUSE: Final = 60.0
+
+#: While the service has said no and not yes again, the whole account sends at most one POST in this time.
+PROBE_INTERVAL: Final = 1.0
+
+#: Seconds that a process has to find out whether the service can be read again, before another may try.
+PROBE_LIMIT: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +118,13 @@ def has_account(tx: Transaction, identity: str) -> bool:
 
 def read_account(tx: Transaction, identity: str) -> AccountState:
     """Give the account's state as last committed."""
-    return _state(tx, _row(tx, identity))
+    return _state(tx, account_row(tx, identity))
 
 
 def _state(tx: Transaction, row: Any) -> AccountState:
     images = tx.tables.images
     in_flight, begun, called = tx.connection.execute(
-        select(func.count(), func.count(images.c.started_at), func.count().filter(calls.is_to_be_looked_at(images)))
+        select(func.count(), func.count(images.c.started_at), func.count().filter(callbacks.is_to_be_looked_at(images)))
         .select_from(images)
         .where(images.c.account == row["account"], has_status(images, *IN_FLIGHT))
     ).one()
@@ -144,123 +143,6 @@ def _state(tx: Transaction, row: Any) -> AccountState:
         silence=row["silence"],
         called=called > 0,
         calls_from=row["calls_from"],
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class PollTurn:
-    """That it is this process's turn to poll.
-
-    :param taken_at: what was called before that is asked about in this turn.
-    :param called: whether a callback had come.
-    :param heard_at: when the service was heard before.
-    """
-
-    taken_at: datetime
-    called: bool
-    heard_at: datetime | None
-
-
-def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | None:
-    """Take the turn if this process is the one to poll now; the others read the table.
-
-    A turn is due at its time, or when a callback has come and the last poll is long enough ago. It lasts for the
-    deadline of a request, so that a poller that dies is followed by another.
-    """
-    accounts = tx.tables.accounts
-    called = calls.any_called(tx, settings.identity)
-    due = accounts.c.next_poll_at <= tx.now
-    if called:
-        due = or_(due, accounts.c.calls_from.is_(None), accounts.c.calls_from <= tx.now)
-    until = tx.now + timedelta(seconds=settings.submit_deadline)
-    turn = tx.connection.execute(
-        accounts.update()
-        .where(accounts.c.account == settings.identity, due)
-        .values(next_poll_at=until, calls_from=until, updated_at=tx.now)
-        .returning(accounts.c.answered_at)
-    ).first()
-    return None if turn is None else PollTurn(tx.now, called, turn.answered_at)
-
-
-def expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
-    """Set the next turn when the first image of an idle account goes out: polling earlier tells nothing."""
-    row = _row(tx, settings.identity)
-    interval, pause = settings.poll_interval, settings.poll_interval
-    if _callbacks_are_expected(tx, settings, row["announced_at"]):
-        interval = pause = max(interval, row["poll_interval"])
-    elif quickest := quickest_seconds(tx, settings.identity):
-        pause = pause_until_due(interval, interval, first_answer_after(quickest), overdue=False)
-    _update(
-        tx,
-        settings.identity,
-        answered_at=tx.now,
-        poll_interval=interval,
-        next_poll_at=tx.now + timedelta(seconds=pause),
-        calls_from=tx.now,
-    )
-
-
-def poll_answered(tx: Transaction, identity: str) -> None:
-    """Record that the service was heard; a long gap since it was last heard is silence."""
-    row = _row(tx, identity)
-    heard: datetime | None = row["answered_at"]
-    gap = 0.0 if heard is None else (tx.now - heard).total_seconds()
-    silence = row["silence"] + (gap if gap > SILENCE_AFTER else 0.0)
-    _update(tx, identity, poll_failing_since=None, answered_at=tx.now, silence=silence)
-
-
-def set_next_poll(tx: Transaction, settings: AccountSettings, turn: PollTurn, *, news: bool) -> None:
-    """Set the next turn: soon while answers come, later while nothing happens, and when an answer is due.
-
-    While callbacks announce the answers it is much later. One answer that came without is enough to poll as before:
-    gateways drop them.
-
-    :param news: whether the turn has found that an image had ended.
-    """
-    row = _row(tx, settings.identity)
-    announced_at = row["announced_at"]
-    if news:
-        announced_at = tx.now if turn.called else None
-    last, base = row["poll_interval"], settings.poll_interval
-    if _callbacks_are_expected(tx, settings, announced_at):
-        interval = announced_poll_interval(base, last, news=news)
-        next_poll_at = tx.now + timedelta(seconds=interval)
-    else:
-        quickest = quickest_seconds(tx, settings.identity)
-        interval = pause = next_poll_interval(base, last, news=news, quickest=quickest)
-        due = None if quickest is None else next_answers(tx, settings.identity, quickest)
-        if due is not None:
-            pause = pause_until_due(base, interval, due.seconds, overdue=due.others_overdue)
-        next_poll_at = tx.now + timedelta(seconds=pause)
-    since_last = None if turn.heard_at is None else (turn.taken_at - turn.heard_at).total_seconds()
-    _update(
-        tx,
-        settings.identity,
-        poll_interval=interval,
-        next_poll_at=next_poll_at,
-        calls_from=tx.now + timedelta(seconds=call_gap(base, since_last)),
-        announced_at=announced_at,
-    )
-
-
-def _callbacks_are_expected(tx: Transaction, settings: AccountSettings, announced_at: datetime | None) -> bool:
-    """Say whether the last answer was announced by a callback, not long ago."""
-    if not settings.callbacks or announced_at is None:
-        return False
-    return (tx.now - announced_at).total_seconds() <= CALLBACKS_EXPECTED_FOR
-
-
-def poll_failed(tx: Transaction, settings: AccountSettings, retry_after: float | None = None) -> None:
-    """Record that a poll came to nothing, and stay away for a while."""
-    since = _row(tx, settings.identity)["poll_failing_since"] or tx.now
-    pause = pause_after_no((tx.now - since).total_seconds(), retry_after)
-    _update(
-        tx,
-        settings.identity,
-        poll_failing_since=since,
-        poll_failed_at=tx.now,
-        next_poll_at=tx.now + timedelta(seconds=pause),
-        calls_from=tx.now + timedelta(seconds=pause),
     )
 
 
@@ -288,13 +170,13 @@ def close_for_a_while(tx: Transaction, identity: str, reason: str, retry_after: 
     :param failing: True where the service is not working, False where it is only full.
     """
     lock_account(tx, identity)
-    row = _row(tx, identity)
+    row = account_row(tx, identity)
     failing_since = (row["submit_failing_since"] or tx.now) if failing else None
     trouble_for = (tx.now - (failing_since or tx.now)).total_seconds()
     until = tx.now + timedelta(seconds=pause_after_no(trouble_for, retry_after))
     if row["closed_until"] is not None:
         until = max(until, row["closed_until"])
-    _update(
+    update_account(
         tx,
         identity,
         closed_until=until,
@@ -307,12 +189,12 @@ def close_for_a_while(tx: Transaction, identity: str, reason: str, retry_after: 
 def let_one_probe_pass(tx: Transaction, identity: str, state: AccountState) -> None:
     """After a no, send one POST at a time until the service says yes. Call it behind the account's lock."""
     if state.closed_reason is not None:
-        _update(tx, identity, closed_until=tx.now + timedelta(seconds=PROBE_INTERVAL))
+        update_account(tx, identity, closed_until=tx.now + timedelta(seconds=PROBE_INTERVAL))
 
 
 def was_heard_since(tx: Transaction, identity: str, moment: datetime) -> bool:
     """Say whether the service has answered anything since a moment."""
-    heard: datetime | None = _row(tx, identity)["answered_at"]
+    heard: datetime | None = account_row(tx, identity)["answered_at"]
     return heard is not None and heard >= moment
 
 
@@ -326,7 +208,7 @@ def take_probe_turn(tx: Transaction, identity: str) -> datetime | None:
         return None
     until = tx.now + timedelta(seconds=PROBE_LIMIT)
     if state.closed_reason is not None:
-        _update(tx, identity, closed_until=until)
+        update_account(tx, identity, closed_until=until)
     return until
 
 
@@ -340,11 +222,20 @@ def end_probe_turn(tx: Transaction, identity: str, until: datetime) -> None:
     )
 
 
-def _row(tx: Transaction, identity: str) -> Any:
+def account_row(tx: Transaction, identity: str) -> Any:
+    """Give the row of an account, with all its columns."""
     accounts = tx.tables.accounts
     return tx.connection.execute(select(accounts).where(accounts.c.account == identity)).mappings().one()
 
 
-def _update(tx: Transaction, identity: str, **values: Any) -> None:
+def update_account(tx: Transaction, identity: str, **values: Any) -> None:
+    """Write columns of the row of an account."""
     accounts = tx.tables.accounts
     tx.connection.execute(accounts.update().where(accounts.c.account == identity).values(updated_at=tx.now, **values))
+
+
+def pause_after_no(seconds_failing: float, retry_after: float | None) -> float:
+    """Give the seconds to stay away: what the service asked for, else longer the longer it says no."""
+    if retry_after is not None:
+        return min(max(retry_after, FIRST_PAUSE), LONGEST_PAUSE * 10)
+    return min(max(seconds_failing / 2, FIRST_PAUSE), LONGEST_PAUSE) * random.uniform(0.85, 1.15)  # noqa: S311

@@ -2,66 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import bindparam, select
 
-from airflow_midjourney.describe.account import PATIENCE_WITH_THE_SERVICE
-from airflow_midjourney.describe.observing import Event, EventKind
-from airflow_midjourney.describe.status import OPEN, Reason, Status
-from airflow_midjourney.describe.table.accounts import (
-    AccountState,
-    expect_first_answer,
-    let_one_probe_pass,
-    lock_account,
-)
-from airflow_midjourney.describe.table.batches import in_scope, left_over
-from airflow_midjourney.describe.table.caps import lock_caps_of_run, submissions_left
-from airflow_midjourney.describe.table.erasing import was_erased
-from airflow_midjourney.describe.table.late_answers import GivenUp, given_up_by_twins
-from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.sharing import attempts_of_the_bytes, share_with_twin
+from airflow_midjourney.describe.model.status import Reason, Status
+from airflow_midjourney.describe.table.accounts import AccountState, let_one_probe_pass, lock_account
+from airflow_midjourney.describe.table.budgets import lock_caps_of_run, move_tallies_on, submissions_left
+from airflow_midjourney.describe.table.duplicates import attempts_of_the_bytes, share_with_twin
+from airflow_midjourney.describe.table.late_results import GivenUp, given_up_by_twins
+from airflow_midjourney.describe.table.leases import reject
+from airflow_midjourney.describe.table.poll_schedule import expect_first_answer
+from airflow_midjourney.describe.table.tombstones import content_mark, was_erased
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement
-
-    from airflow_midjourney.describe.account import AccountSettings
-    from airflow_midjourney.describe.scope import Batch, Origin
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.model.batch import Batch, Origin
+    from airflow_midjourney.describe.table.accounts import AccountState
     from airflow_midjourney.describe.table.database import Transaction
-
-#: Seconds that a worker may take to read, check and encode an image before another may try.
-LEASE: Final = 300.0
-
-#: Seconds until the former task of an image is asked about again when the service could not say.
-POSTPONEMENT: Final = 15.0
-
-#: A row whose workers died this often is the reason that they died.
-MOST_RESERVATIONS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ReservedImage:
-    """A row that this worker alone may read and claim for a while.
-
-    :param task_id: of the submission before, if that was taken and came to nothing.
-    :param submit_token: of the same.
-    """
-
-    id: int
-    bucket: str
-    key: str
-    image_uri: str
-    etag: str
-    size_bytes: int
-    last_modified: datetime
-    storage_class: str
-    task_id: str | None
-    submit_token: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,163 +73,6 @@ class ClaimResult(StrEnum):
     TWIN_AWAY = "twin_away"
 
 
-def is_claimable(tx: Transaction) -> ColumnElement[bool]:
-    """Give the condition that a worker could reserve a row at this moment."""
-    columns = tx.tables.images.c
-    return and_(
-        has_status(tx.tables.images, *OPEN),
-        columns.status == Status.PENDING,
-        columns.shares_id.is_(None),
-        or_(columns.reserved_until.is_(None), columns.reserved_until < tx.now),
-        or_(columns.not_before.is_(None), columns.not_before <= tx.now),
-    )
-
-
-def reserve(tx: Transaction, batch: Batch, holder: str, limit: int) -> list[ReservedImage]:
-    """Take up to ``limit`` pending rows of the batch for this worker. Holds no slot."""
-    return _reserve(tx, in_scope(tx.tables, batch), holder, limit)
-
-
-def reserve_left_over(tx: Transaction, batch: Batch, holder: str, limit: int) -> list[ReservedImage]:
-    """Take rows that earlier runs of the batch's task left pending. Holds no slot."""
-    return _reserve(tx, left_over(tx.tables, batch), holder, limit)
-
-
-def _reserve(tx: Transaction, wanted: ColumnElement[bool], holder: str, limit: int) -> list[ReservedImage]:
-    images = tx.tables.images
-    columns = images.c
-    ids = _reject_unprocessable(tx, _apart(_free_rows(tx, wanted, limit)))
-    taken = tx.connection.execute(
-        images.update()
-        .where(columns.id.in_(ids), columns.status == Status.PENDING)
-        .values(
-            reserved_by=holder,
-            reserved_until=tx.now + timedelta(seconds=LEASE),
-            reservations=columns.reservations + 1,
-            updated_at=tx.now,
-        )
-        .returning(
-            columns.id,
-            columns.bucket,
-            columns.key,
-            columns.image_uri,
-            columns.etag,
-            columns.size_bytes,
-            columns.last_modified,
-            columns.storage_class,
-            columns.task_id,
-            columns.submit_token,
-        )
-    )
-    return sorted((ReservedImage(*row) for row in taken), key=lambda row: row.id)
-
-
-def _free_rows(tx: Transaction, wanted: ColumnElement[bool], limit: int) -> list[tuple[int, int]]:
-    """Find rows to reserve: those that were turned away before come last, so that they hold up no others.
-
-    :return: ids, and how often each was reserved without being sent.
-    """
-    columns = tx.tables.images.c
-    found: list[tuple[int, int]] = []
-    for turn, order in (
-        (columns.not_before.is_(None), columns.id),
-        (columns.not_before.is_not(None), columns.not_before),
-    ):
-        if len(found) < limit:
-            query = select(columns.id, columns.reservations).where(wanted, is_claimable(tx), turn).order_by(order)
-            rows = tx.connection.execute(query.limit(limit - len(found)).with_for_update(skip_locked=True))
-            found += [(row.id, row.reservations) for row in rows]
-    return found
-
-
-def _apart(found: list[tuple[int, int]]) -> dict[int, int]:
-    """Keep rows apart whose workers have died: such a row is read alone, so that no other dies with it.
-
-    :param found: ids, and how often each was reserved without being sent.
-    """
-    unsuspected = {image_id: times for image_id, times in found if times == 0}
-    return unsuspected or dict(found[:1])
-
-
-def end_leases(tx: Transaction, earlier: str) -> int:
-    """Let go of what workers have reserved that are most likely dead: nobody waits for their leases to run out.
-
-    A worker that lives after all may go on: it can claim its rows until another has reserved them.
-
-    :param earlier: what the names of those workers begin with.
-    :return: of how many rows.
-    """
-    images = tx.tables.images
-    columns = images.c
-    result = tx.connection.execute(
-        images.update()
-        .where(
-            has_status(images, *OPEN),
-            columns.status == Status.PENDING,
-            columns.reserved_by.startswith(earlier, autoescape=True),
-            columns.reserved_until > tx.now,
-        )
-        .values(reserved_until=tx.now, updated_at=tx.now)
-    )
-    return result.rowcount
-
-
-def release(tx: Transaction, ids: Sequence[int], holder: str) -> None:
-    """Give reserved rows back unread or unsent."""
-    images = tx.tables.images
-    tx.connection.execute(
-        images.update()
-        .where(images.c.id.in_(ids), images.c.reserved_by == holder, images.c.status == Status.PENDING)
-        .values(reserved_by=None, reserved_until=None, reservations=0, updated_at=tx.now)
-    )
-
-
-def postpone(tx: Transaction, image_id: int, holder: str, former_submission: str) -> bool:
-    """Give a reserved row back while a former task of its bytes cannot be asked about; it is tried again later.
-
-    :param former_submission: the submit token of that task.
-    :return: False if that has been tried for long enough.
-    """
-    images, submissions = tx.tables.images, tx.tables.submissions
-    recently = select(submissions.c.id).where(
-        submissions.c.submit_token == former_submission,
-        submissions.c.settled_at > tx.now - timedelta(seconds=PATIENCE_WITH_THE_SERVICE),
-    )
-    postponed = tx.connection.execute(
-        images.update()
-        .where(images.c.id == image_id, images.c.reserved_by == holder, recently.exists())
-        .values(
-            reserved_by=None,
-            reserved_until=None,
-            reservations=0,
-            not_before=tx.now + timedelta(seconds=POSTPONEMENT),
-            updated_at=tx.now,
-        )
-    )
-    return postponed.rowcount == 1
-
-
-def reject(tx: Transaction, image_id: int, holder: str, reason: Reason, detail: str, reader: str) -> None:
-    """Close a reserved row whose image cannot be sent."""
-    images = tx.tables.images
-    rejected = tx.connection.execute(
-        images.update()
-        .where(images.c.id == image_id, images.c.reserved_by == holder, images.c.status == Status.PENDING)
-        .values(
-            status=Status.REJECTED.value,
-            reason=reason.value,
-            detail=detail,
-            reader=reader,
-            reserved_by=None,
-            reserved_until=None,
-            ended_at=tx.now,
-            updated_at=tx.now,
-        )
-    )
-    if rejected.rowcount:
-        tx.events.append(Event(EventKind.REJECTED, reason=reason))
-
-
 def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimResult:
     """Commit the intent to submit a reserved row, behind the account's lock.
 
@@ -311,33 +118,6 @@ def unasked(tx: Transaction, request: Claim, account: str) -> list[GivenUp]:
         tx, request.image_id, request.content.content_sha256, request.batch.scope.bot_type, account
     )
     return [one for one in former if one.submit_token not in request.asked]
-
-
-def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
-    """Close rows whose workers died too often.
-
-    :return: ids of the others.
-    """
-    images = tx.tables.images
-    deadly = [image_id for image_id, times in found.items() if times >= MOST_RESERVATIONS]
-    if not deadly:
-        return list(found)
-    rejected = tx.connection.execute(
-        images.update()
-        .where(images.c.id.in_(deadly), images.c.status == Status.PENDING)
-        .values(
-            status=Status.REJECTED.value,
-            reason=Reason.UNPROCESSABLE.value,
-            detail=f"{MOST_RESERVATIONS} workers died or gave up while they read this image.",
-            reserved_by=None,
-            reserved_until=None,
-            ended_at=tx.now,
-            updated_at=tx.now,
-        )
-    )
-    if rejected.rowcount:
-        tx.events.append(Event(EventKind.REJECTED, rejected.rowcount, Reason.UNPROCESSABLE))
-    return [image_id for image_id in found if image_id not in deadly]
 
 
 def note_content(tx: Transaction, request: Claim) -> None:
@@ -430,3 +210,84 @@ def submission_values(tx: Transaction, request: Claim, account: AccountSettings)
         "try_number": request.origin.try_number,
         "claimed_at": tx.now,
     }
+
+
+def claim_together(tx: Transaction, requests: Sequence[Claim], account: AccountSettings) -> list[ClaimResult]:
+    """Commit the intent to submit reserved rows of one batch, behind the account's lock, or none of them.
+
+    Those whose bytes nobody has sent or waits for go together; every other is claimed by itself, as are all while the
+    service has said no. Claims whose commit went unheard can be repeated: none is submitted twice.
+
+    :return: what became of each, in their order.
+    """
+    state = lock_account(tx, account.identity)
+    simple = set() if state.closed_reason is not None else _simple_ones(tx, requests)
+    together = [request for request in requests if request.image_id in simple]
+    results = dict(zip((one.image_id for one in together), _claim(tx, together, account, state), strict=True))
+    for request in requests:
+        if request.image_id not in simple:
+            results[request.image_id] = claim(tx, request, account)
+    return [results[request.image_id] for request in requests]
+
+
+def _simple_ones(tx: Transaction, requests: Sequence[Claim]) -> set[int]:
+    """Give the rows that are still reserved, and whose bytes no other row has, or had once. Locks them."""
+    images = tx.tables.images.c
+    ids = [request.image_id for request in requests]
+    rows = tx.connection.execute(
+        select(images.id, images.status, images.reserved_by)
+        .where(images.id.in_(ids))
+        .order_by(images.id)
+        .with_for_update()
+    )
+    holders = {row.id: row.reserved_by for row in rows if row.status == Status.PENDING}
+    digests = Counter(request.content.content_sha256 for request in requests)
+    bot_type = requests[0].batch.scope.bot_type
+    marks = {content_mark(digest, bot_type): digest for digest in digests}
+    known = tx.connection.execute(
+        select(images.content_sha256).where(
+            images.content_sha256.in_([*digests, *marks]), images.bot_type == bot_type, images.id.not_in(ids)
+        )
+    ).scalars()
+    digests.update(marks.get(digest, digest) for digest in known)
+    return {
+        request.image_id
+        for request in requests
+        if holders.get(request.image_id) == request.holder and digests[request.content.content_sha256] == 1
+    }
+
+
+def _claim(
+    tx: Transaction, requests: Sequence[Claim], account: AccountSettings, state: AccountState
+) -> list[ClaimResult]:
+    if not requests:
+        return []
+    batch = requests[0].batch
+    room = state.room(account.max_in_flight)
+    lock_caps_of_run(tx, batch)
+    move_tallies_on(tx, batch, account)
+    left = submissions_left(tx, batch, account)
+    claimed = min(room, len(requests) if left is None else left, len(requests))
+    for request in requests[claimed:]:
+        note_content(tx, request)
+    if claimed:
+        _write_intents(tx, requests[:claimed], account, state)
+    others = ClaimResult.NO_ROOM if claimed == room else ClaimResult.CAPPED
+    return [ClaimResult.CLAIMED] * claimed + [others] * (len(requests) - claimed)
+
+
+def _write_intents(tx: Transaction, requests: Sequence[Claim], account: AccountSettings, state: AccountState) -> None:
+    images, submissions = tx.tables.images, tx.tables.submissions
+    if state.in_flight == 0:
+        expect_first_answer(tx, account)
+    rows = [content_values(request) | intent_values(tx, request, account, state) for request in requests]
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id == bindparam("row_id"))
+        .values({name: bindparam(f"new_{name}") for name in rows[0]} | {"attempts": images.c.attempts + 1}),
+        [
+            {"row_id": request.image_id} | {f"new_{name}": value for name, value in row.items()}
+            for request, row in zip(requests, rows, strict=True)
+        ],
+    )
+    tx.connection.execute(submissions.insert(), [submission_values(tx, request, account) for request in requests])

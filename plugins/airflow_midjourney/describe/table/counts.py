@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 
-from airflow_midjourney.describe.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Status
+from airflow_midjourney.describe.model.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Status
 from airflow_midjourney.describe.table.batches import in_scope, left_over
-from airflow_midjourney.describe.table.claims import is_claimable
+from airflow_midjourney.describe.table.leases import is_claimable
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from airflow_midjourney.describe.scope import Batch
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
 
 #: So many failures in a row for one reason that is not the images' fault end a run.
 ALIKE_IN_A_ROW: Final = 10
-
-#: How many of the latest answers tell how long a describe takes.
-_RECENT: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,36 +207,6 @@ def alike_in_a_row(tx: Transaction, batch: Batch) -> tuple[str, str] | None:
     if len(latest) < ALIKE_IN_A_ROW or len(reasons) != 1 or not reasons <= NOT_THE_IMAGES_FAULT:
         return None
     return latest[0].reason, latest[0].detail or ""
-
-
-def typical_seconds(tx: Transaction, account: str) -> float | None:
-    """Give how long the account's latest describes took from answer to answer; None if there are none."""
-    submissions = tx.tables.submissions.c
-    recent = tx.connection.execute(
-        select(submissions.answered_at, submissions.settled_at)
-        .where(
-            submissions.account == account,
-            submissions.result == Status.SUCCEEDED,
-            submissions.claimed_at >= tx.now - timedelta(hours=1),
-        )
-        .order_by(submissions.claimed_at.desc())
-        .limit(_RECENT)
-    ).all()
-    if not recent:
-        return None
-    seconds: list[float] = [(row.settled_at - row.answered_at).total_seconds() for row in recent]
-    return fmean(seconds)
-
-
-def oldest_in_flight(tx: Transaction, account: str) -> datetime | None:
-    """Give when the image that has been on its way the longest was submitted."""
-    images = tx.tables.images
-    oldest: datetime | None = tx.connection.execute(
-        select(func.min(images.c.submitted_at)).where(
-            images.c.account == account, has_status(images, *IN_FLIGHT), images.c.status == Status.SUBMITTED
-        )
-    ).scalar()
-    return oldest
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
 
-from airflow_midjourney.describe.errors import TableConflictError, TableError
-from airflow_midjourney.describe.observing import Event, Nobody, Observer, tell
+from airflow_midjourney.describe.model.errors import TableConflictError, TableError
+from airflow_midjourney.describe.model.events import Event, Nobody, Observer, tell
 from airflow_midjourney.describe.table.schema import TableNames, Tables, build_tables
 
 SUPPORTED_DIALECTS: Final = ("postgresql", "sqlite")

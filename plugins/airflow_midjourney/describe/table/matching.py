@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, Table, and_, func, not_, or_, select
 
-from airflow_midjourney.describe.images import ListedImage
-from airflow_midjourney.describe.observing import Event, EventKind
-from airflow_midjourney.describe.scope import Listed, Origin
-from airflow_midjourney.describe.status import DEPENDS_ON_THE_READER, Reason, Status
-from airflow_midjourney.describe.table.erasing import erased_versions, forget_erasures
-from airflow_midjourney.describe.text import storable
+from airflow_midjourney.describe.model.batch import Listed, Origin
+from airflow_midjourney.describe.model.events import Event, EventKind
+from airflow_midjourney.describe.model.status import DEPENDS_ON_THE_READER, Reason, Status
+from airflow_midjourney.describe.model.text import storable
+from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.table.tombstones import erased_versions, forget_erasures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from airflow_midjourney.describe.scope import Redescribe
-    from airflow_midjourney.describe.status import BotType
+    from airflow_midjourney.describe.model.batch import Redescribe
+    from airflow_midjourney.describe.model.status import BotType
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Storage classes whose objects cannot be read without a restore first.

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-from airflow_midjourney.describe.status import IN_FLIGHT, OPEN, Reason, Status
+from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN, Reason, Status
 from airflow_midjourney.describe.table.columns import KeyText, RowNumber, UTCDateTime
 
 #: Stored in the ``meta`` table; a later release that adds columns raises it and brings the migration.

@@ -7,11 +7,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from airflow_midjourney.describe.table.batches import read_batch
-from airflow_midjourney.web.access import CurrentViewer
-from airflow_midjourney.web.asking import AskedText
-from airflow_midjourney.web.batch_words import numbers, words
-from airflow_midjourney.web.metadata import Metadata
-from airflow_midjourney.web.watching import look_at
+from airflow_midjourney.web.dependencies import AskedText, Metadata
+from airflow_midjourney.web.security.access import CurrentViewer
+from airflow_midjourney.web.snapshots import look_at
+from airflow_midjourney.web.wording.batch import numbers, words
 
 router = APIRouter(prefix="/api")
 

@@ -10,16 +10,15 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import AwareDatetime
 
-from airflow_midjourney.describe.table.batch_list import BatchPage, Place, Wanted, known_dags, list_batches
+from airflow_midjourney.describe.queries.batches import BatchPage, Place, Wanted, known_dags, list_batches
 from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.describe.table.counts import Counts
-from airflow_midjourney.web.access import CurrentViewer
-from airflow_midjourney.web.addresses import list_address
-from airflow_midjourney.web.asking import AskedText
-from airflow_midjourney.web.batch_words import BAR_WIDTH, segments, words
-from airflow_midjourney.web.metadata import Metadata
+from airflow_midjourney.links import list_address
+from airflow_midjourney.web.dependencies import AskedText, Metadata
 from airflow_midjourney.web.rendering import page
-from airflow_midjourney.web.watching import look_at
+from airflow_midjourney.web.security.access import CurrentViewer
+from airflow_midjourney.web.snapshots import look_at
+from airflow_midjourney.web.wording.batch import BAR_WIDTH, segments, words
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -8,15 +8,14 @@ from typing import Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from airflow_midjourney.describe.cures import Cure, cure_for
-from airflow_midjourney.describe.status import REJECTED_FOR, Reason, Status
-from airflow_midjourney.describe.table.asking_again import ASKABLE
-from airflow_midjourney.describe.table.failures import ReasonCount, count_reasons
-from airflow_midjourney.describe.table.gallery import Filters, turn_page
+from airflow_midjourney.describe.admin.redescribe import ASKABLE
+from airflow_midjourney.describe.model.status import REJECTED_FOR, Reason, Status
+from airflow_midjourney.describe.queries.failures import ReasonCount, count_reasons
+from airflow_midjourney.describe.queries.gallery import Filters, turn_page
 from airflow_midjourney.settings import read_settings
+from airflow_midjourney.web.dependencies import Metadata, ReadableDags
 from airflow_midjourney.web.filters import WantedImages, query_of, sealed, unsealed
-from airflow_midjourney.web.metadata import Metadata
-from airflow_midjourney.web.readable import ReadableDags
+from airflow_midjourney.web.remedies import Cure, cure_for
 from airflow_midjourney.web.rendering import page
 
 router = APIRouter()

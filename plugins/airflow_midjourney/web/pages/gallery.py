@@ -7,17 +7,16 @@ from typing import Final
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
-from airflow_midjourney.describe.status import BotType, Reason, Status
-from airflow_midjourney.describe.table.asking_again import ASKABLE
-from airflow_midjourney.describe.table.gallery import Filters, turn_page
-from airflow_midjourney.describe.table.one_image import look_at_image
-from airflow_midjourney.describe.table.owners import owners
+from airflow_midjourney.describe.admin.redescribe import ASKABLE
+from airflow_midjourney.describe.model.status import BotType, Reason, Status
+from airflow_midjourney.describe.queries.gallery import Filters, turn_page
+from airflow_midjourney.describe.queries.image import look_at_image
+from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.settings import read_settings
-from airflow_midjourney.web.access import CurrentViewer
+from airflow_midjourney.web.dependencies import Metadata, ReadableDags
 from airflow_midjourney.web.filters import WantedImages, query_of, sealed, unsealed
-from airflow_midjourney.web.metadata import Metadata
-from airflow_midjourney.web.readable import ReadableDags
 from airflow_midjourney.web.rendering import page
+from airflow_midjourney.web.security.access import CurrentViewer
 
 router = APIRouter()
 

@@ -8,19 +8,19 @@ from typing import Annotated, Final, Literal
 from fastapi import APIRouter, Header, HTTPException
 from fastapi.responses import Response
 
-from airflow_midjourney.describe import thumbnails
-from airflow_midjourney.describe.table.one_image import stored_object
-from airflow_midjourney.describe.table.owners import owners
+from airflow_midjourney.describe.queries.image import stored_object
+from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.settings import read_settings
-from airflow_midjourney.web.access import CurrentViewer
-from airflow_midjourney.web.metadata import Metadata
+from airflow_midjourney.web import pictures
+from airflow_midjourney.web.dependencies import Metadata
 from airflow_midjourney.web.pictures import NoPictureError, Pictures, tag
+from airflow_midjourney.web.security.access import CurrentViewer
 
 log = logging.getLogger(__name__)
 
 router = APIRouter()
 
-_SIDES: Final = {"small": thumbnails.SMALL, "large": thumbnails.LARGE}
+_SIDES: Final = {"small": pictures.SMALL, "large": pictures.LARGE}
 
 #: A version of an image never changes. Whoever loses the right to see it has seen it.
 _KEPT: Final = "private, max-age=86400"
@@ -56,7 +56,7 @@ async def show_picture(
         if error.__cause__ is not None:
             log.warning("No picture of row %s: %s", id, error.__cause__)
         return _no_picture(str(error))
-    return Response(body, media_type=thumbnails.MEDIA_TYPE, headers=headers)
+    return Response(body, media_type=pictures.MEDIA_TYPE, headers=headers)
 
 
 def _no_picture(why: str) -> Response:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from airflow_midjourney.describe.errors import SettingsError
-from airflow_midjourney.describe.exports.choosing import Prompt
 from airflow_midjourney.describe.exports.format import ExportFormat, Names
-from airflow_midjourney.describe.images import DEFAULT_SUFFIXES
+from airflow_midjourney.describe.exports.selection import Prompt
+from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_midjourney.describe.exports.choosing import Choice
     from airflow_midjourney.describe.exports.format import Files, Sample
-    from airflow_midjourney.describe.exports.splitting import Splits
+    from airflow_midjourney.describe.exports.selection import Choice
+    from airflow_midjourney.describe.exports.splits import Splits
 
 #: What the trainer reads without further packages; it looks for these endings in small or in capital letters.
 _READ: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})

@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow_midjourney.describe.errors import SettingsError
 from airflow_midjourney.describe.exports import arrow
 from airflow_midjourney.describe.exports.format import ExportFormat
+from airflow_midjourney.describe.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.errors import ImageRejectedError, SettingsError, StorageDeniedError
-from airflow_midjourney.describe.storage_errors import Place, translated
+from airflow_midjourney.describe.model.errors import ImageRejectedError, SettingsError, StorageDeniedError
+from airflow_midjourney.describe.storage.errors import Place, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

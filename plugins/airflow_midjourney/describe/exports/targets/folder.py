@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.errors import SettingsError, StorageError
+from airflow_midjourney.describe.model.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

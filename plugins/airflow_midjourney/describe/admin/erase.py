@@ -1,0 +1,178 @@
+"""Erasing images: rows become digests, the bill keeps its money. Conditional, and safe to repeat."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, func, not_, or_, select
+
+from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
+from airflow_midjourney.describe.model.text import storable
+from airflow_midjourney.describe.table.batches import scope_keys
+from airflow_midjourney.describe.table.schema import has_status
+from airflow_midjourney.describe.table.tombstones import NO_BUCKET, content_mark, object_mark
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement
+
+    from airflow_midjourney.describe.model.batch import Scope
+    from airflow_midjourney.describe.table.database import Database, Transaction
+
+#: Rows erased in one transaction.
+PAGE: Final = 200
+
+#: What stands in a batch for a key that was erased.
+_FORGOTTEN: Final = "erased-"
+
+#: What an erased row keeps: that it is one, of which bot, and when it came and went.
+_KEPT: Final = frozenset({"id", "bot_type", "created_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What one step erased.
+
+    :param rows: versions of images.
+    :param twins: described rows outside the scope that have the same bytes; they keep their prompts.
+    """
+
+    rows: int = 0
+    twins: int = 0
+
+
+def erase_some(tx: Transaction, scope: Scope, erased_by: str) -> Erased:
+    """Erase the next rows of a scope that are not on their way: all versions, whatever their status.
+
+    :param erased_by: which run; it stays in the row.
+    """
+    images = tx.tables.images
+    rows = tx.connection.execute(
+        select(images.c.id, images.c.key, images.c.image_uri, images.c.image_version, images.c.content_sha256)
+        .where(_in_scope(tx, scope), images.c.status.not_in(IN_FLIGHT))
+        .order_by(images.c.id)
+        .limit(PAGE)
+        .with_for_update()
+    ).all()
+    if not rows:
+        return Erased()
+    twins = _twins(tx, scope, rows)
+    for row in rows:
+        _erase(tx, scope, row, erased_by)
+    _erase_bill(tx, [row.id for row in rows])
+    _forget_keys(tx, scope.bucket, {row.key for row in rows})
+    return Erased(len(rows), twins)
+
+
+def count_on_their_way(tx: Transaction, scope: Scope) -> int:
+    """Count the rows of a scope that the service has, or is being sent: they cannot be erased yet."""
+    query = select(func.count()).where(_in_scope(tx, scope), has_status(tx.tables.images, *IN_FLIGHT))
+    return tx.connection.execute(query).scalar_one()
+
+
+def _in_scope(tx: Transaction, scope: Scope) -> ColumnElement[bool]:
+    images = tx.tables.images.c
+    return and_(images.bucket == scope.bucket, images.bot_type == scope.bot_type, scope_keys(tx.tables, scope))
+
+
+def _twins(tx: Transaction, scope: Scope, rows: Sequence[Any]) -> int:
+    images = tx.tables.images.c
+    digests = {row.content_sha256 for row in rows if row.content_sha256}
+    outside = or_(images.bucket != scope.bucket, not_(scope_keys(tx.tables, scope)))
+    query = select(func.count()).where(
+        images.content_sha256.in_(digests),
+        images.bot_type == scope.bot_type,
+        images.status == Status.SUCCEEDED,
+        outside,
+    )
+    return tx.connection.execute(query).scalar_one()
+
+
+def _erase(tx: Transaction, scope: Scope, row: Any, erased_by: str) -> None:
+    """Leave nothing of a row but its marks."""
+    images = tx.tables.images
+    # A key without an object never had a version: its digest could be found by guessing names, and nothing needs it.
+    version = row.image_version or secrets.token_hex(16)
+    mark = object_mark(row.image_uri, version, scope.bot_type)
+    tx.connection.execute(images.delete().where(images.c.image_uri == mark, images.c.bot_type == scope.bot_type))
+    nothing: dict[str, Any] = {column.name: None for column in images.columns if column.nullable}
+    zeros = dict.fromkeys(("attempts", "max_attempts", "reservations", "silence_before", "silence_before_missing"), 0)
+    values = (
+        nothing
+        | zeros
+        | {
+            "image_uri": mark,
+            "bucket": NO_BUCKET,
+            "key": mark,
+            "image_version": "",
+            "is_current": False,
+            "content_sha256": content_mark(row.content_sha256, scope.bot_type) if row.content_sha256 else None,
+            "status": Status.REJECTED.value,
+            "reason": Reason.ERASED.value,
+            "detail": f"Erased by {erased_by}.",
+            "updated_at": tx.now,
+        }
+    )
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id == row.id, images.c.status.not_in(IN_FLIGHT))
+        .values({name: value for name, value in values.items() if name not in _KEPT})
+    )
+
+
+def _forget_keys(tx: Transaction, bucket: str, keys: set[str]) -> None:
+    """Take erased keys out of the batches that named them one by one, or whose listing ended with them."""
+    batches = tx.tables.batches
+    query = select(batches.c.batch_id, batches.c["keys"], batches.c.listing_after, batches.c.listing_ended_at)
+    for batch_id, named, after, ended_at in tx.connection.execute(query.where(batches.c.bucket == bucket)).all():
+        left = [f"{_FORGOTTEN}{number}" if storable(key) in keys else key for number, key in enumerate(named)]
+        forgets_place = ended_at is not None and after in keys
+        if left != named or forgets_place:
+            tx.connection.execute(
+                batches.update()
+                .where(batches.c.batch_id == batch_id)
+                .values(keys=left, listing_after="" if forgets_place else after, updated_at=tx.now)
+            )
+
+
+def _erase_bill(tx: Transaction, ids: Sequence[int]) -> None:
+    """Keep what was paid, when, and by which run; drop the service's words and its number for the image."""
+    submissions = tx.tables.submissions
+    tx.connection.execute(submissions.update().where(submissions.c.image_id.in_(ids)).values(detail=None, task_id=None))
+
+
+@dataclass(slots=True)
+class ErasureReport:
+    """What was erased, and what was not.
+
+    :param erased: rows, one per version of an image and bot.
+    :param twins: described rows outside the scope that have the same bytes, and keep their prompts.
+    :param on_their_way: rows that the service has: they can be erased when it has answered.
+    """
+
+    erased: int = 0
+    twins: int = 0
+    on_their_way: int = 0
+
+    def to_json(self) -> dict[str, int]:
+        """Give plain values."""
+        return asdict(self)
+
+
+def erase(database: Database, scopes: Sequence[Scope], erased_by: str) -> ErasureReport:
+    """Erase every row of some scopes that is not on its way. Killed and started again, it goes on.
+
+    :param scopes: the same images, for one bot each.
+    :param erased_by: which run asks; it stays in the rows.
+    :raises TableError: if the database cannot be used.
+    """
+    report = ErasureReport()
+    for scope in scopes:
+        while (step := database.write_here(erase_some, scope, erased_by)).rows:
+            report.erased += step.rows
+            report.twins += step.twins
+        report.on_their_way += database.read_here(count_on_their_way, scope)
+    return report

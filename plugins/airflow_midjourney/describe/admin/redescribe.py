@@ -1,0 +1,201 @@
+"""A person asks for images to be described again: first what it would cost, then once, with who asked.
+
+Nothing is sent here. The rows are pending again, and go through reservations, claims and caps like any other: with the
+next run of the DAG and task that had them last, or of any whose scope they are in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import and_, func, select
+
+from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.queries.owners import DagIds, belongs_to, owners
+from airflow_midjourney.describe.table.matching import take_up_again
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from decimal import Decimal
+
+    from sqlalchemy import ColumnElement
+
+    from airflow_midjourney.describe.table.database import Transaction
+
+#: Images in one request.
+MOST_ASKED: Final = 500
+
+#: Rows that have ended and were sent. All others are on their way already, or never were the service's to describe.
+ASKABLE: Final = (Status.FAILED, Status.IN_DOUBT, Status.SUCCEEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What so many submissions would cost, at the latest price of the bill.
+
+    :param images: distinct bytes, each of which is paid for once.
+    :param each: None where no price is known.
+    """
+
+    images: int
+    each: Decimal | None = None
+    currency: str | None = None
+
+    @property
+    def total(self) -> Decimal | None:
+        """All of them; None where no price is known."""
+        return None if self.each is None else self.each * self.images
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What describing a selection again would come to.
+
+    :param image_ids: rows that would be described again.
+    :param left_alone: how many of the selection would not be, by what they are: a status, or ``replaced``.
+    :param doubtful: of the rows, how many may have been taken and billed already.
+    :param prices: by account.
+    """
+
+    image_ids: tuple[int, ...]
+    left_alone: dict[str, int]
+    doubtful: int
+    prices: tuple[Price, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What became of a request.
+
+    :param image_ids: rows that are pending again.
+    :param repeated: True if the request was made before; then nothing was changed.
+    """
+
+    image_ids: tuple[int, ...]
+    asked_by: str
+    asked_at: datetime
+    repeated: bool
+
+
+def offer(tx: Transaction, image_ids: Sequence[int], dag_ids: DagIds) -> Offer:
+    """Say what describing these rows again would come to. Reads only.
+
+    :param dag_ids: the DAGs whose rows the person may change; other rows are passed over unnamed.
+    """
+    images = tx.tables.images.c
+    rows = tx.connection.execute(
+        select(images.id, images.status, images.is_current)
+        .where(images.id.in_(image_ids), belongs_to(tx.tables, dag_ids))
+        .order_by(images.id)
+    ).all()
+    wanted = [row for row in rows if row.is_current and row.status in ASKABLE]
+    left = Counter(row.status if row.is_current else "replaced" for row in rows if row not in wanted)
+    ids = tuple(row.id for row in wanted)
+    doubtful = sum(row.status == Status.IN_DOUBT for row in wanted)
+    return Offer(ids, dict(sorted(left.items())), doubtful, _prices(tx, ids))
+
+
+def ask_again(
+    tx: Transaction, request_id: str, asked_by: str, image_ids: Sequence[int], dag_ids: DagIds, price: Price | None
+) -> Asked:
+    """Make rows pending again, once per request. A repeated request changes nothing and gives what the first one did.
+
+    :param request_id: unguessable; the form's.
+    :param image_ids: at most 500 rows. Those that have moved on, were replaced or belong to other DAGs stay as they
+        are.
+    :param dag_ids: the DAGs whose rows the person may change.
+    :param price: what the person was told, for the record; None if there was more than one price.
+    """
+    requests = tx.tables.requests
+    facts = {"asked_by": asked_by, "asked_at": tx.now, "image_ids": []}
+    if price is not None:
+        facts |= {"price": price.each, "currency": price.currency}
+    new = tx.connection.execute(tx.insert(requests).values(request_id=request_id, **facts).on_conflict_do_nothing())
+    if not new.rowcount:
+        return _earlier(tx, request_id)
+    allowed = tx.connection.execute(
+        select(tx.tables.images.c.id)
+        .where(tx.tables.images.c.id.in_(list(image_ids)[:MOST_ASKED]), _may_be_asked(tx, dag_ids))
+        .order_by(tx.tables.images.c.id)
+        .with_for_update()
+    ).scalars()
+    taken = take_up_again(tx, list(allowed), request_id, tx.now)
+    tx.connection.execute(requests.update().where(requests.c.request_id == request_id).values(image_ids=taken))
+    return Asked(tuple(taken), asked_by, tx.now, repeated=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has become of a request so far.
+
+    :param by_dag: of the images that may be seen, how many belong to which DAG.
+    :param by_status: the same images by what they are now.
+    """
+
+    asked: Asked
+    by_dag: dict[str, int]
+    by_status: dict[Status, int]
+
+
+def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds, looks: str) -> Progress | None:
+    """Say what has become of a request.
+
+    :param dag_ids: the DAGs whose rows may be seen.
+    :param looks: who looks; a request that has changed nothing is shown to whoever made it.
+    :return: None if there is no such request, or nothing of it may be seen.
+    """
+    requests, images = tx.tables.requests.c, tx.tables.images.c
+    if tx.connection.execute(select(requests.request_id).where(requests.request_id == request_id)).first() is None:
+        return None
+    asked = _earlier(tx, request_id)
+    rows = tx.connection.execute(
+        select(images.id, images.status).where(images.id.in_(asked.image_ids), belongs_to(tx.tables, dag_ids))
+    ).all()
+    if not rows and (asked.image_ids or asked.asked_by != looks):
+        return None
+    of_dags = Counter(owner or "" for owner in owners(tx, [row.id for row in rows]).values())
+    now = Counter(Status(row.status) for row in rows)
+    return Progress(asked, dict(sorted(of_dags.items())), dict(now))
+
+
+def _may_be_asked(tx: Transaction, dag_ids: DagIds) -> ColumnElement[bool]:
+    images = tx.tables.images.c
+    return and_(images.is_current, images.status.in_(ASKABLE), belongs_to(tx.tables, dag_ids))
+
+
+def _earlier(tx: Transaction, request_id: str) -> Asked:
+    requests = tx.tables.requests.c
+    row = tx.connection.execute(
+        select(requests.image_ids, requests.asked_by, requests.asked_at).where(requests.request_id == request_id)
+    ).one()
+    return Asked(tuple(row.image_ids), row.asked_by, row.asked_at, repeated=True)
+
+
+def _prices(tx: Transaction, image_ids: Sequence[int]) -> tuple[Price, ...]:
+    images = tx.tables.images.c
+    # Bytes that were never read count each for themselves.
+    bytes_of = func.coalesce(images.content_sha256, images.image_uri)
+    groups = tx.connection.execute(
+        select(images.account, images.bot_type, func.count(bytes_of.distinct()))
+        .where(images.id.in_(image_ids))
+        .group_by(images.account, images.bot_type)
+        .order_by(images.account, images.bot_type)
+    ).all()
+    by_account: Counter[str | None] = Counter()
+    for account, _, number in groups:
+        by_account[account] += number
+    return tuple(_at_latest_price(tx, account, number) for account, number in by_account.items())
+
+
+def _at_latest_price(tx: Transaction, account: str | None, images: int) -> Price:
+    submissions = tx.tables.submissions.c
+    latest = tx.connection.execute(
+        select(submissions.price, submissions.currency)
+        .where(submissions.account == account)
+        .order_by(submissions.claimed_at.desc())
+        .limit(1)
+    ).first()
+    return Price(images) if latest is None else Price(images, latest.price, latest.currency)

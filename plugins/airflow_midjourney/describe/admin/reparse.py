@@ -1,0 +1,194 @@
+"""Reading rows with raw answers, and writing what a newer parser makes of them: conditional, and safe to repeat."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from airflow_midjourney.describe.model.status import Reason, Status
+from airflow_midjourney.describe.model.text import presentable
+from airflow_midjourney.describe.service.prompts import PARSER_VERSION, parse_prompts
+from airflow_midjourney.describe.table.batches import scope_keys
+from airflow_midjourney.describe.table.results import RemoteTimes, answer_columns
+from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_midjourney.describe.model.batch import Scope
+    from airflow_midjourney.describe.service.prompts import ParsedPrompts
+    from airflow_midjourney.describe.table.database import Database, Transaction
+
+#: Rows read, and written, in one transaction.
+PAGE: Final = 500
+
+#: Changed rows that are shown.
+MOST_EXAMPLES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRow:
+    """A row with its raw answer, and what is made of it so far."""
+
+    id: int
+    image_uri: str
+    status: Status
+    prompt_raw: str
+    prompts: tuple[str, ...]
+    aspect_ratio: str | None
+    parser_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """A row, and what the parser of today makes of it."""
+
+    row: AnsweredRow
+    parsed: ParsedPrompts
+
+
+def answered_rows(tx: Transaction, scope: Scope, after: int, *, again: bool) -> list[AnsweredRow]:
+    """Give the next rows of a scope with a raw answer: those that have prompts, and those that could not be read.
+
+    Rows that a newer parser than ours has read are left to it.
+
+    :param after: the number of the last row of the page before.
+    :param again: whether rows that this very parser has read are given, too.
+    """
+    images = tx.tables.images.c
+    older = images.parser_version <= PARSER_VERSION if again else images.parser_version < PARSER_VERSION
+    rows = tx.connection.execute(
+        select(
+            images.id,
+            images.image_uri,
+            images.status,
+            images.prompt_raw,
+            images.aspect_ratio,
+            images.parser_version,
+            *(images[name] for name in PROMPT_COLUMNS),
+        )
+        .where(
+            images.bucket == scope.bucket,
+            images.bot_type == scope.bot_type,
+            scope_keys(tx.tables, scope),
+            images.id > after,
+            images.prompt_raw.is_not(None),
+            or_(images.parser_version.is_(None), older),
+            _has_an_answer(tx),
+        )
+        .order_by(images.id)
+        .limit(PAGE)
+    )
+    return [
+        AnsweredRow(row_id, uri, Status(status), raw, tuple(text for text in prompts if text), ratio, version)
+        for row_id, uri, status, raw, ratio, version, *prompts in rows
+    ]
+
+
+def write_reread(tx: Transaction, rows: Sequence[Reread]) -> set[int]:
+    """Write what was read anew, of rows that are still as they were.
+
+    :return: the numbers of the rows that were written; the others have moved on meanwhile.
+    """
+    return {one.row.id for one in rows if _write(tx, one)}
+
+
+def _write(tx: Transaction, one: Reread) -> bool:
+    images, row = tx.tables.images, one.row
+    values: dict[str, Any] = answer_columns(one.parsed, row.prompt_raw, RemoteTimes())
+    if row.status is not Status.SUCCEEDED:
+        values["ended_at"] = tx.now
+    written = tx.connection.execute(
+        images.update()
+        .where(
+            images.c.id == row.id,
+            images.c.status == row.status,
+            images.c.prompt_raw == row.prompt_raw,
+            images.c.parser_version.is_not_distinct_from(row.parser_version),
+            _has_an_answer(tx),
+        )
+        .values(updated_at=tx.now, **values)
+    )
+    return written.rowcount == 1
+
+
+def _has_an_answer(tx: Transaction) -> ColumnElement[bool]:
+    images = tx.tables.images.c
+    unparseable = and_(images.status == Status.FAILED, images.reason == Reason.UNPARSEABLE)
+    return or_(images.status == Status.SUCCEEDED, unparseable)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row as an example: the first prompt that is another one now."""
+
+    image_uri: str
+    before: str
+    after: str
+
+
+@dataclass(slots=True)
+class ReparseReport:
+    """What a newer parser came to.
+
+    :param rows: rows that were read anew.
+    :param changed: of these, those with other prompts or another aspect ratio than before.
+    :param unchanged: those that say the same.
+    :param recovered: images that had failed as ``unparseable`` and have their prompts now.
+    :param unreadable: raw answers in which this parser finds no prompts: their rows stay as they are.
+    :param moved_on: rows that were described again, or erased, meanwhile.
+    """
+
+    rows: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    recovered: int = 0
+    unreadable: int = 0
+    moved_on: int = 0
+    examples: list[Change] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain counts for an XCom: no prompts, no keys."""
+        return {name: value for name, value in asdict(self).items() if name != "examples"} | {
+            "parser_version": PARSER_VERSION
+        }
+
+    def note(self, one: Reread) -> None:
+        """Count a row that was written."""
+        before, after = one.row.prompts, one.parsed.prompts
+        if one.row.status is not Status.SUCCEEDED:
+            self.recovered += 1
+        elif before == after and one.row.aspect_ratio == one.parsed.aspect_ratio:
+            self.unchanged += 1
+        else:
+            self.changed += 1
+            if len(self.examples) < MOST_EXAMPLES:
+                self.examples.append(_example(one.row, one.parsed))
+
+
+def reparse(database: Database, scope: Scope, *, again: bool = False) -> ReparseReport:
+    """Read the raw answers of a scope anew. Killed and started again, it goes on: what is read is not read again.
+
+    :param again: whether rows that this very parser has read are read again, too.
+    :raises TableError: if the database cannot be used.
+    """
+    report, after = ReparseReport(), 0
+    while rows := database.read_here(answered_rows, scope, after, again=again):
+        after = rows[-1].id
+        report.rows += len(rows)
+        reread = [Reread(row, parsed) for row in rows if (parsed := parse_prompts(row.prompt_raw)) is not None]
+        report.unreadable += len(rows) - len(reread)
+        written = database.write_here(write_reread, reread)
+        report.moved_on += len(reread) - len(written)
+        for one in reread:
+            if one.row.id in written:
+                report.note(one)
+    return report
+
+
+def _example(row: AnsweredRow, parsed: ParsedPrompts) -> Change:
+    pairs = zip((*row.prompts, *[""] * 4), (*parsed.prompts, *[""] * 4), strict=False)
+    before, after = next(((old, new) for old, new in pairs if old != new), (row.aspect_ratio, parsed.aspect_ratio))
+    return Change(row.image_uri, presentable(before or "none"), presentable(after or "none"))

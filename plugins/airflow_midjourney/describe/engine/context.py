@@ -1,0 +1,59 @@
+"""Who works on a batch: a watcher may ask and write answers down, a worker may also read images and submit."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.service.client import MidjourneyClient
+    from airflow_midjourney.describe.service.settings import ServiceSettings
+    from airflow_midjourney.describe.storage.manifest.reader import ManifestReader
+    from airflow_midjourney.describe.storage.objects import ImageStore
+    from airflow_midjourney.describe.table.database import Database
+
+
+def holders_of(batch_id: str) -> str:
+    """Give what the names of all workers of a batch begin with."""
+    return f"{batch_id}@"
+
+
+def new_holder(batch_id: str = "") -> str:
+    """Make the name of a worker: its batch, its machine, and what no other has."""
+    return f"{holders_of(batch_id)}{socket.gethostname()}-{secrets.token_hex(6)}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Watcher:
+    """What settling takes: the table, the service and the account that pays.
+
+    :param service: where the service is, for messages.
+    :param client: an open client for it.
+    """
+
+    database: Database
+    service: ServiceSettings
+    client: MidjourneyClient
+    account: AccountSettings
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker(Watcher):
+    """What advancing takes: a watcher that may also read images, for one try of one task.
+
+    :param try_number: of the Airflow task that works, for the lineage.
+    :param holder: this worker's name on the rows that it reserves; unique.
+    :param manifest: the batch's manifest, where its listing stands; None before its first page.
+    :param stopping: set from outside to claim nothing more; what is on its way is finished.
+    :param access_checked: whether the free read before the first POST has been made.
+    """
+
+    images: ImageStore
+    try_number: int | None = None
+    holder: str = field(default_factory=new_holder)
+    access_checked: bool = False
+    manifest: ManifestReader | None = None
+    stopping: bool = False

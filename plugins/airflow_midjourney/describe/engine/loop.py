@@ -1,0 +1,59 @@
+"""A worker's loop: advance until there is nothing left to do, or until waiting is better done elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_midjourney.describe.engine.advance import advance
+from airflow_midjourney.describe.engine.waiting import WORTH_DEFERRING, expected_wait, pause, pause_before_next_look
+from airflow_midjourney.describe.model.errors import BatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.engine.reporting import ProgressReport
+
+
+async def work(
+    worker: Worker,
+    batch_id: str,
+    report: ProgressReport,
+    *,
+    until: Callable[[Progress], bool],
+    may_leave: bool,
+) -> Progress:
+    """Advance a batch until it is where it should be.
+
+    :param until: what to reach, for instance ``all_submitted``.
+    :param may_leave: True to return early from a wait that is long enough to free the worker.
+    :return: the last progress; if ``until`` does not hold for it, the wait is worth leaving.
+    """
+    idle_since: datetime | None = None
+    while True:
+        progress = await advance(worker, batch_id)
+        await report.tell(worker, progress)
+        if until(progress):
+            return progress
+        if worker.stopping:
+            raise BatchError(
+                "The task was told to stop. What is on its way is remembered; the next try goes on from here.",
+                retry_helps=True,
+            )
+        if progress.handled or progress.can_list:
+            idle_since = None
+            continue
+        idle_since = idle_since or progress.account.now
+        if may_leave and expected_wait(progress, idle_since) >= WORTH_DEFERRING:
+            return progress
+        await pause(worker.database, worker.account, pause_before_next_look(progress))
+
+
+async def work_off(worker: Worker, batch_id: str) -> Progress:
+    """Advance a batch as far as it goes without waiting."""
+    while True:
+        progress = await advance(worker, batch_id)
+        if not progress.handled and not progress.can_list:
+            return progress

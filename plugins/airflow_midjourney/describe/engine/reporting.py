@@ -1,0 +1,154 @@
+"""Progress lines for a log: n of N, how fast, what is left, and the money; one in ten seconds at most."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_midjourney.describe.table.counts import count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_midjourney.describe.engine.context import Watcher
+    from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.table.counts import Counts
+
+SECONDS_BETWEEN_LINES: Final = 10.0
+
+#: What a listing found, in the order in which it is told.
+_FOUND: Final = (
+    "new",
+    "changed",
+    "reopened",
+    "again",
+    "pending",
+    "waiting",
+    "done",
+    "failed",
+    "rejected",
+    "in_doubt",
+    "erased",
+)
+
+
+class ProgressReport:
+    """Say where a batch stands, now and then.
+
+    :param write: takes one line, for instance a logger's ``info``.
+    :param clock: seconds that only grow.
+    """
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._clock = clock
+        self._last_line = float("-inf")
+        self._first: tuple[float, int] | None = None
+
+    async def tell(self, watcher: Watcher, progress: Progress) -> None:
+        """Write a line if the last one is old enough; counting all rows costs too much for more."""
+        now = self._clock()
+        if now - self._last_line < SECONDS_BETWEEN_LINES:
+            return
+        self._last_line = now
+        counts = await watcher.database.read(count, progress.batch)
+        self._write(self._line(progress, counts, now))
+
+    def _line(self, progress: Progress, counts: Counts, now: float) -> str:
+        if self._first is None:
+            self._first = (now, counts.ended)
+        total = f"{counts.total}" if progress.listing_ended else f"{counts.total}+"
+        parts = [
+            f"{counts.ended} of {total} done",
+            f"{counts.in_flight} on their way",
+            f"{counts.pending} pending",
+        ]
+        if counts.failed or counts.rejected or counts.in_doubt:
+            parts.append(f"{counts.failed} failed, {counts.rejected} rejected, {counts.in_doubt} in doubt")
+        parts += self._rate(counts, now)
+        parts.append(self._money(counts))
+        if progress.account.is_closed:
+            parts.append(f"the service takes none right now: {progress.account.closed_reason or 'paused'}")
+        return "; ".join(parts)
+
+    def _rate(self, counts: Counts, now: float) -> list[str]:
+        since, ended_then = self._first or (now, 0)
+        minutes = (now - since) / 60
+        done = counts.ended - ended_then
+        if minutes <= 0 or done <= 0:
+            return []
+        per_minute = done / minutes
+        return [f"{per_minute:.1f} a minute, about {counts.open / per_minute:.0f} min left"]
+
+    @staticmethod
+    def _money(counts: Counts) -> str:
+        if counts.cost is None:
+            return f"{counts.billed} billed"
+        return f"{counts.billed} billed, {counts.cost.normalize():f} {counts.currency or ''} so far".replace("  ", " ")
+
+
+def listing_line(batch: Batch) -> str:
+    """Say what the listing of a batch found."""
+    listed = batch.listed
+    if listed.keys and not listed.images:
+        return f"0 of {listed.keys:,} keys in {batch.scope.describe()} have an image suffix."
+    parts = [f"{number:,} {name.replace('_', ' ')}" for name in _FOUND if (number := getattr(listed, name))]
+    found = f"{listed.images:,} images among {listed.keys:,} keys in {batch.scope.describe()}"
+    passed_over = f" {listed.bad_lines:,} bad lines were passed over." if listed.bad_lines else ""
+    return f"{found}: {', '.join(parts) or 'none'}.{passed_over}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What describing a batch would cost, at most: the same bytes under two keys are paid for once.
+
+    :param images: that would be submitted, as far as the run's own caps allow.
+    :param cost: of all of them; None where no price is set.
+    """
+
+    images: int
+    cost: Decimal | None
+    currency: str | None
+
+    def line(self) -> str:
+        """Say it."""
+        line = f"Plan only, nothing was submitted: {self.images:,} images would be, at most"
+        if self.cost is None:
+            return f"{line}; set the extra 'price' of the connection to see what that costs."
+        return f"{line}, for {self.cost.normalize():f} {self.currency or ''}".rstrip() + "."
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values for an XCom; money as text."""
+        cost = None if self.cost is None else f"{self.cost.normalize():f}"
+        return {"images": self.images, "cost": cost, "currency": self.currency}
+
+
+def plan_of(batch: Batch, account: AccountSettings) -> Plan:
+    """Price a batch whose listing has ended."""
+    number = _planned(batch, account)
+    return Plan(number, None if account.price is None else account.price * number, account.currency)
+
+
+def _planned(batch: Batch, account: AccountSettings) -> int:
+    options = batch.options
+    number = batch.listed.to_describe
+    if options.max_submissions is not None:
+        number = min(number, options.max_submissions)
+    if options.max_cost is not None and account.price:
+        number = min(number, int(Decimal(options.max_cost) // account.price))
+    return number
+
+
+def submitted_line(progress: Progress, counts: Counts) -> str:
+    """Say what the operator leaves to the sensor."""
+    parts = [f"{counts.billed} submitted and billed by this batch", f"{counts.in_flight} on their way"]
+    if progress.capped:
+        parts.append(f"{progress.open.to_submit} left pending: a cap on submissions or cost was reached")
+    if progress.open.sharing:
+        parts.append(f"{progress.open.sharing} wait for the answer to the same bytes under another key")
+    parts.append(f"{counts.ended} done")
+    return "; ".join(parts)

@@ -1,0 +1,256 @@
+"""Sending one image: read, checked, claimed and posted. The intent is committed first, the answer at once.
+
+Images that are sent side by side share their transactions, not their fate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.engine.group_commit import Gathered
+from airflow_midjourney.describe.engine.settle import ask_once_more
+from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
+from airflow_midjourney.describe.model.errors import (
+    DescribeError,
+    ImageRejectedError,
+    ServiceUnavailableError,
+    TableConflictError,
+    TableError,
+)
+from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.service.callback_url import digest_of, new_callback
+from airflow_midjourney.describe.service.read_response import denied_error
+from airflow_midjourney.describe.service.submit_response import (
+    Accepted,
+    Ambiguous,
+    Denied,
+    Full,
+    Refused,
+    SubmitOutcome,
+    Unavailable,
+)
+from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.table import accounts, claims, leases, submissions
+from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts, claim_together
+from airflow_midjourney.describe.table.late_results import GivenUp
+from airflow_midjourney.describe.table.submissions import PostFacts, Taken, accepted_together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.storage.objects import ImageStore
+    from airflow_midjourney.describe.table.database import Transaction
+    from airflow_midjourney.describe.table.leases import ReservedImage
+
+#: Claims, and answers to POSTs, that are committed together.
+TOGETHER: Final = 16
+
+#: Seconds that a claim, or an answer, waits for others to be committed with: little beside what a POST takes.
+LINGER: Final = 0.02
+
+#: What a claim comes to where there is nothing to claim for any other row either.
+_NO_ROOM: Final = frozenset({ClaimResult.NO_ROOM, ClaimResult.CAPPED})
+
+#: What it comes to where the row is pending again, for whoever comes next.
+_GIVEN_BACK: Final = _NO_ROOM | {ClaimResult.ASK_FIRST, ClaimResult.TWIN_AWAY}
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A POST and what it came to."""
+
+    submit_token: str
+    outcome: SubmitOutcome
+
+
+class Sender:
+    """Sends reserved images of one batch, many side by side. Belongs to one event loop."""
+
+    def __init__(self, worker: Worker, batch: Batch) -> None:
+        self._worker = worker
+        self._batch = batch
+        self._claims = Gathered(self._claim_some, at_most=TOGETHER, linger=LINGER)
+        self._records = Gathered(self._record_some, at_most=TOGETHER, linger=LINGER)
+
+    async def send(self, row: ReservedImage) -> bool:
+        """Read, claim and send one reserved image.
+
+        :return: False if others had better not follow: there is no room, or the service has not taken it.
+        :raises DescribeError: when the service or S3 refuses access.
+        """
+        worker, database = self._worker, self._worker.database
+        if row.task_id is not None and row.submit_token is not None:
+            former = GivenUp(row.id, row.task_id, row.submit_token)
+            if await _needs_no_new_task(worker, row.id, former):
+                return True
+        try:
+            ready = await asyncio.to_thread(_read, worker.images, row, self._batch.options.strip_metadata)
+        except ImageRejectedError as error:
+            await database.write(
+                leases.reject, row.id, worker.holder, Reason(error.reason), str(error), reader_fingerprint()
+            )
+            return True
+        except DescribeError:
+            await database.write(leases.release, [row.id], worker.holder)
+            raise
+        callback = new_callback() if worker.account.callbacks else ""
+        request = Claim(
+            image_id=row.id,
+            holder=worker.holder,
+            submit_token=secrets.token_urlsafe(24),
+            batch=self._batch,
+            origin=replace(self._batch.origin, try_number=worker.try_number),
+            content=ready.content,
+            callback_digest=digest_of(callback) if callback else None,
+        )
+        asked_at = time.monotonic()
+        result = await self._claim(request)
+        if result is not ClaimResult.CLAIMED:
+            return result not in _NO_ROOM
+        if time.monotonic() - asked_at > worker.account.doubt_grace:
+            # Others may take a POST that begins this late for one that was never sent, and send it themselves.
+            late = PostFacts(detail="Its worker was held up for too long between claiming and sending.")
+            await database.write_at_any_cost(submissions.not_taken, request.submit_token, "never_sent", late)
+            return True
+        return await self._post(request.submit_token, ready.prepared.data_uri, callback)
+
+    async def _post(self, submit_token: str, data_uri: str, callback: str) -> bool:
+        outcome = await self._worker.client.submit_describe(
+            data_uri=data_uri, bot_type=self._batch.scope.bot_type, state=submit_token, callback=callback
+        )
+        await self._records(Posted(submit_token, outcome))
+        if isinstance(outcome, Denied):
+            raise denied_error(outcome, self._worker.service)
+        return isinstance(outcome, Accepted | Refused)
+
+    async def _claim(self, request: Claim) -> ClaimResult:
+        """Claim a row, or give it back."""
+        worker = self._worker
+        result = await self._claims(request)
+        if result is ClaimResult.ASK_FIRST:
+            former = await worker.database.read(claims.unasked, request, worker.account.identity)
+            for one in former:
+                if await _needs_no_new_task(worker, request.image_id, one):
+                    break
+            # With an answer the row shares it now; one that was postponed is not reserved any more.
+            result = await self._claims(replace(request, asked=frozenset(one.submit_token for one in former)))
+        if result in _GIVEN_BACK:
+            await worker.database.write(leases.release, [request.image_id], worker.holder)
+        return result
+
+    async def _claim_some(self, requests: Sequence[Claim]) -> Sequence[ClaimResult]:
+        worker = self._worker
+        if worker.stopping:
+            return [ClaimResult.NO_ROOM] * len(requests)
+        try:
+            return await worker.database.write(claim_together, requests, worker.account)
+        except TableConflictError:
+            if len(requests) == 1:
+                return [ClaimResult.TWIN_AWAY]
+        return [(await self._claim_some([request]))[0] for request in requests]
+
+    async def _record_some(self, posts: Sequence[Posted]) -> Sequence[None]:
+        database, account = self._worker.database, self._worker.account.identity
+        try:
+            await database.write_at_any_cost(_record, account, posts)
+        except TableError:
+            if len(posts) == 1:
+                raise
+            await self._record_singly(posts)
+        return [None] * len(posts)
+
+    async def _record_singly(self, posts: Sequence[Posted]) -> None:
+        """Record all that can be, before what cannot stops the run."""
+        errors = []
+        for post in posts:
+            try:
+                await self._record_some([post])
+            except TableError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+async def _needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> bool:
+    """Ask for a task that the bytes of a row had before; while the service cannot say, nothing is paid for again.
+
+    :return: True if there is nothing to submit, at least for now.
+    """
+    try:
+        return await ask_once_more(worker, former)
+    except ServiceUnavailableError:
+        return await worker.database.write(leases.postpone, image_id, worker.holder, former.submit_token)
+    except DescribeError:
+        await worker.database.write(leases.release, [image_id], worker.holder)
+        raise
+
+
+def _read(images: ImageStore, row: ReservedImage, strip_metadata: bool) -> _ReadyImage:
+    listed = ListedImage(
+        bucket=row.bucket,
+        key=row.key,
+        etag=row.etag,
+        size_bytes=row.size_bytes,
+        last_modified=row.last_modified,
+        storage_class=row.storage_class,
+        # An archived object may have been restored since it was listed; the read itself tells.
+        restored=True,
+    )
+    stored = images.read(listed)
+    prepared = prepare(stored.body, image_uri=listed.uri, strip_metadata=strip_metadata)
+    content = ContentFacts(
+        content_sha256=prepared.content_sha256,
+        media_type=prepared.media_type,
+        width=prepared.width,
+        height=prepared.height,
+        version_id=stored.version_id,
+        reader=reader_fingerprint(),
+    )
+    return _ReadyImage(prepared, content)
+
+
+def _record(tx: Transaction, account: str, posts: Sequence[Posted]) -> None:
+    """Write what POSTs came to, and put on or lift the brake, in one transaction."""
+    taken = []
+    for post in posts:
+        facts = _facts(post.outcome)
+        if isinstance(post.outcome, Accepted):
+            taken.append(Taken(post.submit_token, post.outcome.task_id, facts))
+        else:
+            _record_other(tx, account, post, facts)
+    if taken:
+        accounts.submit_accepted(tx, account, submissions.latest_claim(tx, [one.submit_token for one in taken]))
+        accepted_together(tx, taken)
+
+
+def _facts(outcome: SubmitOutcome) -> PostFacts:
+    return PostFacts(http_status=outcome.http_status, code=outcome.code, detail=outcome.description)
+
+
+def _record_other(tx: Transaction, account: str, post: Posted, facts: PostFacts) -> None:
+    match post.outcome:
+        case Full(retry_after=pause):
+            accounts.close_for_a_while(tx, account, facts.detail or "full", pause, failing=False)
+            submissions.not_taken(tx, post.submit_token, "full", facts)
+        case Unavailable(retry_after=pause):
+            accounts.close_for_a_while(tx, account, facts.detail or "unavailable", pause, failing=True)
+            submissions.not_taken(tx, post.submit_token, "unavailable", facts)
+        case Denied():
+            submissions.not_taken(tx, post.submit_token, "denied", facts)
+        case Refused(reason=reason):
+            submissions.refused(tx, post.submit_token, reason, facts)
+        case Ambiguous():
+            accounts.close_for_a_while(tx, account, facts.detail or "no answer", None, failing=True)
+            submissions.ambiguous(tx, post.submit_token, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadyImage:
+    prepared: PreparedImage
+    content: ContentFacts

@@ -1,0 +1,133 @@
+"""Submitting some images of a batch: reserved in one go, and sent side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.engine.send import Sender
+from airflow_midjourney.describe.model.errors import ServiceUnavailableError
+from airflow_midjourney.describe.table import accounts, leases
+from airflow_midjourney.describe.table.budgets import submissions_left
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.table.database import Transaction
+    from airflow_midjourney.describe.table.leases import ReservedImage
+
+#: Images that one worker reads, encodes and sends side by side.
+SIDE_BY_SIDE: Final = 16
+
+#: Rows that are reserved at once: what is asked and written once for all of them takes little of the time.
+ROWS_A_ROUND: Final = 64
+
+
+async def submit_some(worker: Worker, batch: Batch) -> int:
+    """Submit as many images of the batch as the account has room for, for as long as answers can wait.
+
+    :return: how many images were read, whatever came of them.
+    :raises DescribeError: when the service or S3 refuses access; POSTs on their way are finished first, and
+        images not sent are pending again.
+    """
+    limit = await worker.database.read(_room, worker.account, batch)
+    if limit == 0:
+        return 0
+    rows = await _reserve(worker, batch, min(limit, ROWS_A_ROUND))
+    if not rows:
+        return 0
+    may_submit = False
+    try:
+        may_submit = await _has_access(worker, batch)
+    finally:
+        if not may_submit:
+            await worker.database.write(leases.release, [row.id for row in rows], worker.holder)
+    return await _Round(worker, batch, rows).run() if may_submit else 0
+
+
+class _Round:
+    """Reserved rows that are sent side by side, until one of them says that there is no point in going on."""
+
+    def __init__(self, worker: Worker, batch: Batch, rows: Sequence[ReservedImage]) -> None:
+        self._worker = worker
+        self._rows = deque(rows)
+        self._sender = Sender(worker, batch)
+        self._handled = 0
+        # Nobody asks for answers meanwhile.
+        self._ends_at = time.monotonic() + worker.account.poll_interval
+        self._is_over = False
+
+    async def run(self) -> int:
+        """Send the rows, and give back those whose turn has not come.
+
+        :return: how many were read.
+        """
+        lanes = [self._send_one_after_another() for _ in range(min(SIDE_BY_SIDE, len(self._rows)))]
+        results = await asyncio.gather(*lanes, return_exceptions=True)
+        if self._rows:
+            await self._worker.database.write(leases.release, [row.id for row in self._rows], self._worker.holder)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return self._handled
+
+    async def _send_one_after_another(self) -> None:
+        try:
+            while self._rows and not self._is_over:
+                self._handled += 1
+                goes_on = await self._sender.send(self._rows.popleft())
+                if not goes_on or self._worker.stopping or time.monotonic() > self._ends_at:
+                    self._is_over = True
+        except BaseException:
+            self._is_over = True
+            raise
+
+
+async def _reserve(worker: Worker, batch: Batch, limit: int) -> list[ReservedImage]:
+    """Take rows of the batch; when there are none to take, what earlier runs of the task left over."""
+    rows = await worker.database.write(leases.reserve, batch, worker.holder, limit)
+    if not rows and batch.options.backlog == "own" and batch.listing_ended_at is not None:
+        rows = await worker.database.write(leases.reserve_left_over, batch, worker.holder, limit)
+    return rows
+
+
+def _room(tx: Transaction, account: AccountSettings, batch: Batch) -> int:
+    state = accounts.read_account(tx, account.identity)
+    room = state.room(account.max_in_flight)
+    if state.closed_reason is not None:
+        # After a no, one image at a time is sent: to read more of them would be in vain.
+        room = min(room, 1)
+    left = submissions_left(tx, batch, account)
+    return room if left is None else min(room, left)
+
+
+async def _has_access(worker: Worker, batch: Batch) -> bool:
+    """Prove that the key may read, once, before anything is paid for: its answers could not be fetched else.
+
+    :return: False while a service that has answered in this try cannot be asked; all processes stay away from it
+        for a while then.
+    :raises ServiceDeniedError: if the key may not read.
+    :raises ServiceUnavailableError: if the service has not answered once since the try began: waiting on a wrong
+        address tells nobody that it is wrong.
+    """
+    if worker.access_checked:
+        return True
+    database, identity = worker.database, worker.account.identity
+    until = await database.write(accounts.take_probe_turn, identity)
+    if until is None:
+        return False
+    try:
+        await worker.client.check_access()
+    except ServiceUnavailableError:
+        await database.write(accounts.close_for_a_while, identity, "no answer to a read", None, failing=True)
+        if not await database.read(accounts.was_heard_since, identity, batch.tried_at):
+            raise
+        return False
+    await database.write(accounts.end_probe_turn, identity, until)
+    worker.access_checked = True
+    return True

@@ -1,0 +1,105 @@
+"""How long to wait, and whether it is worth freeing the worker for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.table import callbacks
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.table.database import Database
+
+#: A shorter wait is not worth the seconds that deferring and resuming a task cost.
+WORTH_DEFERRING: Final = 15.0
+
+#: Bounds of a pause between two looks, in seconds.
+SHORTEST_PAUSE: Final = 0.2
+
+LONGEST_PAUSE: Final = 5.0
+
+#: Seconds between two looks at whether a callback has come.
+LISTENS_EVERY: Final = 1.0
+
+
+def pause_before_next_look(progress: Progress) -> float:
+    """Give the seconds until something may have changed: the next poll, or the end of a closure."""
+    account = progress.account
+    moments = [account.poll_due_at]
+    if account.closed_until is not None and progress.open.claimable:
+        moments.append(account.closed_until)
+    upcoming = [(moment - account.now).total_seconds() for moment in moments if moment > account.now]
+    return min(max(min(upcoming, default=SHORTEST_PAUSE), SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
+def expected_wait(progress: Progress, idle_since: datetime) -> float:
+    """Guess the seconds until the worker is needed again.
+
+    A service with a queue has something to do meanwhile: then it is the time in which the queue lasts, however many
+    answers come before.
+
+    :param idle_since: since when this worker has had nothing to do; what it waited already is the best guess
+        where nothing else is known.
+    """
+    if progress.work_to_do:
+        return 0.0
+    account = progress.account
+    closed = 0.0 if account.closed_until is None else (account.closed_until - account.now).total_seconds()
+    queue = queue_seconds(progress)
+    waited = (account.now - idle_since).total_seconds()
+    if progress.quickest_seconds is None or progress.oldest_in_flight is None:
+        return max(closed, queue, waited)
+    first_answer = progress.quickest_seconds - (account.now - progress.oldest_in_flight).total_seconds()
+    return max(closed, queue, waited if first_answer < 0 else first_answer)
+
+
+def queue_seconds(progress: Progress) -> float:
+    """Give how long the service has enough to do if nothing more is sent; 0 where it does not say.
+
+    As many images leave the service in the time that one spends there as are in it. How long one spends there, the
+    answered ones tell late when a queue has only just been filled; the one that has waited longest tells sooner.
+    """
+    account = progress.account
+    if progress.typical_seconds is None or progress.oldest_in_flight is None or account.in_flight == 0:
+        return 0.0
+    spent = max(progress.typical_seconds, (account.now - progress.oldest_in_flight).total_seconds())
+    return account.queued * spent / account.in_flight
+
+
+def worth_waking(progress: Progress, max_in_flight: int) -> bool:
+    """Say whether a sleeping task should be woken to submit: a few slots at once, before the service runs dry."""
+    return progress.work_to_do and progress.room >= min(
+        max(1, max_in_flight // 4), progress.open.claimable + progress.beside.leftover
+    )
+
+
+async def pause(
+    database: Database, account: AccountSettings, seconds: float, stirred: asyncio.Event | None = None
+) -> None:
+    """Wait; where callbacks are asked for, not longer than until one makes a poll due.
+
+    Costs one small read a second, however many batches wait for the account.
+
+    :param stirred: ends the pause, too.
+    """
+    deadline = time.monotonic() + seconds
+    stirred = stirred or asyncio.Event()
+    while not stirred.is_set() and (left := deadline - time.monotonic()) > 0:
+        if not account.callbacks or left <= LISTENS_EVERY:
+            await _wait(stirred, left)
+            return
+        await _wait(stirred, LISTENS_EVERY)
+        if await database.read(callbacks.is_due, account.identity):
+            return
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,219 @@
+"""One export: rows in the order of their keys, chosen, named, copied along, and handed to the format one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.exports.copies import open_copier
+from airflow_midjourney.describe.exports.format import Names, Sample
+from airflow_midjourney.describe.exports.naming import common_folder, file_name, sameness
+from airflow_midjourney.describe.exports.seen import open_ledger
+from airflow_midjourney.describe.exports.selection import Choice, LeftOut, identity
+from airflow_midjourney.describe.exports.splits import Splits
+from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.queries.rows import read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from airflow_midjourney.describe.exports.copies import Copier
+    from airflow_midjourney.describe.exports.format import ExportFormat, Files
+    from airflow_midjourney.describe.exports.report import ExportReport
+    from airflow_midjourney.describe.exports.seen import Ledger
+    from airflow_midjourney.describe.queries.rows import DescribedImage, Wanted
+    from airflow_midjourney.describe.storage.objects import ImageStore
+    from airflow_midjourney.describe.table.database import Database
+
+    #: Copies some images; says for each why it was not copied, or None.
+    _Copy = Callable[[list["_Chosen"]], list[LeftOut | None]]
+
+#: Samples that are copied and written together.
+_TOGETHER: Final = 64
+
+#: Rows between two lines of progress.
+_ROWS_BETWEEN_LINES: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportPlan:
+    """What to export, and how.
+
+    :raises SettingsError: if the format cannot say it.
+    """
+
+    wanted: Wanted
+    format: ExportFormat
+    choice: Choice = field(default_factory=Choice)
+    splits: Splits = field(default_factory=Splits)
+
+    def __post_init__(self) -> None:
+        self.format.check(self.choice, self.splits)
+        if self.wanted.scope.manifest:
+            raise SettingsError("An export takes bucket, prefix or keys, no manifest.")
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """The splits as the format names them."""
+        return tuple(name or self.format.default_split for name in self.splits.names)
+
+
+def export(
+    plan: ExportPlan,
+    database: Database,
+    files: Files,
+    images: ImageStore | None,
+    report: ExportReport,
+    tell: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Write the rows of a plan.
+
+    :param files: where to; nothing of it is seen before whoever gave it publishes it.
+    :param images: where to copy the images from; None to copy none.
+    :param report: is counted up.
+    :param tell: takes a line of progress now and then.
+    :raises SettingsError: if two images would share a file.
+    :raises StorageError: if S3 cannot be read, or the target not be written.
+    :raises TableError: if the database cannot be used.
+    """
+    with ExitStack() as stack:
+        select = _Selection(plan, stack.enter_context(open_ledger()), report, copies=images is not None)
+        write = stack.enter_context(plan.format.open(files, plan.split_names))
+        copier = stack.enter_context(open_copier(images, files)) if images is not None else None
+        copy = _copying(plan.format, copier) if copier is not None else _copying_nothing
+        suitable = select.suitable(_told(read_rows(database, plan.wanted), report, tell))
+        while some := list(islice(suitable, _TOGETHER)):
+            for sample in select.numbered(select.copied(some, copy)):
+                write(sample)
+                report.exported += 1
+                report.captions += len(sample.captions)
+                report.splits[sample.split] += 1
+
+
+def _told(
+    rows: Iterable[DescribedImage], report: ExportReport, tell: Callable[[str], None]
+) -> Iterator[DescribedImage]:
+    for row in rows:
+        report.rows += 1
+        if report.rows % _ROWS_BETWEEN_LINES == 0:
+            tell(report.line())
+        yield row
+
+
+class _Selection:
+    """Decides about each row: whether it is in the export, with which captions, in which split, under which name."""
+
+    def __init__(self, plan: ExportPlan, ledger: Ledger, report: ExportReport, *, copies: bool) -> None:
+        self._plan = plan
+        self._ledger = ledger
+        self._report = report
+        self._folder = common_folder(plan.wanted.scope)
+        self._named = copies or plan.format.names is not Names.NOTHING
+        self._numbers: Counter[str] = Counter()
+
+    def suitable(self, rows: Iterable[DescribedImage]) -> Iterator[_Chosen]:
+        """Give those rows that are good enough, and count the others."""
+        for row in rows:
+            chosen = self._choose(row)
+            if isinstance(chosen, LeftOut):
+                self._report.left_out[chosen] += 1
+            else:
+                yield chosen
+
+    def copied(self, chosen: list[_Chosen], copy: _Copy) -> Iterator[_Chosen]:
+        """Copy images, each content once, and give those that were; count the others.
+
+        Where the first key of some bytes has lost its object, the next key with the same bytes takes its place.
+        """
+        while chosen:
+            first, later = self._first_of_each_content(chosen)
+            if not first:
+                self._report.left_out[LeftOut.DUPLICATE] += len(later)
+                return
+            for one, outcome in zip(first, copy(first), strict=True):
+                if outcome is None:
+                    yield one
+                else:
+                    self._report.left_out[outcome] += 1
+                    self._ledger.release("content", _content(one.image))
+            chosen = later
+
+    def _first_of_each_content(self, chosen: list[_Chosen]) -> tuple[list[_Chosen], list[_Chosen]]:
+        first, later = [], []
+        for one in chosen:
+            if self._plan.choice.deduplicate and self._is_duplicate(one.image):
+                later.append(one)
+            else:
+                self._check_name(one)
+                first.append(one)
+        return first, later
+
+    def numbered(self, chosen: Iterable[_Chosen]) -> Iterator[Sample]:
+        """Number what is written, within its split."""
+        for one in chosen:
+            yield Sample(one.image, one.captions, one.split, one.file_name, self._numbers[one.split])
+            self._numbers[one.split] += 1
+
+    def _choose(self, image: DescribedImage) -> _Chosen | LeftOut:
+        plan = self._plan
+        captions = plan.choice.captions(image)
+        if isinstance(captions, LeftOut):
+            if plan.format.needs_prompts or captions is not LeftOut.NO_PROMPTS:
+                return captions
+            captions = ()
+        name = file_name(image, self._folder) if self._named else ""
+        if not plan.format.takes(name):
+            return LeftOut.UNSUPPORTED
+        split = plan.splits.of(identity(image), plan.choice.seed) or plan.format.default_split
+        return _Chosen(image, captions, split, name)
+
+    def _is_duplicate(self, image: DescribedImage) -> bool:
+        return image.content_sha256 is not None and bool(self._ledger.take("content", _content(image), image.image_uri))
+
+    def _check_name(self, chosen: _Chosen) -> None:
+        """Refuse two images that would share a file, at the latest on a disk that knows no capital letters.
+
+        :raises SettingsError: which names both.
+        """
+        if not self._named:
+            return
+        shared, uri = chosen.file_name, chosen.image.image_uri
+        if self._plan.format.names is Names.PATH_WITHOUT_ENDING:
+            shared = str(PurePosixPath(shared).with_suffix(""))
+        former = self._ledger.take("name", f"{chosen.split}/{sameness(shared)}", uri)
+        if former is not None:
+            raise SettingsError(
+                f"{former!r} and {uri!r} would share the file {shared!r} of the export. Export them to"
+                " different targets (prefix= or keys=), or rename one of them; nothing was published.",
+                image_uri=uri,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A row that is in the export, if its image can be copied along."""
+
+    image: DescribedImage
+    captions: tuple[str, ...]
+    split: str
+    file_name: str
+
+
+def _content(image: DescribedImage) -> str:
+    return f"{image.content_sha256} {image.prompts != ()}"
+
+
+def _copying(kind: ExportFormat, copier: Copier) -> _Copy:
+    def copy(chosen: list[_Chosen]) -> list[LeftOut | None]:
+        samples = [Sample(one.image, one.captions, one.split, one.file_name, 0) for one in chosen]
+        return copier.copy([(sample.image, kind.image_path(sample)) for sample in samples])
+
+    return copy
+
+
+def _copying_nothing(chosen: list[_Chosen]) -> list[LeftOut | None]:
+    return [None] * len(chosen)

@@ -1,0 +1,136 @@
+"""Quality before training: which of the prompts to take, and which images to leave out."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.model.text import on_one_line
+from airflow_midjourney.describe.service.error_phrases import reason_in
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.queries.rows import DescribedImage
+
+#: Letters and digits below which a prompt says nothing.
+MIN_LETTERS: Final = 3
+
+#: How models and bots begin when they do not describe an image. Prompts describe, they never speak of themselves.
+_REFUSAL: Final = re.compile(
+    r"^\W*(?:(?:i['’]?m|i am) sorry|i apologi[sz]e|sorry[,!.]|unfortunately,? i"
+    r"|i (?:can['’]?t|cannot|can not|am unable|['’]m unable|won['’]?t)\b|as an ai\b|i['’]m unable)",
+    re.IGNORECASE,
+)
+
+#: What is rare, since prompts are cleaned when they are written: looking for it is quicker than replacing it.
+_SEVERAL_LINES: Final = re.compile(r"[^\S ]|  |[\x00-\x1f\x7f-\x9f]")
+
+#: A complaint of the service is a sentence; a long text with the same words describes an image.
+_LONGEST_COMPLAINT: Final = 160
+
+
+class Prompt(StrEnum):
+    """Which of an image's prompts an export takes."""
+
+    FIRST = "first"
+    LONGEST = "longest"
+    RANDOM = "random"
+    ALL = "all"
+
+
+class LeftOut(StrEnum):
+    """Why a row is not in an export."""
+
+    NO_PROMPTS = "no_prompts"
+    NEAR_EMPTY = "near_empty"
+    REFUSED = "refused"
+    DUPLICATE = "duplicate"
+    UNSUPPORTED = "unsupported"
+    VANISHED = "vanished"
+    NOT_ALLOWED = "not_allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is good enough, and which prompt is taken of it.
+
+    :param prompt: which prompt.
+    :param seed: another one gives other random prompts, and other splits.
+    :param min_letters: letters and digits that a prompt must have.
+    :param deduplicate: whether the same bytes are taken once, under the first key.
+    """
+
+    prompt: Prompt = Prompt.FIRST
+    seed: int = 0
+    min_letters: int = MIN_LETTERS
+    deduplicate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.min_letters < 1:
+            raise SettingsError(f"min_letters must be at least 1, not {self.min_letters}: a caption is never empty.")
+
+    def captions(self, image: DescribedImage) -> tuple[str, ...] | LeftOut:
+        """Give the prompts to take of an image, the main one first, or why there are none."""
+        if not image.prompts:
+            return LeftOut.NO_PROMPTS
+        good: list[str] = []
+        spoken = False
+        for prompt in image.prompts:
+            line = on_one_line(prompt) if _SEVERAL_LINES.search(prompt) else prompt.strip()
+            if is_refusal(line):
+                continue
+            spoken = True
+            if self._says_something(line):
+                good.append(line)
+                if self.prompt is Prompt.FIRST:
+                    break
+        if not good:
+            return LeftOut.NEAR_EMPTY if spoken else LeftOut.REFUSED
+        if self.prompt is Prompt.ALL:
+            return tuple(good)
+        return (good[self._position(image, good)],)
+
+    def _says_something(self, line: str) -> bool:
+        letters = filter(str.isalnum, line)
+        return next(islice(letters, self.min_letters - 1, None), None) is not None
+
+    def _position(self, image: DescribedImage, good: list[str]) -> int:
+        if self.prompt is Prompt.LONGEST:
+            return max(range(len(good)), key=lambda position: len(good[position]))
+        if self.prompt is Prompt.RANDOM:
+            return int(fraction("prompt", self.seed, identity(image)) * len(good))
+        return 0
+
+
+def read_prompt(value: str) -> Prompt:
+    """Read which prompt to take.
+
+    :raises SettingsError: if it is none of the known ways.
+    """
+    try:
+        return Prompt(str(value).strip())
+    except ValueError:
+        known = ", ".join(prompt.value for prompt in Prompt)
+        raise SettingsError(f"prompt must be one of {known}, not {value!r}.") from None
+
+
+def is_refusal(prompt: str) -> bool:
+    """Say whether a text is the sentence of a model or a service that does not describe the image."""
+    if _REFUSAL.match(prompt):
+        return True
+    return len(prompt) <= _LONGEST_COMPLAINT and reason_in(prompt) is not None
+
+
+def identity(image: DescribedImage) -> str:
+    """Say which image this is: the same bytes are the same image under any key."""
+    return image.content_sha256 or f"{image.image_uri} {image.image_version}"
+
+
+def fraction(purpose: str, seed: int, what: str) -> float:
+    """Give a number from 0 to below 1 that is the same for the same image everywhere, and evenly spread."""
+    digest = hashlib.sha256(f"{purpose} {seed} {what}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48

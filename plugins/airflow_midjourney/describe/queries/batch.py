@@ -1,0 +1,184 @@
+"""A batch at one moment, for a person who looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import and_, func, select
+
+from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN
+from airflow_midjourney.describe.table.accounts import has_account, read_account
+from airflow_midjourney.describe.table.batches import in_scope, read_batch
+from airflow_midjourney.describe.table.budgets import Spent, spent_today, submissions_left
+from airflow_midjourney.describe.table.counts import Counts, count
+from airflow_midjourney.describe.table.schema import has_status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
+
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.table.accounts import AccountState
+    from airflow_midjourney.describe.table.database import Transaction
+
+#: Parts of one mapped task that are named beside each other.
+MOST_PARTS: Final = 100
+
+#: What ended in this time says how fast it goes now.
+LATELY: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many images of a batch ended lately.
+
+    :param ended: images.
+    :param seconds: in which they did.
+    """
+
+    ended: int
+    seconds: float
+
+    @property
+    def per_minute(self) -> float:
+        """Images a minute."""
+        return 60 * self.ended / max(self.seconds, 1.0)
+
+    def seconds_for(self, images: int) -> float | None:
+        """Give how long some more images take at this pace; None if nothing moves."""
+        return images * self.seconds / self.ended if self.ended else None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLook:
+    """The account that pays for a batch.
+
+    :param settings: what its connection says.
+    :param spent: what all DAGs have spent on it today.
+    :param submissions_left: POSTs that the caps of the run and of the day still allow; None without a cap.
+    """
+
+    settings: AccountSettings
+    state: AccountState
+    spent: Spent
+    submissions_left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOverview:
+    """What a person asks about a batch first.
+
+    :param now: the database's moment of all of this.
+    :param oldest_waiting: when the image was submitted that has waited for its answer the longest, if one waits.
+    :param latest_end: when the latest of its images ended, if one did.
+    :param parts: batch ids of the same task in the same run; more than one if the task is mapped.
+    :param account: None where its connection cannot be read here, or nothing was ever sent over it.
+    """
+
+    batch: Batch
+    counts: Counts
+    now: datetime
+    oldest_waiting: datetime | None
+    latest_end: datetime | None
+    parts: tuple[str, ...]
+    pace: Pace
+    account: AccountLook | None = None
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether every image of the scope is in the table."""
+        return self.batch.listing_ended_at is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is left to do."""
+        return not self.is_listed or self.counts.open > 0
+
+    @property
+    def expected_cost(self) -> Decimal | None:
+        """What the batch costs at most, with what is still to be sent; None where no price is set."""
+        price = None if self.account is None else self.account.settings.price
+        if price is None:
+            return self.counts.cost
+        left = self.batch.listed.to_describe if self.batch.options.plan_only else self.counts.pending
+        if self.account is not None and self.account.submissions_left is not None:
+            left = min(left, self.account.submissions_left)
+        return (self.counts.cost or 0) + left * price
+
+
+def overview(tx: Transaction, batch_id: str, account: AccountSettings | None = None) -> BatchOverview:
+    """Look at a batch.
+
+    :param account: that pays for it, as its connection says.
+    :raises BatchError: if there is none.
+    """
+    batch = read_batch(tx, batch_id)
+    return BatchOverview(
+        batch,
+        count(tx, batch),
+        tx.now,
+        _oldest_waiting(tx, batch),
+        _latest_end(tx, batch),
+        _parts(tx, batch),
+        _pace(tx, batch),
+        None if account is None or not has_account(tx, account.identity) else _look_at(tx, batch, account),
+    )
+
+
+def _oldest_waiting(tx: Transaction, batch: Batch) -> datetime | None:
+    images = tx.tables.images
+    oldest: datetime | None = tx.connection.execute(
+        select(func.min(images.c.submitted_at)).where(
+            in_scope(tx.tables, batch), has_status(images, *OPEN), images.c.status.in_(IN_FLIGHT)
+        )
+    ).scalar()
+    return oldest
+
+
+def _parts(tx: Transaction, batch: Batch) -> tuple[str, ...]:
+    batches = tx.tables.batches.c
+    parts = tx.connection.execute(
+        select(batches.batch_id)
+        .where(
+            batches.dag_id == batch.origin.dag_id,
+            batches.run_id == batch.origin.run_id,
+            batches.dag_task_id == batch.origin.dag_task_id,
+        )
+        .order_by(batches.map_index, batches.batch_id)
+        .limit(MOST_PARTS)
+    ).scalars()
+    return tuple(parts)
+
+
+def _latest_end(tx: Transaction, batch: Batch) -> datetime | None:
+    images = tx.tables.images.c
+    latest: datetime | None = tx.connection.execute(
+        select(images.ended_at)
+        .where(in_scope(tx.tables, batch), images.ended_at >= batch.started_at)
+        .order_by(images.ended_at.desc())
+        .limit(1)
+    ).scalar()
+    return latest
+
+
+def _pace(tx: Transaction, batch: Batch) -> Pace:
+    images = tx.tables.images.c
+    since = max(batch.started_at, tx.now - LATELY)
+    ended: int = tx.connection.execute(
+        select(func.count()).where(
+            in_scope(tx.tables, batch), and_(images.ended_at >= since, images.status.not_in(OPEN))
+        )
+    ).scalar_one()
+    return Pace(ended, (tx.now - since).total_seconds())
+
+
+def _look_at(tx: Transaction, batch: Batch, account: AccountSettings) -> AccountLook:
+    return AccountLook(
+        account,
+        read_account(tx, account.identity),
+        spent_today(tx, account.identity),
+        submissions_left(tx, batch, account),
+    )

@@ -1,0 +1,179 @@
+"""Reading what the table holds, page by page in the order of the keys: constant memory, each row once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+
+from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.model.text import storable
+from airflow_midjourney.describe.table.batches import after_prefix
+from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from decimal import Decimal
+
+    from sqlalchemy import Row
+
+    from airflow_midjourney.describe.model.batch import Scope
+    from airflow_midjourney.describe.table.database import Database, Transaction
+
+#: Rows read at once.
+PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedImage:
+    """One row of the metadata table, as others may see it: no tokens, leases or accounts.
+
+    :param prompts: one to four if the image has its prompts, else none.
+    """
+
+    id: int
+    image_uri: str
+    bucket: str
+    key: str
+    image_version: str
+    etag: str | None
+    version_id: str | None
+    is_current: bool
+    size_bytes: int | None
+    last_modified: datetime | None
+    content_sha256: str | None
+    media_type: str | None
+    width: int | None
+    height: int | None
+    bot_type: str
+    status: str
+    reason: str | None
+    detail: str | None
+    prompts: tuple[str, ...]
+    prompt_raw: str | None
+    aspect_ratio: str | None
+    parser_version: int | None
+    task_id: str | None
+    price: Decimal | None
+    currency: str | None
+    submitted_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    ended_at: datetime | None
+    dag_id: str | None
+    run_id: str | None
+    dag_task_id: str | None
+    logical_date: datetime | None
+    storage_class: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows to read.
+
+    :param scope: bucket, prefixes or keys, and bot; not a manifest.
+    :param statuses: none for all.
+    :param current_only: False to read versions that were replaced, too.
+    :param since: only what ended at this moment or later, UTC.
+    :param until: only what ended before this moment, UTC.
+    """
+
+    scope: Scope
+    statuses: tuple[Status, ...] = (Status.SUCCEEDED,)
+    current_only: bool = True
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Place(NamedTuple):
+    """Where a page ended: the order of the rows is by key, then by number."""
+
+    key: str
+    id: int
+
+
+def read_rows(database: Database, wanted: Wanted, page: int = PAGE) -> Iterator[DescribedImage]:
+    """Give the wanted rows in the order of their keys, each once, and none that came after the first page.
+
+    Each page is a transaction of its own, so no snapshot is held in the database for as long as an export takes, and
+    a database that restarts is waited for. A row is as it was when its page was read. Of an image whose current version
+    changes meanwhile, one version is read, if current ones are asked for.
+
+    :param page: rows in memory at once.
+    :raises TableError: if the database cannot be used.
+    """
+    last_id = database.read_here(_last_id)
+    ranges = _ranges(wanted.scope)
+    for low, high in ranges:
+        after: Place | None = None
+        while True:
+            rows = database.read_here(_read_page, wanted, (low, high), last_id, after, page)
+            for row in rows:
+                if wanted.current_only and after is not None and row.key == after.key:
+                    continue
+                after = Place(row.key, row.id)
+                yield row
+            if len(rows) < page:
+                break
+            after = Place(rows[-1].key, rows[-1].id)
+
+
+def _last_id(tx: Transaction) -> int:
+    last: int = tx.connection.execute(select(func.coalesce(func.max(tx.tables.images.c.id), 0))).scalar_one()
+    return last
+
+
+def _ranges(scope: Scope) -> list[tuple[str, str | None]]:
+    """Give the ranges of keys of a scope, in order: each is one walk along the index of the keys."""
+    if scope.keys:
+        return [("", None)]
+    return [(prefix, after_prefix(prefix)) for prefix in sorted({storable(prefix) for prefix in scope.prefixes})]
+
+
+def _read_page(
+    tx: Transaction, wanted: Wanted, keys: tuple[str, str | None], last_id: int, after: Place | None, limit: int
+) -> list[DescribedImage]:
+    images = tx.tables.images.c
+    columns = [images[name] for name in DescribedImage.__slots__ if name != "prompts"]
+    query = (
+        select(*columns, *(images[name] for name in PROMPT_COLUMNS))
+        .where(*_conditions(tx, wanted), _within(tx, keys, after), images.id <= last_id)
+        .order_by(images.key, images.id)
+        .limit(limit)
+    )
+    return [_described(row) for row in tx.connection.execute(query)]
+
+
+def _within(tx: Transaction, keys: tuple[str, str | None], after: Place | None) -> ColumnElement[bool]:
+    images = tx.tables.images.c
+    low, high = keys
+    conditions = [images.key >= (low if after is None else after.key)]
+    if high is not None:
+        conditions.append(images.key < high)
+    if after is not None:
+        conditions.append(or_(images.key > after.key, images.id > after.id))
+    return and_(*conditions)
+
+
+def _conditions(tx: Transaction, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    images = tx.tables.images.c
+    yield images.bucket == wanted.scope.bucket
+    yield images.bot_type == wanted.scope.bot_type.value
+    if wanted.scope.keys:
+        yield images.key.in_([storable(key) for key in wanted.scope.keys])
+    if wanted.statuses:
+        yield images.status.in_([status.value for status in wanted.statuses])
+    if wanted.current_only:
+        yield images.is_current
+    if wanted.since is not None:
+        yield images.ended_at >= wanted.since
+    if wanted.until is not None:
+        yield images.ended_at < wanted.until
+
+
+def _described(row: Row[tuple[object, ...]]) -> DescribedImage:
+    facts = dict(row._mapping)
+    prompts = tuple(text for text in (facts.pop(name) for name in PROMPT_COLUMNS) if text)
+    return DescribedImage(prompts=prompts, **facts)

@@ -1,0 +1,225 @@
+"""The remote API: one method per call, typed answers, typed errors."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import quote
+
+from airflow_midjourney.describe.model.errors import ServiceProtocolError
+from airflow_midjourney.describe.service.callback_url import callback_address
+from airflow_midjourney.describe.service.json_codec import encode, encode_with
+from airflow_midjourney.describe.service.read_response import data_of, is_missing_route, is_unknown_task
+from airflow_midjourney.describe.service.submit_response import (
+    Ambiguous,
+    SubmitOutcome,
+    Unavailable,
+    read_submit_answer,
+)
+from airflow_midjourney.describe.service.tasks import RemoteTask, parse_task
+from airflow_midjourney.describe.service.transport import Answer, NoAnswer, ReadRetries, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+    import httpx
+
+    from airflow_midjourney.describe.model.status import BotType
+    from airflow_midjourney.describe.service.settings import ServiceSettings
+
+#: How many ids one list-by-condition asks for.
+IDS_PER_REQUEST: Final = 100
+
+_SUBMIT_LIMIT: Final = 1024 * 1024
+_TASK_LIMIT: Final = 4 * 1024 * 1024
+_LIST_LIMIT: Final = 64 * 1024 * 1024
+
+#: No implementation makes such ids; theirs are the time in milliseconds and three digits.
+_IMPOSSIBLE_ID: Final = "0"
+
+
+class ListingUnsupportedError(ServiceProtocolError):
+    """The service has no such list; novicezk and trueai list all tasks, new-api and its kin do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskListing:
+    """The tasks that were asked for and found. An absent one is unknown, not failed.
+
+    :param tasks: by id.
+    :param malformed: how many items of the answer are no tasks; an absent task may be one of them.
+    """
+
+    tasks: dict[str, RemoteTask]
+    malformed: int = 0
+
+
+class MidjourneyClient:
+    """Speaks to one service; an async context manager.
+
+    :param settings: where it is and how to speak to it.
+    :param transport: what to use in place of the network.
+    :param retries: how reads are repeated.
+    :raises SettingsError: if the key or the CA bundle of the settings cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        retries: ReadRetries | None = None,
+    ) -> None:
+        self._settings = settings
+        self._retries = retries or ReadRetries()
+        self._transport = Transport(settings, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._transport.__aexit__(kind, error, traceback)
+
+    async def submit_describe(
+        self, *, data_uri: str, bot_type: BotType, state: str, callback: str = ""
+    ) -> SubmitOutcome:
+        """Send one image, once, within the total deadline. Raises nothing but cancellation.
+
+        :param data_uri: the image, as ``data:image/png;base64,…``.
+        :param bot_type: which bot describes it; novicezk 2.6.3 has only one and ignores this.
+        :param state: comes back with the task; trueai takes at most 255 characters.
+        :param callback: what the path of this submission's callbacks ends with; empty to send the address as it is.
+        """
+        payload: dict[str, object] = {"botType": bot_type.value, "state": state}
+        if self._settings.notify_url:
+            payload["notifyHook"] = callback_address(self._settings.notify_url, callback)
+        body = encode_with(payload, "base64", data_uri)
+        answer = await self._transport.exchange("POST", "/submit/describe", body=body, limit=_SUBMIT_LIMIT)
+        if isinstance(answer, Answer):
+            hidden = (self._settings.key, state, callback)
+            return read_submit_answer(answer.status, answer.headers, answer.body, hidden=hidden)
+        if answer.nothing_sent:
+            return Unavailable(None, None, None, answer.description)
+        return Ambiguous(None, None, answer.description)
+
+    async def fetch(self, task_id: str) -> RemoteTask | None:
+        """Ask for one task; None if the service does not know it (yet).
+
+        :raises ServiceDeniedError: if the key may not read.
+        :raises ServiceUnavailableError: if there is no answer after a few attempts.
+        :raises ServiceProtocolError: if the answer is no task, or another one.
+        """
+        answer = await self._read("GET", f"/task/{quote(task_id, safe='')}/fetch", limit=_TASK_LIMIT)
+        if is_unknown_task(answer):
+            return None
+        task = self._task(data_of(answer, self._settings, task_id=task_id), task_id)
+        if task.id != task_id:
+            raise ServiceProtocolError(
+                f"Connection {self._settings.name!r}: asked for one task, got another", task_id=task_id
+            )
+        return task
+
+    async def list_by_condition(self, task_ids: Sequence[str]) -> TaskListing:
+        """Ask for many tasks, a hundred a request.
+
+        :param task_ids: repeated ones are asked for once; with none there is no request.
+        :raises ListingUnsupportedError: if the service has no such route.
+        :raises ServiceDeniedError: if the key may not read.
+        :raises ServiceUnavailableError: if there is no answer after a few attempts.
+        :raises ServiceProtocolError: if the answer is no list.
+        """
+        wanted = list(dict.fromkeys(task_ids))
+        tasks: dict[str, RemoteTask] = {}
+        malformed = 0
+        for start in range(0, len(wanted), IDS_PER_REQUEST):
+            ids = wanted[start : start + IDS_PER_REQUEST]
+            found, unreadable = await asyncio.to_thread(_tasks, await self._list_some(ids))
+            malformed += unreadable
+            tasks.update(_asked_for(found, ids))
+        return TaskListing(tasks, malformed)
+
+    async def list_all(self) -> tuple[RemoteTask, ...]:
+        """Ask for every task (novicezk) or the newest hundred (trueai), newest first.
+
+        :raises ListingUnsupportedError: if the service has no such route, as new-api.
+        :raises ServiceDeniedError: if the key may not read.
+        :raises ServiceUnavailableError: if there is no answer after a few attempts.
+        :raises ServiceProtocolError: if the answer is no list of tasks; one item that is none is enough,
+            since what a list lacks proves something only if all of it could be read.
+        """
+        answer = await self._read("GET", "/task/list", limit=_LIST_LIMIT)
+        found, unreadable = await asyncio.to_thread(_tasks, await self._listed(answer))
+        if unreadable:
+            raise ServiceProtocolError(
+                f"Connection {self._settings.name!r}: {unreadable} items of the list of tasks are no tasks"
+            )
+        return tuple(found)
+
+    async def check_access(self) -> None:
+        """Prove with a free read that the key may read; what it could only submit would be paid for in vain.
+
+        :raises ServiceDeniedError: if it may not; the message names the connection and the cure.
+        :raises ServiceUnavailableError: if there is no answer after a few attempts.
+        :raises ServiceProtocolError: if what is there is no such service.
+        """
+        try:
+            await self._list_some([])
+        except ListingUnsupportedError:
+            await self.fetch(_IMPOSSIBLE_ID)
+
+    async def _list_some(self, task_ids: Sequence[str]) -> list[object]:
+        payload: dict[str, object] = {"ids": list(task_ids)}
+        return await self._listed(
+            await self._read("POST", "/task/list-by-condition", limit=_LIST_LIMIT, payload=payload)
+        )
+
+    async def _listed(self, answer: Answer | NoAnswer) -> list[object]:
+        if is_missing_route(answer):
+            raise ListingUnsupportedError(f"Connection {self._settings.name!r}: the service has no such list of tasks")
+        # A list may be tens of megabytes, which take a second to read.
+        data = await asyncio.to_thread(data_of, answer, self._settings)
+        if data is None:
+            return []
+        if not isinstance(data, list):
+            raise ServiceProtocolError(f"Connection {self._settings.name!r}: a list of tasks is a JSON array")
+        return data
+
+    async def _read(
+        self, method: str, path: str, *, limit: int, payload: dict[str, object] | None = None
+    ) -> Answer | NoAnswer:
+        body = None if payload is None else encode(payload)
+        return await self._retries.read(lambda: self._transport.exchange(method, path, limit=limit, body=body))
+
+    def _task(self, data: object, task_id: str) -> RemoteTask:
+        try:
+            return parse_task(data)
+        except ServiceProtocolError as error:
+            raise ServiceProtocolError(f"Connection {self._settings.name!r}: {error}", task_id=task_id) from None
+
+
+def _tasks(items: Iterable[object]) -> tuple[list[RemoteTask], int]:
+    """Read the items of a list, and count those that are no tasks."""
+    found: list[RemoteTask] = []
+    malformed = 0
+    for item in items:
+        try:
+            found.append(parse_task(item))
+        except ServiceProtocolError:
+            malformed += 1
+    return found, malformed
+
+
+def _asked_for(found: Iterable[RemoteTask], task_ids: Iterable[str]) -> dict[str, RemoteTask]:
+    """Join by id; of two items with one id the first counts, unless only the other has ended."""
+    wanted = set(task_ids)
+    joined: dict[str, RemoteTask] = {}
+    for task in found:
+        known = joined.get(task.id)
+        if task.id in wanted and (known is None or (task.status.is_final and not known.status.is_final)):
+            joined[task.id] = task
+    return joined

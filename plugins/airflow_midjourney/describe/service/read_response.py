@@ -1,0 +1,165 @@
+"""The answers to reads: which are data, and which error the others are. No other place knows these rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.model.errors import (
+    ServiceDeniedError,
+    ServiceError,
+    ServiceProtocolError,
+    ServiceUnavailableError,
+)
+from airflow_midjourney.describe.service.error_phrases import says_model_limit, says_uploads_off
+from airflow_midjourney.describe.service.json_codec import decode
+from airflow_midjourney.describe.service.submit_response import (
+    REDIRECTED,
+    WEB_PAGE,
+    Envelope,
+    is_web_page,
+    read_denial,
+    read_envelope,
+)
+from airflow_midjourney.describe.service.transport import Answer, NoAnswer, is_transient
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.service.settings import AuthMode, ServiceSettings
+    from airflow_midjourney.describe.service.submit_response import Denied
+
+#: new-api spells it without the t.
+_UNKNOWN_TASK: Final = ("task_no_found", "task_not_found")
+
+_NOT_JSON: Final = object()
+
+_SENT_AS: Final[dict[AuthMode, str]] = {
+    "bearer": "'Authorization: Bearer' and 'mj-api-secret'",
+    "secret": "'mj-api-secret' alone",
+    "token": "a bare 'Authorization'",
+}
+
+
+def is_unknown_task(answer: Answer | NoAnswer) -> bool:
+    """Tell whether a fetch found no such task: an empty 200 (novicezk), 204 (trueai), 400 (new-api)."""
+    if isinstance(answer, NoAnswer):
+        return False
+    if answer.status in (200, 204):
+        return answer.body.strip() in (b"", b"null")
+    return answer.status == 400 and read_envelope(answer.body).description.startswith(_UNKNOWN_TASK)
+
+
+def is_missing_route(answer: Answer | NoAnswer) -> bool:
+    """Tell whether the service does not know the path; new-api then shows its front page with status 200."""
+    if isinstance(answer, NoAnswer):
+        return False
+    return answer.status in (404, 405) or (answer.status == 200 and is_web_page(answer.body))
+
+
+def data_of(answer: Answer | NoAnswer, settings: ServiceSettings, *, task_id: str | None = None) -> object:
+    """Give the JSON of an answer, or raise what it is instead.
+
+    :param task_id: the task that was asked for, if any.
+    :raises ServiceDeniedError: if the key is refused.
+    :raises ServiceUnavailableError: if there was no answer, or one that a later attempt may change.
+    :raises ServiceProtocolError: if no known dialect answers so.
+    """
+    if isinstance(answer, NoAnswer):
+        raise ServiceUnavailableError(
+            f"Connection {settings.name!r}: no answer from {settings.base_url}: {answer.description}",
+            retry_helps=True,
+            task_id=task_id,
+        )
+    if 200 <= answer.status < 300:
+        return _data(answer, settings, task_id)
+    envelope = read_envelope(answer.body, hidden=(settings.key,))
+    denied = read_denial(answer.status, envelope)
+    if denied is not None:
+        raise denied_error(denied, settings, task_id=task_id)
+    raise _other_status(answer, envelope, settings, task_id)
+
+
+def _data(answer: Answer, settings: ServiceSettings, task_id: str | None) -> object:
+    if not answer.complete:
+        raise _protocol_error(answer, "an answer too long to be read", settings, task_id)
+    if is_web_page(answer.body):
+        raise _protocol_error(answer, f"{WEB_PAGE}: the host names something else", settings, task_id)
+    try:
+        data = decode(answer.body)
+    except ValueError:
+        data = _NOT_JSON
+    if data is _NOT_JSON:
+        raise _protocol_error(answer, "an answer that is not JSON", settings, task_id)
+    if isinstance(data, dict) and data.get("success") is False:
+        raise _other_status(answer, read_envelope(answer.body, hidden=(settings.key,)), settings, task_id)
+    return data
+
+
+def _other_status(answer: Answer, envelope: Envelope, settings: ServiceSettings, task_id: str | None) -> ServiceError:
+    """Make the error of an answer that is neither data nor a refusal of the key."""
+    said = envelope.description or "no explanation"
+    if is_transient(answer) or envelope.made_by_gateway or envelope.refused:
+        return ServiceUnavailableError(
+            f"Connection {settings.name!r}: the service cannot answer now: HTTP {answer.status} ({said})",
+            retry_helps=True,
+            http_status=answer.status,
+            code=envelope.code,
+            task_id=task_id,
+        )
+    if 300 <= answer.status < 400:
+        said = REDIRECTED
+    elif answer.status in (404, 405):
+        said = "no such path: check the host, and the path before /mj, of the connection"
+    return _protocol_error(answer, said, settings, task_id, code=envelope.code)
+
+
+def _protocol_error(
+    answer: Answer, said: str, settings: ServiceSettings, task_id: str | None, *, code: int | None = None
+) -> ServiceProtocolError:
+    return ServiceProtocolError(
+        f"Connection {settings.name!r}: HTTP {answer.status} from {settings.base_url}: {said}",
+        http_status=answer.status,
+        code=code,
+        task_id=task_id,
+    )
+
+
+def denied_error(denied: Denied, settings: ServiceSettings, *, task_id: str | None = None) -> ServiceDeniedError:
+    """Make the error for a refused key, on a submit or on a read alike.
+
+    :param denied: what the service said.
+    :param settings: names the connection and how the key was sent.
+    :param task_id: the task that was asked for, if any.
+    """
+    said = f" ({denied.description})" if denied.description else " with an empty body"
+    return ServiceDeniedError(
+        f"Connection {settings.name!r}: the service answers HTTP {denied.http_status}{said}. {_cure(denied, settings)}",
+        http_status=denied.http_status,
+        code=denied.code,
+        task_id=task_id,
+    )
+
+
+def _cure(denied: Denied, settings: ServiceSettings) -> str:
+    if denied.kind == "no_credit":
+        return "There is no credit left: top up the account or use another key."
+    if denied.kind == "unauthorised":
+        return _cure_unauthorised(denied, settings)
+    if denied.description == WEB_PAGE:
+        return "A firewall in front of the service turns this machine away: ask its operator to let it through."
+    if says_model_limit(denied.description):
+        return (
+            "The key is limited to certain models, and the gateway then refuses every read of tasks: "
+            "use a key without model limits."
+        )
+    if says_uploads_off(denied.description):
+        return "The service takes no images at all: its operator has to switch uploads on."
+    return "The key, its user or this machine's address is not allowed: ask the operator of the service."
+
+
+def _cure_unauthorised(denied: Denied, settings: ServiceSettings) -> str:
+    others = " or ".join(f"'{mode}' ({sent})" for mode, sent in _SENT_AS.items() if mode != settings.auth)
+    key = "Check the API key in the password field" if settings.key else "Put the API key into the password field"
+    cure = f"{key}; it was sent as {_SENT_AS[settings.auth]}, the extra 'auth' may be {others}."
+    if denied.description:
+        return cure
+    # novicezk refuses so, and new-api passes on what its own upstream says.
+    return f"It is the midjourney-proxy itself that refuses; behind a gateway, the gateway's own key. {cure}"

@@ -1,0 +1,275 @@
+"""The answer to a submit: HTTP status, headers and body in, outcome out. No other place knows these rules.
+
+The codes and envelopes are those of novicezk 2.6.3, trueai 11.10 and new-api. Content types are not looked
+at: new-api sends its JSON as ``text/plain``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.model.text import presentable
+from airflow_midjourney.describe.service.error_phrases import (
+    reason_in,
+    says_no_credit,
+    says_no_room,
+    says_too_large,
+    says_uploads_off,
+)
+from airflow_midjourney.describe.service.json_codec import as_identifier, as_integer, as_text, decode
+from airflow_midjourney.describe.service.transport import retry_after_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+WEB_PAGE: Final = "a web page instead of JSON"
+
+REDIRECTED: Final = "the service redirects: the host of the connection has to name the final address"
+
+_ACCEPTED: Final = frozenset({1, 21, 22})
+
+_BAD_INPUT: Final = 4
+
+_FAILED: Final = 9
+
+_FULL: Final = frozenset({23, 30})
+
+_SENSITIVE: Final = 24
+
+_TRY_AGAIN: Final = frozenset({3, 5, _FAILED})
+
+#: new-api says these when the upstream has taken the task and the quota is charged already.
+_AFTER_CHARGING: Final = (
+    "insert_midjourney_task_failed",
+    "copy_response_body_failed",
+    "close_response_body_failed",
+)
+
+_LONGEST_TEXT: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the known envelopes have in common.
+
+    :param code: the service's own code.
+    :param description: its own words, wherever the dialect puts them: one line, at most 200 characters.
+    :param words: the description and the error's type and code, to look for phrases in.
+    :param task_id: the id in ``result``.
+    :param queue_position: how many are said to wait before it.
+    :param made_by_gateway: True if new-api made the answer itself, without or in spite of its upstream.
+    :param refused: True for trueai's ``success: false``.
+    """
+
+    code: int | None = None
+    description: str = ""
+    words: str = field(default="", repr=False)
+    task_id: str | None = None
+    queue_position: int | None = None
+    made_by_gateway: bool = False
+    refused: bool = False
+
+
+def read_envelope(body: bytes, *, hidden: Iterable[str] = ()) -> Envelope:
+    """Read any body; what is no envelope gives one with nothing but a description.
+
+    :param hidden: what the description must not repeat, for instance the key.
+    """
+    try:
+        answer = decode(body)
+    except ValueError:
+        said = WEB_PAGE if is_web_page(body) else body[:_LONGEST_TEXT].decode("utf-8", "replace")
+        return Envelope(description=presentable(said, hidden=hidden), words=said)
+    if not isinstance(answer, dict):
+        return Envelope()
+    error = answer.get("error")
+    details = error if isinstance(error, dict) else {"message": error}
+    said = _first_text(answer.get("description"), answer.get("message"), details.get("message"))
+    properties = answer.get("properties")
+    return Envelope(
+        code=as_integer(answer.get("code")),
+        description=presentable(said, hidden=hidden),
+        words=" ".join((said, as_text(details.get("code")), as_text(details.get("type")))),
+        task_id=as_identifier(answer.get("result")),
+        queue_position=as_integer(properties.get("numberOfQueues")) if isinstance(properties, dict) else None,
+        made_by_gateway=answer.get("type") == "upstream_error" or isinstance(error, dict),
+        refused=answer.get("success") is False,
+    )
+
+
+def is_web_page(body: bytes) -> bool:
+    """Tell whether a body is HTML: a firewall's, or the front page that new-api gives for unknown paths."""
+    return body[:64].decode("utf-8-sig", "ignore").lstrip().startswith("<")
+
+
+def read_denial(status: int, envelope: Envelope) -> Denied | None:
+    """Tell whether an answer, to a submit or to a read, refuses the key itself."""
+    kind: DenialKind
+    if status < 500 and (status == 402 or says_no_credit(envelope.words)):
+        kind = "no_credit"
+    elif status == 401:
+        kind = "unauthorised"
+    elif status == 403:
+        kind = "forbidden"
+    else:
+        return None
+    return Denied(kind, status, envelope.code, envelope.description)
+
+
+def read_submit_answer(
+    status: int, headers: Mapping[str, str], body: bytes, *, hidden: Iterable[str] = ()
+) -> SubmitOutcome:
+    """Say what a submit came to. Whatever cannot be told for sure is ambiguous; never raises.
+
+    :param status: of the HTTP answer.
+    :param headers: of the HTTP answer.
+    :param body: of the HTTP answer, decompressed; a part of it where it was too long to be an answer.
+    :param hidden: what no description may repeat: the key, the text sent as ``state``.
+    """
+    envelope = read_envelope(body, hidden=hidden)
+    if envelope.code in _ACCEPTED:
+        return _taken(envelope.code, status, envelope)
+    if any(words in envelope.words for words in _AFTER_CHARGING):
+        return Ambiguous(status, envelope.code, envelope.description)
+    if 300 <= status < 400:
+        return Unavailable(None, status, envelope.code, REDIRECTED)
+    denied = read_denial(status, envelope)
+    if denied is not None:
+        return denied
+    wait = retry_after_seconds(headers)
+    if status >= 500:
+        return _server_error(status, wait, envelope)
+    return _no_room(status, wait, envelope) or _refused(status, envelope) or _otherwise(status, wait, envelope)
+
+
+def _taken(code: int, status: int, envelope: Envelope) -> SubmitOutcome:
+    if envelope.task_id is None:
+        return Ambiguous(status, code, envelope.description)
+    return Accepted(envelope.task_id, status, code, envelope.description, envelope.queue_position)
+
+
+def _server_error(status: int, wait: float | None, envelope: Envelope) -> SubmitOutcome:
+    """Read a 5xx. Only new-api's own 503 (no channel) is known to come before anything was sent on."""
+    if status != 503 or not envelope.made_by_gateway:
+        return Ambiguous(status, envelope.code, envelope.description)
+    if reason_in(envelope.words) is Reason.BANNED:
+        return Refused(Reason.BANNED, status, envelope.code, envelope.description)
+    return Unavailable(wait, status, envelope.code, envelope.description)
+
+
+def _no_room(status: int, wait: float | None, envelope: Envelope) -> Full | None:
+    said = (envelope.refused or envelope.code == _FAILED) and says_no_room(envelope.words)
+    if status == 429 or envelope.code in _FULL or said:
+        return Full(wait, status, envelope.code, envelope.description)
+    return None
+
+
+def _refused(status: int, envelope: Envelope) -> Refused | Denied | None:
+    reason: Reason
+    if status == 413 or (status >= 400 and says_too_large(envelope.words)):
+        reason = Reason.TOO_LARGE
+    elif envelope.code == _SENSITIVE:
+        reason = Reason.BANNED
+    elif envelope.code == _BAD_INPUT and says_uploads_off(envelope.words):
+        return Denied("forbidden", status, envelope.code, envelope.description)
+    elif envelope.code == _BAD_INPUT and not envelope.made_by_gateway:
+        banned = reason_in(envelope.words) is Reason.BANNED
+        reason = Reason.BANNED if banned else Reason.REFUSED
+    else:
+        return None
+    return Refused(reason, status, envelope.code, envelope.description)
+
+
+def _otherwise(status: int, wait: float | None, envelope: Envelope) -> Unavailable | Ambiguous:
+    if status >= 400 or envelope.refused or envelope.code in _TRY_AGAIN:
+        return Unavailable(wait, status, envelope.code, envelope.description)
+    return Ambiguous(status, envelope.code, envelope.description)
+
+
+def _first_text(*values: object) -> str:
+    return next((text for text in map(as_text, values) if text), "")
+
+
+DenialKind = Literal["unauthorised", "no_credit", "forbidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The service took the image, and bills it.
+
+    :param task_id: the opaque id to ask for.
+    :param code: 1, 21 or 22; 1 does not mean that it runs, the first that waits gets it too.
+    :param description: the service's own words: one line, at most 200 characters.
+    :param queue_position: how many are said to be before it, where that is said.
+    """
+
+    task_id: str
+    http_status: int
+    code: int
+    description: str = ""
+    queue_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """The service has no room now. Not taken, not billed.
+
+    :param retry_after: seconds the service asks to wait, if it does.
+    """
+
+    retry_after: float | None
+    http_status: int
+    code: int | None
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The service does not take this image. Not billed; another attempt comes to the same."""
+
+    reason: Reason
+    http_status: int
+    code: int | None
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Surely not billed, for a reason that is not the image's: try again.
+
+    :param retry_after: seconds the service asks to wait, if it does.
+    :param http_status: None if there was no answer.
+    """
+
+    retry_after: float | None
+    http_status: int | None
+    code: int | None
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """May have been taken and billed; the answer does not tell.
+
+    :param http_status: None if there was no answer.
+    """
+
+    http_status: int | None
+    code: int | None
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The service does not let this key submit. Not billed; a person has to act."""
+
+    kind: DenialKind
+    http_status: int
+    code: int | None
+    description: str
+
+
+SubmitOutcome = Accepted | Full | Refused | Unavailable | Ambiguous | Denied

@@ -1,0 +1,261 @@
+"""HTTP with the describe service: how a request is made and what comes back. It judges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
+from tenacity.wait import wait_exponential, wait_random
+
+from airflow_midjourney._version import __version__
+from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.model.text import presentable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from airflow_midjourney.describe.service.settings import ServiceSettings
+
+_VISIBLE_ASCII: Final = re.compile(r"[!-~]*")
+
+#: Seconds that connecting, and waiting for a free connection, may take at most, well within the total
+#: deadline: only a failure before the request began says for sure that nothing was sent.
+_LONGEST_CONNECT: Final = 10.0
+
+_JSON: Final = {"Content-Type": "application/json"}
+
+#: Seconds that a connection is kept for the next request. Many servers close theirs after five, and a POST that meets a
+#: connection just being closed has no answer: nobody can tell whether it was taken.
+_KEPT_FOR: Final = 2.0
+
+#: Errors that come before the first byte of the request.
+_NOTHING_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
+
+#: A longer wait than a day is a mistake of the service.
+LONGEST: Final = 86_400.0
+
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+
+_TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the service answered.
+
+    :param body: decompressed; cut after the limit.
+    :param complete: False if the body was longer than the limit.
+    """
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """There was no whole answer.
+
+    :param nothing_sent: True if the request surely never left.
+    :param description: what went wrong, without the request.
+    """
+
+    nothing_sent: bool
+    description: str
+
+
+class Transport:
+    """A connection pool that speaks to one service with its key.
+
+    :param settings: where it is, and how the key is sent.
+    :param transport: what to use in place of the network.
+    :raises SettingsError: if the key cannot stand in a header, or ``verify`` names no readable bundle.
+    """
+
+    def __init__(self, settings: ServiceSettings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._settings = settings
+        before_sending = min(_LONGEST_CONNECT, settings.timeout / 4)
+        self._client = httpx.AsyncClient(
+            base_url=settings.base_url,
+            headers=_headers(settings),
+            timeout=httpx.Timeout(settings.timeout, connect=before_sending, pool=before_sending),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEPT_FOR),
+            verify=_tls(settings),
+            follow_redirects=False,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._client.__aexit__(kind, error, traceback)
+
+    async def exchange(self, method: str, path: str, *, limit: int, body: bytes | None = None) -> Answer | NoAnswer:
+        """Send one request and read the answer within the total deadline. Raises nothing but cancellation.
+
+        :param path: below the base URL.
+        :param limit: bytes of the body to read at most.
+        :param body: JSON to send.
+        """
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._exchange(method, path, limit, body)
+        except _NOTHING_SENT as error:
+            return NoAnswer(nothing_sent=True, description=self._words(error))
+        except TimeoutError:
+            return NoAnswer(nothing_sent=False, description=f"no whole answer within {self._settings.timeout:g} s")
+        except (httpx.HTTPError, OSError) as error:
+            return NoAnswer(nothing_sent=False, description=self._words(error))
+
+    async def _exchange(self, method: str, path: str, limit: int, body: bytes | None) -> Answer | NoAnswer:
+        headers = None if body is None else _JSON
+        async with self._client.stream(method, path, content=body, headers=headers) as response:
+            answer = bytearray()
+            async for part in response.aiter_bytes():
+                answer += part
+                if len(answer) > limit:
+                    return Answer(response.status_code, response.headers, bytes(answer[:limit]), complete=False)
+            return Answer(response.status_code, response.headers, bytes(answer))
+
+    def _words(self, error: Exception) -> str:
+        kind = type(error).__name__
+        # Messages of protocol errors may quote a header; those of the network name an address at most.
+        if not isinstance(error, httpx.NetworkError):
+            return kind
+        words = presentable(str(error), hidden=(self._settings.key,))
+        return f"{kind}: {words}" if words else kind
+
+
+def _headers(settings: ServiceSettings) -> dict[str, str]:
+    headers = {"User-Agent": f"airflow-provider-midjourney/{__version__}", "Accept": "application/json"}
+    key = settings.key.strip()
+    if not _VISIBLE_ASCII.fullmatch(key):
+        raise SettingsError(
+            f"the password of connection {settings.name!r} has to be the bare API key: no 'Bearer', no spaces"
+        )
+    if not key:
+        return headers
+    if settings.auth == "bearer":
+        return {**headers, "Authorization": f"Bearer {key}", "mj-api-secret": key}
+    if settings.auth == "secret":
+        return {**headers, "mj-api-secret": key}
+    return {**headers, "Authorization": key}
+
+
+def _tls(settings: ServiceSettings) -> ssl.SSLContext | bool:
+    if isinstance(settings.verify, bool):
+        return settings.verify
+    bundle = Path(settings.verify)
+    try:
+        if bundle.is_dir():
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"the extra 'verify' of connection {settings.name!r} names no CA bundle: {type(error).__name__}"
+        ) from None
+
+
+def retry_after_seconds(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
+    """Read ``Retry-After``, which is a number of seconds or a date; None where there is none.
+
+    :param headers: of the answer, in any case.
+    :param now: the time to count from, aware; by default the present.
+    """
+    value = httpx.Headers(dict(headers)).get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return min(float(value), LONGEST)
+    try:
+        until = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return min(max((until - (now or datetime.now(UTC))).total_seconds(), 0.0), LONGEST)
+
+
+Exchange = Callable[[], Awaitable[Answer | NoAnswer]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRetries:
+    """How often and after which waits a read is repeated.
+
+    :param attempts: how often it is sent in all.
+    :param first_wait: seconds before the second attempt, doubled each time; up to as much again is added at
+        random, so that many clients do not come back at once.
+    :param longest_wait: seconds before any attempt, at most, without what is added at random.
+    :param longest_retry_after: seconds of ``Retry-After`` that are waited for; a service that asks for more
+        is left alone, and the read ends with the answer it has.
+    :param sleep: how to wait.
+    """
+
+    attempts: int = 4
+    first_wait: float = 0.5
+    longest_wait: float = 8.0
+    longest_retry_after: float = 30.0
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def read(self, exchange: Exchange) -> Answer | NoAnswer:
+        """Send a read until its answer is one that another attempt would not change, or attempts run out."""
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self.attempts),
+            wait=self._wait,
+            retry=retry_if_result(self._is_worth_another),
+            retry_error_callback=_last_answer,
+            sleep=self.sleep,
+        )
+
+        async def attempt() -> Answer | NoAnswer:
+            # tenacity awaits what it can see to be a coroutine function; a lambda hides that.
+            return await exchange()
+
+        return await retrying(attempt)
+
+    def _is_worth_another(self, answer: Answer | NoAnswer) -> bool:
+        if isinstance(answer, NoAnswer):
+            return True
+        asked = retry_after_seconds(answer.headers) or 0.0
+        return answer.status in _TRANSIENT and asked <= self.longest_retry_after
+
+    def _wait(self, state: RetryCallState) -> float:
+        own = wait_exponential(multiplier=self.first_wait, max=self.longest_wait)(state)
+        jitter = wait_random(0, self.first_wait)(state)
+        answer = _last_answer(state)
+        asked = retry_after_seconds(answer.headers) if isinstance(answer, Answer) else None
+        return max(own + jitter, asked or 0.0)
+
+
+def _last_answer(state: RetryCallState) -> Answer | NoAnswer:
+    if state.outcome is None:
+        raise RuntimeError("asked for the answer of a read that was never sent")
+    answer: Answer | NoAnswer = state.outcome.result()
+    return answer
+
+
+def is_transient(answer: Answer | NoAnswer) -> bool:
+    """Tell whether a later attempt may fare better."""
+    return isinstance(answer, NoAnswer) or answer.status in _TRANSIENT

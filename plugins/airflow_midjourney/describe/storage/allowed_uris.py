@@ -1,0 +1,51 @@
+"""What may ever be read and sent, whatever a DAG's parameters say."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.model.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FIRST_WILDCARD: Final = re.compile(r"[*?\[]")
+
+
+class AllowedUris:
+    """Patterns over ``s3://bucket/key``; without any pattern, everything is allowed.
+
+    A pattern is matched against the whole URI with the raw key, case-sensitively: ``*`` stands for any
+    characters, ``/`` among them, ``?`` for one, ``[ab]`` for one of these; everything else is literal. So
+    ``s3://photos/public/*`` allows all below that prefix, and ``s3://photos/public`` that one key only.
+
+    :param patterns: the patterns; each starts with ``s3://``.
+    :raises SettingsError: a pattern starts with anything else, and so could never match.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        for pattern in patterns:
+            if not pattern.startswith("s3://"):
+                msg = f"allowed_uris: the pattern {pattern!r} must start with 's3://', as in 's3://bucket/prefix/*'."
+                raise SettingsError(msg)
+        self._patterns = tuple(patterns)
+
+    def allow(self, uri: str) -> bool:
+        """Tell whether this image may be read.
+
+        :param uri: ``s3://bucket/key`` with the raw key.
+        """
+        return not self._patterns or any(fnmatchcase(uri, pattern) for pattern in self._patterns)
+
+    def reach_into(self, prefix_uri: str) -> bool:
+        """Tell whether an allowed image may lie below this prefix.
+
+        Compares the prefix with what each pattern says before its first wildcard, so it may say yes where
+        nothing matches in the end, and never no where something would.
+
+        :param prefix_uri: ``s3://bucket/prefix`` with the raw prefix.
+        """
+        heads = (_FIRST_WILDCARD.split(pattern, maxsplit=1)[0] for pattern in self._patterns)
+        return not self._patterns or any(head.startswith(prefix_uri) or prefix_uri.startswith(head) for head in heads)

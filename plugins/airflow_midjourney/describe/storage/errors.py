@@ -1,0 +1,245 @@
+"""What boto3 raises, as the typed errors of the engine."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore import exceptions as boto
+from urllib3.exceptions import HTTPError
+
+from airflow_midjourney.describe.model.errors import (
+    DescribeError,
+    ImageRejectedError,
+    SettingsError,
+    StorageDeniedError,
+    StorageError,
+    StorageUnavailableError,
+)
+from airflow_midjourney.describe.model.status import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Everything that a boto3 call, or the reading of the body it returned, raises by itself.
+RAISED_BY_BOTO: Final = (boto.BotoCoreError, boto.ClientError, HTTPError, OSError)
+
+#: The connection broke while the body was on its way, past what boto3 retries by itself.
+BROKEN_STREAM: Final = (
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.IncompleteReadError,
+    boto.FlexibleChecksumError,
+    HTTPError,
+    OSError,
+)
+
+_NO_CREDENTIALS: Final = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.NoAuthTokenError,
+    boto.TokenRetrievalError,
+    boto.SSOError,
+    boto.ProfileNotFound,
+)
+
+_WRONG_ARGUMENTS: Final = (
+    boto.ParamValidationError,
+    boto.ValidationError,
+    boto.BaseEndpointResolverError,
+    boto.EndpointProviderError,
+    boto.InvalidEndpointConfigurationError,
+)
+
+_IMAGE_REASONS: Final = {
+    "NoSuchKey": Reason.MISSING,
+    "NotFound": Reason.MISSING,
+    "404": Reason.MISSING,
+    "PreconditionFailed": Reason.REPLACED,
+    "412": Reason.REPLACED,
+    "InvalidObjectState": Reason.ARCHIVED,
+}
+
+_IMAGE_MESSAGES: Final = {
+    Reason.MISSING: "S3 has no object of this key any more.",
+    Reason.REPLACED: "The object was replaced after it was listed; the new version gets its own row.",
+    Reason.ARCHIVED: "The object is in an archive; restore it to read it.",
+}
+
+_NO_BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
+
+_BAD_CREDENTIALS: Final = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    }
+)
+
+_TRY_LATER: Final = frozenset(
+    {
+        "KMS.KMSInternalException",
+        "KMS.ThrottlingException",
+        "OperationAborted",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequests",
+    }
+)
+
+_OTHER_REGION: Final = frozenset(
+    {"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call was aimed at, for the messages.
+
+    :param connection: the connection id.
+    :param bucket: the bucket.
+    :param key: the key of the object concerned, raw; None where the call is about the whole bucket.
+    """
+
+    connection: str
+    bucket: str
+    key: str | None = None
+
+    @property
+    def uri(self) -> str | None:
+        """``s3://bucket/key``, or None where no object is concerned."""
+        return None if self.key is None else f"s3://{self.bucket}/{self.key}"
+
+    def __str__(self) -> str:
+        # A key may hold line breaks and terminal codes: repr keeps them out of the logs.
+        return repr(self.uri or f"s3://{self.bucket}")
+
+
+@contextmanager
+def translated(place: Place) -> Iterator[None]:
+    """Raise what boto3 raises inside as a typed error.
+
+    :param place: what the call is about.
+    :raises ImageRejectedError: the object is missing, was replaced or is archived; only with a key.
+    :raises SettingsError: boto3 refuses the bucket name, the key or the endpoint before any request.
+    :raises StorageDeniedError: credentials, permissions or the encryption key.
+    :raises StorageUnavailableError: a later attempt may succeed.
+    :raises StorageError: anything else, such as a bucket that does not exist.
+    """
+    try:
+        yield
+    except RAISED_BY_BOTO as error:
+        raise _translate(error, place) from error
+
+
+def _translate(error: Exception, place: Place) -> DescribeError:
+    if isinstance(error, boto.ClientError):
+        return _translate_answer(error, place)
+    kind = type(error).__name__
+    if isinstance(error, _NO_CREDENTIALS):
+        return _bad_credentials(kind, None, place)
+    if isinstance(error, _WRONG_ARGUMENTS):
+        message = f"boto3 does not accept this for {place} (connection {place.connection!r}): {error}"
+        return SettingsError(message, image_uri=place.uri)
+    if isinstance(error, boto.SSLError):
+        message = (
+            f"The TLS certificate of the S3 endpoint is not accepted (connection {place.connection!r}). "
+            "Set `verify` of the connection to the CA bundle of that endpoint."
+        )
+        return StorageError(message, image_uri=place.uri)
+    if isinstance(error, BROKEN_STREAM):
+        message = (
+            f"S3 could not be reached for {place} ({kind}, connection {place.connection!r}). "
+            "If this lasts, check the endpoint_url of the connection and the network."
+        )
+        return StorageUnavailableError(message, retry_helps=True, image_uri=place.uri)
+    return StorageError(f"boto3 failed on {place} with {kind} (connection {place.connection!r}).", image_uri=place.uri)
+
+
+def _translate_answer(error: boto.ClientError, place: Place) -> DescribeError:
+    # The answer of a server that is not AWS may lack any of these.
+    answer: dict[str, Any] = dict(error.response)
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if place.key is not None and code in _IMAGE_REASONS:
+        reason = _IMAGE_REASONS[code]
+        return ImageRejectedError(reason, _IMAGE_MESSAGES[reason], image_uri=place.uri)
+    if code in _NO_BUCKET or status == 404:
+        return _no_bucket(place)
+    if code in _TRY_LATER or _is_passing(status):
+        message = (
+            f"S3 is not able to answer for {place} now ({code}, HTTP {status}, "
+            f"connection {place.connection!r}). Try again later."
+        )
+        return StorageUnavailableError(message, retry_helps=True, http_status=status, code=code, image_uri=place.uri)
+    if code in _BAD_CREDENTIALS:
+        return _bad_credentials(code, status, place)
+    if code.startswith("KMS.") or status in (401, 403):
+        return _denied(error, code, status, place)
+    return _other(code, status, place)
+
+
+def _is_passing(status: int | None) -> bool:
+    # 501 says that this server will never know the call.
+    return status is not None and (status == 429 or (status >= 500 and status != 501))
+
+
+def _no_bucket(place: Place) -> StorageError:
+    return StorageError(
+        f"The bucket {place.bucket!r} does not exist for connection {place.connection!r}. "
+        "Check its name, and the endpoint_url and region_name of the connection.",
+        code="NoSuchBucket",
+        image_uri=place.uri,
+    )
+
+
+def _bad_credentials(code: str, status: int | None, place: Place) -> StorageDeniedError:
+    return StorageDeniedError(
+        f"S3 does not accept the credentials of connection {place.connection!r} ({code}). "
+        "Check its key pair or role, whether they have expired, and the clock of this host.",
+        http_status=status,
+        code=code,
+        image_uri=place.uri,
+    )
+
+
+def _denied(error: boto.ClientError, code: str, status: int | None, place: Place) -> StorageDeniedError:
+    about_kms = code.startswith("KMS.") or "kms:" in str(error).lower()
+    if about_kms:
+        cure = "The object is encrypted with a KMS key that these credentials may not use: grant kms:Decrypt."
+    elif place.key is None:
+        cure = "Grant s3:ListBucket on the bucket; a requester-pays bucket also needs request_payer."
+    else:
+        cure = (
+            "Grant s3:GetObject on it; a requester-pays bucket also needs request_payer. "
+            "Without s3:ListBucket, S3 says this of objects that do not exist, too."
+        )
+    return StorageDeniedError(
+        f"S3 denies access to {place} with connection {place.connection!r} ({code}). {cure}",
+        http_status=status,
+        code=code,
+        image_uri=place.uri,
+    )
+
+
+def _other(code: str, status: int | None, place: Place) -> StorageError:
+    if code in _OTHER_REGION or status == 301:
+        cure = "The bucket lies in another region: set region_name in the extra of the connection."
+    else:
+        cure = "Another attempt will not change that; the log holds the answer of S3."
+    return StorageError(
+        f"S3 refuses this for {place} ({code}, HTTP {status}, connection {place.connection!r}). {cure}",
+        http_status=status,
+        code=code,
+        image_uri=place.uri,
+    )

@@ -1,0 +1,301 @@
+"""What a line of a manifest names: plain keys and URIs, CSV with a header, CSV as S3 Inventory writes it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from airflow_midjourney.describe.storage.manifest.lines import Line
+
+#: Lines that one CSV record may have: a key in quotes may hold line breaks, and so does a quote that nobody closes.
+_LINES_OF_A_RECORD: Final = 20
+
+_LONGEST_KEY: Final = 1024
+
+_SCHEME: Final = "s3://"
+
+#: Column names, without case and separators, and what they are called here.
+_COLUMN_NAMES: Final = {
+    "bucket": "bucket",
+    "key": "key",
+    "etag": "etag",
+    "size": "size",
+    "sizebytes": "size",
+    "lastmodified": "last_modified",
+    "lastmodifieddate": "last_modified",
+    "storageclass": "storage_class",
+    "islatest": "is_latest",
+    "isdeletemarker": "is_delete_marker",
+}
+
+_ETAG: Final = re.compile(r"[!#-~]{1,200}")
+_STORAGE_CLASS: Final = re.compile(r"[A-Z0-9_]{1,40}")
+_LARGEST_OBJECT: Final = 2**53
+
+#: What a listing says of an object: a manifest that says as much saves asking S3.
+_FACTS: Final = ("etag", "size", "last_modified")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a listing would say of an object.
+
+    :param etag: without its quotes.
+    :param last_modified: UTC.
+    """
+
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+    storage_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in a file.
+
+    :param line: the number of its first line, from 1.
+    :param last_line: the number of its last line.
+    :param end: where the next line starts, in bytes.
+    """
+
+    line: int
+    last_line: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one line names, or several where a key in quotes has line breaks.
+
+    :param bucket: None where the line does not say.
+    :param facts: where the line says as much as a listing would.
+    """
+
+    place: Place
+    bucket: str | None
+    key: str
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that names nothing, and why."""
+
+    place: Place
+    problem: str
+
+    def __str__(self) -> str:
+        return f"line {self.place.line:,} {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A line that rightly names nothing: it is empty, a header, or about a version that is not the current one."""
+
+    place: Place
+
+
+Item = Entry | BadLine | Passed
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of a CSV manifest hold.
+
+    :param places: where each known column is, from 0.
+    :param encoded: whether keys are URL-encoded, as S3 writes them.
+    :param header: the line that says so; empty where none does.
+    """
+
+    places: Mapping[str, int]
+    encoded: bool
+    header: tuple[str, ...] = ()
+
+    @property
+    def tell_facts(self) -> bool:
+        """Whether a line says what a listing would."""
+        return all(name in self.places for name in _FACTS)
+
+    def cell(self, cells: Sequence[str], name: str) -> str:
+        """Give a cell, empty where the line has none."""
+        place = self.places.get(name, len(cells))
+        return cells[place] if place < len(cells) else ""
+
+
+#: As S3 Inventory and S3 Batch Operations write CSV without a header; what follows is not the same everywhere.
+BUCKET_AND_KEY: Final = Columns({"bucket": 0, "key": 1}, encoded=True)
+
+
+def named_columns(names: Iterable[str]) -> dict[str, int]:
+    """Give the places of the columns whose names are known."""
+    places: dict[str, int] = {}
+    for place, name in enumerate(names):
+        known = _COLUMN_NAMES.get("".join(filter(str.isalnum, name)).lower())
+        if known is not None:
+            places.setdefault(known, place)
+    return places
+
+
+def detect_columns(lines: Iterable[Line], key: str) -> Columns | None:
+    """Say how a manifest is written, by its name and its first line; None for plain lines.
+
+    :param lines: from the first on.
+    :param key: the manifest's own.
+    """
+    first = next((record for record in _records(lines) if record.text.strip()), None)
+    if first is None:
+        return None
+    places = named_columns(first.cells)
+    headed = Columns(places, encoded=False, header=first.cells) if "key" in places else None
+    if key.lower().removesuffix(".gz").endswith(".csv"):
+        return headed or (BUCKET_AND_KEY if len(first.cells) > 1 else None)
+    # Elsewhere a comma may be part of a key, so only a line of nothing but known names is a header.
+    return headed if len(places) == len(first.cells) > 1 else None
+
+
+def plain_items(lines: Iterable[Line]) -> Iterator[Item]:
+    """Read one key or ``s3://bucket/key`` a line."""
+    for line in lines:
+        text, place = line.text.removesuffix("\n").removesuffix("\r"), _place(line)
+        if line.problem:
+            yield BadLine(place, line.problem)
+        elif not text.strip():
+            yield Passed(place)
+        else:
+            yield _named(place, *_bucket_and_key(None, text))
+
+
+def csv_items(lines: Iterable[Line], columns: Columns) -> Iterator[Item]:
+    """Read CSV, its header as a line that names nothing."""
+    for record in _records(lines):
+        if record.problem:
+            yield BadLine(record.place, record.problem)
+        elif not record.text.strip() or record.cells == columns.header:
+            yield Passed(record.place)
+        else:
+            yield _item(record, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One record of CSV, of one line or several.
+
+    :param text: its first line.
+    """
+
+    place: Place
+    text: str
+    cells: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def _records(lines: Iterable[Line]) -> Iterator[_Record]:
+    source = iter(lines)
+    waiting: deque[Line] = deque()
+    while _fill(waiting, source, 1):
+        taken = 1
+        while (record := _record(list(islice(waiting, taken)))) is None:
+            if taken == _LINES_OF_A_RECORD or not _fill(waiting, source, taken + 1):
+                first = waiting[0]
+                record = _Record(_place(first), first.text, problem="has a quote that is not closed")
+                break
+            taken += 1
+        # After a bad line, those that seemed to belong to it are read for themselves.
+        for _ in range(1 if record.problem else taken):
+            waiting.popleft()
+        yield record
+
+
+def _fill(waiting: deque[Line], source: Iterator[Line], number: int) -> bool:
+    waiting.extend(islice(source, max(0, number - len(waiting))))
+    return len(waiting) >= number
+
+
+def _record(lines: list[Line]) -> _Record | None:
+    """Read lines as one record; None if it goes on after them."""
+    first, last = lines[0], lines[-1]
+    if first.problem:
+        return _Record(_place(first), first.text, problem=first.problem)
+    try:
+        cells = next(csv.reader([line.text for line in lines], strict=True), [])
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            return None
+        return _Record(_place(first), first.text, problem=f"is no CSV: {error}")
+    return _Record(_place(first, last), first.text, tuple(cells))
+
+
+def _item(record: _Record, columns: Columns) -> Item:
+    if columns.cell(record.cells, "is_delete_marker") == "true" or columns.cell(record.cells, "is_latest") == "false":
+        return Passed(record.place)
+    if columns.places["key"] >= len(record.cells):
+        problem = f"has {len(record.cells)} columns, and the key is in column {columns.places['key'] + 1}"
+        return BadLine(record.place, problem)
+    bucket = columns.cell(record.cells, "bucket") or None
+    key = columns.cell(record.cells, "key")
+    if not columns.encoded:
+        return _named(record.place, *_bucket_and_key(bucket, key), _facts(record.cells, columns))
+    try:
+        key = unquote_plus(key, errors="strict")
+    except UnicodeDecodeError:
+        return BadLine(record.place, "has a URL-encoded key that is not UTF-8")
+    return _named(record.place, bucket, key, _facts(record.cells, columns))
+
+
+def _bucket_and_key(bucket: str | None, text: str) -> tuple[str | None, str]:
+    if not text.startswith(_SCHEME):
+        return bucket, text
+    named, _, key = text.removeprefix(_SCHEME).partition("/")
+    return named, key
+
+
+def _place(first: Line, last: Line | None = None) -> Place:
+    last = last or first
+    return Place(first.number, last.number, last.end)
+
+
+def _named(place: Place, bucket: str | None, key: str, facts: Facts | None = None) -> Item:
+    if bucket == "":
+        return BadLine(place, "names no bucket")
+    if not key:
+        return BadLine(place, "names no key")
+    if len(key.encode("utf-8", "surrogatepass")) > _LONGEST_KEY:
+        return BadLine(place, "has a key of more than 1,024 bytes, which S3 has not")
+    if "\0" in key or _leads_out(key):
+        return BadLine(place, "has a key that S3 does not take")
+    return Entry(place, bucket, key, facts)
+
+
+def _leads_out(key: str) -> bool:
+    """Say whether ``..`` leads out of the bucket; S3 refuses the whole request for it."""
+    depth = 0
+    for part in key.split("/"):
+        depth += -1 if part == ".." else int(part not in ("", "."))
+        if depth < 0:
+            return True
+    return False
+
+
+def _facts(cells: Sequence[str], columns: Columns) -> Facts | None:
+    """Read what a listing would say; None, so that S3 is asked, where that is not what the cells hold."""
+    etag = columns.cell(cells, "etag").strip().strip('"')
+    storage_class = columns.cell(cells, "storage_class") or "STANDARD"
+    try:
+        size = int(columns.cell(cells, "size"))
+        written = datetime.fromisoformat(columns.cell(cells, "last_modified").strip())
+        moment = (written if written.tzinfo else written.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    if not _ETAG.fullmatch(etag) or not 0 <= size <= _LARGEST_OBJECT or not _STORAGE_CLASS.fullmatch(storage_class):
+        return None
+    return Facts(etag, size, moment, storage_class)

@@ -1,0 +1,169 @@
+"""The lines of a stored object of any size: read in parts, unpacked, never all in memory."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from gzip import BadGzipFile, GzipFile
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from airflow_midjourney.describe.model.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _typeshed import WriteableBuffer
+
+    from airflow_midjourney.describe.storage.objects import ImageStore, ListedImage
+
+#: Bytes of one request, and of what is kept in memory of an object.
+PART: Final = 1024 * 1024
+
+#: Bytes of a line that may still name a key of 1,024 bytes, each of them written as ``%20``.
+LONGEST_LINE: Final = 16 * 1024
+
+_HEAD: Final = 1024
+
+_GZIP: Final = b"\x1f\x8b"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_COLUMNAR: Final = {b"ORC": "ORC", b"PAR1": "Parquet"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line.
+
+    :param number: counts from 1.
+    :param end: where the next line starts, in bytes of the unpacked content.
+    :param text: the line with its end, as it is.
+    :param problem: why there is no text; empty where there is.
+    """
+
+    number: int
+    end: int
+    text: str
+    problem: str = ""
+
+
+class _Parts(io.RawIOBase):
+    """A stored object as a file; each read is one request, so that no connection waits for the next one."""
+
+    def __init__(self, store: ImageStore, stored: ListedImage) -> None:
+        self._store = store
+        self._stored = stored
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._stored.size_bytes}[whence]
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        room = memoryview(buffer).cast("B")
+        size = min(len(room), self._stored.size_bytes - self._at)
+        part = self._store.read_part(self._stored, self._at, size) if size > 0 else b""
+        room[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def open_content(store: ImageStore, stored: ListedImage) -> BinaryIO:
+    """Open an object as what it holds, gzip unpacked, whatever its name.
+
+    :raises ManifestError: it is gzip and damaged, or holds ORC or Parquet.
+    """
+    parts = io.BufferedReader(_Parts(store, stored), PART)
+    content = cast("BinaryIO", GzipFile(fileobj=parts) if parts.peek(len(_GZIP)).startswith(_GZIP) else parts)
+    with _unpacking(stored):
+        head = content.read(_HEAD)
+        content.seek(0)
+    for magic, name in _COLUMNAR.items():
+        # A key may start with these letters, but no key holds NUL.
+        if head.startswith(magic) and b"\0" in head:
+            raise ManifestError(
+                f"The manifest {stored.uri!r} is a file of the format {name}, which is not read here. Give plain lines"
+                " or CSV; S3 Inventory writes CSV when its output format is set to that.",
+                image_uri=stored.uri,
+            )
+    return content
+
+
+def read_whole(store: ImageStore, stored: ListedImage, limit: int) -> bytes:
+    """Read a small object, gzip unpacked.
+
+    :param limit: bytes after which it is not small.
+    :raises ManifestError: it is larger, or damaged.
+    """
+    content = open_content(store, stored)
+    with _unpacking(stored):
+        whole = content.read(limit + 1)
+    if len(whole) > limit:
+        raise ManifestError(
+            f"The manifest {stored.uri!r} has over {limit:,} bytes, the most that is read of a .json. Name a list of"
+            " keys .txt or .csv.",
+            image_uri=stored.uri,
+        )
+    return whole
+
+
+def lines_of(content: BinaryIO, stored: ListedImage, *, start: int = 0, number: int = 0) -> Iterator[Line]:
+    """Give the lines from a place on.
+
+    :param stored: the object, for messages.
+    :param start: where the first of them starts, in bytes of the unpacked content.
+    :param number: how many lines come before.
+    :raises ManifestError: the object is gzip and damaged.
+    """
+    with _unpacking(stored):
+        content.seek(start)
+    while raw := _read_line(content, stored):
+        number += 1
+        if _is_cut(raw):
+            _pass_over_the_rest(content, stored)
+            yield Line(number, content.tell(), "", f"is longer than {LONGEST_LINE:,} bytes")
+        else:
+            yield _decoded(raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw, number, content.tell())
+
+
+def _decoded(raw: bytes, number: int, end: int) -> Line:
+    try:
+        return Line(number, end, raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        return Line(number, end, "", "is not UTF-8")
+
+
+def _is_cut(raw: bytes) -> bool:
+    return len(raw) == LONGEST_LINE and not raw.endswith(b"\n")
+
+
+def _pass_over_the_rest(content: BinaryIO, stored: ListedImage) -> None:
+    while _is_cut(_read_line(content, stored)):
+        pass
+
+
+def _read_line(content: BinaryIO, stored: ListedImage) -> bytes:
+    with _unpacking(stored):
+        return content.readline(LONGEST_LINE)
+
+
+@contextmanager
+def _unpacking(stored: ListedImage) -> Iterator[None]:
+    try:
+        yield
+    except (BadGzipFile, EOFError, zlib.error) as error:
+        raise ManifestError(
+            f"The manifest {stored.uri!r} is damaged or cut short: it begins as gzip and cannot be unpacked. Upload it"
+            " again, then clear the task.",
+            image_uri=stored.uri,
+        ) from error

@@ -1,0 +1,359 @@
+"""S3 objects: paging through a prefix, looking one up, reading one."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from airflow_midjourney.describe.model.errors import ImageRejectedError, SettingsError, StorageDeniedError, StorageError
+from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.storage.allowed_uris import AllowedUris
+from airflow_midjourney.describe.storage.errors import BROKEN_STREAM, Place, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, ObjectTypeDef
+
+#: Keys with these endings are images unless the user says otherwise. HEIC is among them whether it can be
+#: read here or not: a row that says ``unsupported_format`` is better than an image that nobody hears of.
+DEFAULT_SUFFIXES: Final = frozenset(
+    {
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".avif",
+        ".heic",
+        ".heif",
+    }
+)
+
+DEFAULT_MAX_BYTES: Final = 100 * 1024 * 1024
+
+#: Only these need a restore before they can be read; GLACIER_IR is read like any other.
+_ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+_CHUNK_BYTES: Final = 1024 * 1024
+
+_READ_ATTEMPTS: Final = 3
+
+
+class _Payer(TypedDict, total=False):
+    RequestPayer: Literal["requester"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """One version of one object, as S3 lists it.
+
+    :param bucket: the bucket.
+    :param key: the key, raw: any character that S3 allows.
+    :param etag: the ETag without its quotes. Opaque: it is no digest for multipart uploads.
+    :param size_bytes: the size in bytes.
+    :param last_modified: when it was written, UTC.
+    :param storage_class: such as ``STANDARD`` or ``DEEP_ARCHIVE``.
+    :param restored: True where a copy of an archived object can be read now.
+    """
+
+    bucket: str
+    key: str
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+    storage_class: str = "STANDARD"
+    restored: bool = False
+
+    @property
+    def uri(self) -> str:
+        """``s3://bucket/key``, the key raw."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing.
+
+    :param images: what is wanted of it, in the order of the keys.
+    :param seen: how many keys the page had, the unwanted among them.
+    :param last_key: the last of these keys, where the next page starts after; None where there was none.
+    :param is_last: True where nothing follows.
+    """
+
+    images: tuple[ListedImage, ...]
+    seen: int
+    last_key: str | None
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """The bytes of an image, surely those of the version that was listed.
+
+    :param image: what was asked for.
+    :param body: the bytes.
+    :param version_id: the version's id in a versioned bucket, ``null`` where it dates from before; else None.
+    """
+
+    image: ListedImage
+    body: bytes = field(repr=False)
+    version_id: str | None
+
+
+class ImageStore:
+    """The images of S3 buckets. Safe to share between threads, as the client is.
+
+    :param client: an S3 client of boto3.
+    :param name: what messages call it: the connection id.
+    :param request_payer: True to pay for requests to requester-pays buckets.
+    :param allowed_uris: patterns over ``s3://bucket/key``, see
+        :class:`~airflow_midjourney.describe.storage.allowed_uris.AllowedUris`; empty to allow everything.
+    :param max_bytes: the largest object that is read, in bytes.
+    :raises SettingsError: a pattern is malformed.
+    """
+
+    def __init__(
+        self,
+        client: S3Client,
+        *,
+        name: str,
+        request_payer: bool = False,
+        allowed_uris: Sequence[str] = (),
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._payer: _Payer = {"RequestPayer": "requester"} if request_payer else {}
+        self._allowed = AllowedUris(allowed_uris)
+        self._max_bytes = max_bytes
+
+    def allows(self, image_uri: str) -> bool:
+        """Tell whether ``allowed_uris`` lets this image be read.
+
+        :param image_uri: ``s3://bucket/key`` with the raw key.
+        """
+        return self._allowed.allow(image_uri)
+
+    def list_page(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        after: str = "",
+        suffixes: frozenset[str] | None,
+        page_size: int = 1000,
+    ) -> Page:
+        """List the next images below a prefix, in the order of their keys.
+
+        Keys outside ``allowed_uris`` and the empty objects that consoles make for folders are left out.
+
+        :param bucket: the bucket.
+        :param prefix: the prefix, raw; empty for the whole bucket.
+        :param after: the key that the page starts after: the ``last_key`` of the page before.
+        :param suffixes: the wanted endings, as :func:`normalise_suffixes` gives them; None for all keys.
+        :param page_size: keys per page, at most 1,000.
+        :raises SettingsError: no key below the prefix can be within ``allowed_uris``.
+        :raises StorageError: S3 cannot be read; the subclass says why.
+        """
+        if not self._allowed.reach_into(f"s3://{bucket}/{prefix}"):
+            raise _outside(f"s3://{bucket}/{prefix}")
+        with translated(Place(self._name, bucket)):
+            # A plain key as the position survives processes and years; a continuation token does not.
+            answer = self._client.list_objects_v2(
+                Bucket=bucket,
+                Prefix=prefix,
+                StartAfter=after,
+                MaxKeys=page_size,
+                OptionalObjectAttributes=["RestoreStatus"],
+                **self._payer,
+            )
+        entries = answer.get("Contents", [])
+        wanted = (entry for entry in entries if _is_wanted(entry, suffixes))
+        images = (_listed(bucket, entry, self._name) for entry in wanted)
+        return Page(
+            images=tuple(image for image in images if self.allows(image.uri)),
+            seen=len(entries),
+            last_key=entries[-1]["Key"] if entries else None,
+            is_last=not (answer.get("IsTruncated") and entries),
+        )
+
+    def look_up(self, bucket: str, key: str) -> ListedImage:
+        """Find out about one object, as a listing would say it.
+
+        :param bucket: the bucket.
+        :param key: the key, raw.
+        :raises ImageRejectedError: there is no such object (``missing``).
+        :raises SettingsError: the object is outside ``allowed_uris``; S3 was not asked.
+        :raises StorageError: S3 cannot be read; the subclass says why.
+        """
+        place = Place(self._name, bucket, key)
+        self._check_allowed(f"s3://{bucket}/{key}")
+        try:
+            with translated(place):
+                answer = self._client.head_object(Bucket=bucket, Key=key, **self._payer)
+        except ImageRejectedError:
+            self._check_bucket(bucket)
+            raise
+        return _looked_up(bucket, key, answer)
+
+    def read(self, image: ListedImage) -> StoredImage:
+        """Read one image, if it is still the version that was listed.
+
+        A broken connection is retried twice here, as boto3 retries requests but not their bodies.
+
+        :param image: as :meth:`list_page` or :meth:`look_up` gave it.
+        :raises ImageRejectedError: ``missing``, ``replaced``, ``archived``, ``empty`` or ``too_large``.
+        :raises SettingsError: the object is outside ``allowed_uris``; it was not read.
+        :raises StorageError: S3 cannot be read; the subclass says why.
+        """
+        self._check_allowed(image.uri)
+        self._check_readable(image)
+        with translated(Place(self._name, image.bucket, image.key)):
+            return _patient()(self._read_once, image)
+
+    def read_part(self, stored: ListedImage, start: int, size: int) -> bytes:
+        """Read some bytes of one object of any kind, if it is still the version that was looked up.
+
+        :param stored: as :meth:`look_up` gave it.
+        :param start: the first byte, within the object.
+        :param size: how many bytes at most, at least 1.
+        :raises ImageRejectedError: ``missing``, ``replaced`` or ``archived``.
+        :raises SettingsError: the object is outside ``allowed_uris``; it was not read.
+        :raises StorageError: S3 cannot be read; the subclass says why.
+        """
+        self._check_allowed(stored.uri)
+        with translated(Place(self._name, stored.bucket, stored.key)):
+            return _patient()(self._read_part_once, stored, start, size)
+
+    def _read_part_once(self, stored: ListedImage, start: int, size: int) -> bytes:
+        answer = self._client.get_object(
+            Bucket=stored.bucket,
+            Key=stored.key,
+            IfMatch=f'"{stored.etag}"',
+            Range=f"bytes={start}-{start + size - 1}",
+            **self._payer,
+        )
+        with closing(answer["Body"]) as stream:
+            return bytes(stream.read(size))
+
+    def _read_once(self, image: ListedImage) -> StoredImage:
+        answer = self._client.get_object(Bucket=image.bucket, Key=image.key, IfMatch=f'"{image.etag}"', **self._payer)
+        body = self._read_body(answer, image)
+        if not body:
+            raise _empty(image)
+        return StoredImage(image=image, body=body, version_id=answer.get("VersionId"))
+
+    def _read_body(self, answer: GetObjectOutputTypeDef, image: ListedImage) -> bytes:
+        # The size that S3 listed is not trusted: what is held in memory is bounded here.
+        body = bytearray()
+        with closing(answer["Body"]) as stream:
+            for chunk in stream.iter_chunks(_CHUNK_BYTES):
+                body += chunk
+                if len(body) > self._max_bytes:
+                    raise self._too_large(image)
+        return bytes(body)
+
+    def _check_readable(self, image: ListedImage) -> None:
+        if image.storage_class in _ARCHIVES and not image.restored:
+            message = f"The object is archived ({image.storage_class}); restore it to read it."
+            raise ImageRejectedError(Reason.ARCHIVED, message, image_uri=image.uri)
+        if image.size_bytes == 0:
+            raise _empty(image)
+        if image.size_bytes > self._max_bytes:
+            raise self._too_large(image)
+
+    def _too_large(self, image: ListedImage) -> ImageRejectedError:
+        message = f"The object has over {self._max_bytes} bytes, the most that is read."
+        return ImageRejectedError(Reason.TOO_LARGE, message, image_uri=image.uri)
+
+    def _check_allowed(self, image_uri: str) -> None:
+        if not self.allows(image_uri):
+            raise _outside(image_uri)
+
+    def _check_bucket(self, bucket: str) -> None:
+        # The answer to HEAD has no body: its 404 does not say which of key and bucket is missing.
+        with suppress(StorageDeniedError), translated(Place(self._name, bucket)):
+            self._client.head_bucket(Bucket=bucket)
+
+
+def normalise_suffixes(suffixes: str | Iterable[str] | None) -> frozenset[str] | None:
+    """Bring the file name endings that a user gave into one form.
+
+    :param suffixes: such as ``["PNG", ".jpg", "*.webp"]`` or ``"png, jpg"``; None for all keys.
+    :return: lower case with the dot, as in ``.png``; None for all keys.
+    :raises SettingsError: there is none, or one that is not an ending.
+    """
+    if suffixes is None:
+        return None
+    given = suffixes.split(",") if isinstance(suffixes, str) else list(suffixes)
+    names = {suffix.strip().removeprefix("*").removeprefix(".").lower() for suffix in given}
+    if not names or any(not name or set(name) & set("/*? ") for name in names):
+        msg = f"suffixes: {suffixes!r} must be file name endings, such as ['.png', '.jpg'], or None."
+        raise SettingsError(msg)
+    return frozenset(f".{name}" for name in names)
+
+
+def _patient() -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(BROKEN_STREAM),
+        stop=stop_after_attempt(_READ_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.2, max=2),
+        reraise=True,
+    )
+
+
+def _is_wanted(entry: ObjectTypeDef, suffixes: frozenset[str] | None) -> bool:
+    key = entry["Key"]
+    if key.endswith("/") and not entry.get("Size"):
+        return False
+    return suffixes is None or key.lower().endswith(tuple(suffixes))
+
+
+def _listed(bucket: str, entry: ObjectTypeDef, name: str) -> ListedImage:
+    if not entry.get("ETag"):
+        message = f"The S3 server of connection {name!r} lists no ETags, so versions cannot be told apart."
+        raise StorageError(message, image_uri=f"s3://{bucket}/{entry['Key']}")
+    return ListedImage(
+        bucket=bucket,
+        key=entry["Key"],
+        etag=entry["ETag"].strip('"'),
+        size_bytes=entry.get("Size", 0),
+        last_modified=entry["LastModified"].astimezone(UTC),
+        storage_class=entry.get("StorageClass", "STANDARD"),
+        restored="RestoreExpiryDate" in entry.get("RestoreStatus", {}),
+    )
+
+
+def _looked_up(bucket: str, key: str, answer: HeadObjectOutputTypeDef) -> ListedImage:
+    return ListedImage(
+        bucket=bucket,
+        key=key,
+        etag=answer["ETag"].strip('"'),
+        size_bytes=answer["ContentLength"],
+        last_modified=answer["LastModified"].astimezone(UTC),
+        # HEAD leaves the class out where it is the usual one.
+        storage_class=answer.get("StorageClass") or "STANDARD",
+        restored='ongoing-request="false"' in answer.get("Restore", ""),
+    )
+
+
+def _empty(image: ListedImage) -> ImageRejectedError:
+    return ImageRejectedError(Reason.EMPTY, "The object has no bytes.", image_uri=image.uri)
+
+
+def _outside(uri: str) -> SettingsError:
+    message = (
+        f"{uri!r} is outside allowed_uris, so nothing of it was read. Correct the bucket and the key or "
+        "prefix, or have allowed_uris widened in the extra of the midjourney connection."
+    )
+    return SettingsError(message, image_uri=uri)

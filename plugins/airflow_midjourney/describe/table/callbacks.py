@@ -1,0 +1,76 @@
+"""That a callback has come for a row: it says when to look at the row, and changes nothing else about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
+from airflow_midjourney.describe.table.schema import has_status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from sqlalchemy import Table
+
+    from airflow_midjourney.describe.table.database import Transaction
+
+
+def mark_called(tx: Transaction, digests: Collection[str]) -> int:
+    """Mark rows as due, and with them their accounts: one update by an index of the rows that are on their way.
+
+    A mark is renewed by every callback: one that comes while the service is being asked counts for the next time.
+
+    :param digests: of the values that callbacks came with; those of no row, or of one that has ended, do nothing.
+    :return: how many rows were marked.
+    """
+    images = tx.tables.images
+    marked = tx.connection.execute(
+        images.update()
+        .where(images.c.callback_digest.in_(digests), has_status(images, *IN_FLIGHT))
+        .values(called_at=tx.now)
+    )
+    return marked.rowcount
+
+
+def is_to_be_looked_at(images: Table) -> ColumnElement[bool]:
+    """Give the condition that a row was called and can be asked about.
+
+    Before the answer to its submission is written it cannot; its mark waits for that.
+    """
+    return and_(images.c.status == Status.SUBMITTED, images.c.called_at.is_not(None))
+
+
+def any_called(tx: Transaction, account: str) -> bool:
+    """Say whether a row of the account was called since it was last asked about."""
+    images = tx.tables.images
+    called = select(images.c.id).where(
+        images.c.account == account, has_status(images, *IN_FLIGHT), is_to_be_looked_at(images)
+    )
+    return tx.connection.execute(called.limit(1)).first() is not None
+
+
+def is_due(tx: Transaction, account: str) -> bool:
+    """Say whether a callback makes a poll due now. Cheap: whoever waits asks every second."""
+    accounts, images = tx.tables.accounts, tx.tables.images
+    called = select(images.c.id).where(
+        images.c.account == account, has_status(images, *IN_FLIGHT), is_to_be_looked_at(images)
+    )
+    may_poll = or_(accounts.c.calls_from.is_(None), accounts.c.calls_from <= tx.now)
+    due = select(accounts.c.account).where(accounts.c.account == account, may_poll, called.exists())
+    return tx.connection.execute(due).first() is not None
+
+
+def note_asked(tx: Transaction, ids: Collection[int], asked_at: datetime) -> None:
+    """Take the marks off rows that were asked about. A callback that came after that still counts.
+
+    :param asked_at: just before the service was asked.
+    """
+    images = tx.tables.images
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id.in_(ids), is_to_be_looked_at(images), images.c.called_at <= asked_at)
+        .values(called_at=None)
+    )

@@ -1,0 +1,191 @@
+"""Rows that may have been taken and billed: which are unresolved, and what may be done about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import func, select
+
+from airflow_midjourney.describe.model.status import OPEN, Status
+from airflow_midjourney.describe.table.accounts import lock_account
+from airflow_midjourney.describe.table.batches import in_scope
+from airflow_midjourney.describe.table.schema import has_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
+
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.table.database import Transaction
+
+#: Doubtful rows of one batch that may be paid for a second time: at least this many, or this share of it.
+FEWEST_RESUBMISSIONS: Final = 3
+RESUBMISSION_SHARE: Final = 0.01
+
+#: Accepted submissions that are looked for in the service's list, the latest before the doubtful one.
+_WITNESSES: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A submission without an answer, of a row that waits for somebody to find out.
+
+    :param claimed_at: when its intent was committed.
+    :param doubtful_for: seconds since it became doubtful.
+    :param was_broken_off: its worker saw the POST fail; otherwise it died before it knew.
+    """
+
+    image_id: int
+    image_uri: str
+    submit_token: str
+    claimed_at: datetime
+    doubtful_for: float
+    was_broken_off: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """Accepted submissions older than a doubtful one: if the service still lists one, its list reaches back far enough.
+
+    :param submit_tokens: of the latest of them.
+    """
+
+    submit_tokens: frozenset[str]
+
+
+def unresolved(tx: Transaction, account: str) -> list[Doubt]:
+    """Give the account's doubtful rows that nobody has asked the service about yet."""
+    images, submissions = tx.tables.images, tx.tables.submissions
+    rows = tx.connection.execute(
+        select(
+            images.c.id,
+            images.c.image_uri,
+            images.c.submit_token,
+            images.c.ended_at,
+            submissions.c.claimed_at,
+            submissions.c.outcome,
+        )
+        .join_from(images, submissions, submissions.c.submit_token == images.c.submit_token)
+        .where(
+            images.c.account == account,
+            has_status(images, Status.IN_DOUBT),
+            images.c.doubt_checked_at.is_(None),
+            images.c.shares_id.is_(None),
+        )
+        .order_by(images.c.id)
+    )
+    return [
+        Doubt(
+            row.id,
+            row.image_uri,
+            row.submit_token,
+            row.claimed_at,
+            doubtful_for=(tx.now - row.ended_at).total_seconds(),
+            was_broken_off=row.outcome == "ambiguous",
+        )
+        for row in rows
+    ]
+
+
+def witnesses(tx: Transaction, account: str, doubt: Doubt) -> Witnesses:
+    """Give the submissions that can testify for or against a doubtful one."""
+    submissions = tx.tables.submissions.c
+    tokens = tx.connection.execute(
+        select(submissions.submit_token)
+        .where(
+            submissions.account == account,
+            submissions.outcome == "accepted",
+            submissions.answered_at < doubt.claimed_at,
+        )
+        .order_by(submissions.claimed_at.desc())
+        .limit(_WITNESSES)
+    ).scalars()
+    return Witnesses(frozenset(tokens))
+
+
+def is_absent_again(tx: Transaction, doubt: Doubt) -> bool:
+    """Record that the service's list lacks a doubtful submission; one list may leave a task out by mistake.
+
+    :return: True if an earlier list lacked it, too.
+    """
+    images = tx.tables.images
+    first_time = tx.connection.execute(
+        images.update()
+        .where(
+            images.c.submit_token == doubt.submit_token,
+            images.c.status == Status.IN_DOUBT,
+            images.c.absent_since.is_(None),
+        )
+        .values(absent_since=tx.now, updated_at=tx.now)
+    )
+    return first_time.rowcount == 0
+
+
+def cannot_tell(tx: Transaction, doubt: Doubt) -> None:
+    """Record that the service was asked and nothing follows from its answer."""
+    images = tx.tables.images
+    tx.connection.execute(
+        images.update()
+        .where(images.c.submit_token == doubt.submit_token, images.c.status == Status.IN_DOUBT)
+        .values(doubt_checked_at=tx.now, updated_at=tx.now)
+    )
+
+
+def release_for_resubmission(tx: Transaction, batch: Batch, account: str) -> list[str]:
+    """Let a bounded number of doubtful rows of a batch be sent, and perhaps billed, once more.
+
+    At most once per row, and at most the larger of three rows and one in a hundred per batch.
+
+    :return: the URIs of the images.
+    """
+    images = tx.tables.images
+    candidates = select(images.c.id, images.c.image_uri).where(
+        in_scope(tx.tables, batch),
+        has_status(images, Status.IN_DOUBT),
+        images.c.account == account,
+        images.c.doubt_checked_at.is_not(None),
+        images.c.resubmitted_at.is_(None),
+        images.c.shares_id.is_(None),
+    )
+    if tx.connection.execute(candidates.limit(1)).first() is None:
+        return []
+    lock_account(tx, account)
+    chosen = tx.connection.execute(
+        candidates.order_by(images.c.id).limit(_resubmissions_left(tx, batch)).with_for_update()
+    ).all()
+    _send_again(tx, [row.id for row in chosen])
+    return [row.image_uri for row in chosen]
+
+
+def _send_again(tx: Transaction, ids: Sequence[int]) -> None:
+    images = tx.tables.images
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id.in_(ids), images.c.status == Status.IN_DOUBT)
+        .values(
+            status=Status.PENDING.value,
+            resubmitted_at=tx.now,
+            doubt_checked_at=None,
+            detail=None,
+            ended_at=None,
+            updated_at=tx.now,
+        )
+    )
+
+
+def _resubmissions_left(tx: Transaction, batch: Batch) -> int:
+    images = tx.tables.images
+    still_open, ended = has_status(images, *OPEN), images.c.ended_at >= batch.started_at
+    resubmitted = images.c.resubmitted_at >= batch.started_at
+    # What was sent again since the batch started is open, or has ended since.
+    total = _count(tx, batch, still_open) + _count(tx, batch, ended)
+    done = _count(tx, batch, still_open, resubmitted) + _count(tx, batch, ended, resubmitted)
+    return max(0, max(FEWEST_RESUBMISSIONS, int(total * RESUBMISSION_SHARE)) - done)
+
+
+def _count(tx: Transaction, batch: Batch, *conditions: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(tx.tables.images).where(in_scope(tx.tables, batch), *conditions)
+    return tx.connection.execute(query).scalar_one()

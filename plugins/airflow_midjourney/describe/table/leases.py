@@ -1,0 +1,236 @@
+"""Leases: a worker reserves rows to read their images, and gives back the rows that it does not send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import and_, or_, select
+
+from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE
+from airflow_midjourney.describe.model.events import Event, EventKind
+from airflow_midjourney.describe.model.status import OPEN, Reason, Status
+from airflow_midjourney.describe.table.batches import in_scope, left_over
+from airflow_midjourney.describe.table.schema import has_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement
+
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.table.database import Transaction
+
+#: Seconds that a worker may take to read, check and encode an image before another may try.
+LEASE: Final = 300.0
+
+#: Seconds until the former task of an image is asked about again when the service could not say.
+POSTPONEMENT: Final = 15.0
+
+#: A row whose workers died this often is the reason that they died.
+MOST_RESERVATIONS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedImage:
+    """A row that this worker alone may read and claim for a while.
+
+    :param task_id: of the submission before, if that was taken and came to nothing.
+    :param submit_token: of the same.
+    """
+
+    id: int
+    bucket: str
+    key: str
+    image_uri: str
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+    storage_class: str
+    task_id: str | None
+    submit_token: str | None
+
+
+def is_claimable(tx: Transaction) -> ColumnElement[bool]:
+    """Give the condition that a worker could reserve a row at this moment."""
+    columns = tx.tables.images.c
+    return and_(
+        has_status(tx.tables.images, *OPEN),
+        columns.status == Status.PENDING,
+        columns.shares_id.is_(None),
+        or_(columns.reserved_until.is_(None), columns.reserved_until < tx.now),
+        or_(columns.not_before.is_(None), columns.not_before <= tx.now),
+    )
+
+
+def reserve(tx: Transaction, batch: Batch, holder: str, limit: int) -> list[ReservedImage]:
+    """Take up to ``limit`` pending rows of the batch for this worker. Holds no slot."""
+    return _reserve(tx, in_scope(tx.tables, batch), holder, limit)
+
+
+def reserve_left_over(tx: Transaction, batch: Batch, holder: str, limit: int) -> list[ReservedImage]:
+    """Take rows that earlier runs of the batch's task left pending. Holds no slot."""
+    return _reserve(tx, left_over(tx.tables, batch), holder, limit)
+
+
+def _reserve(tx: Transaction, wanted: ColumnElement[bool], holder: str, limit: int) -> list[ReservedImage]:
+    images = tx.tables.images
+    columns = images.c
+    ids = _reject_unprocessable(tx, _apart(_free_rows(tx, wanted, limit)))
+    taken = tx.connection.execute(
+        images.update()
+        .where(columns.id.in_(ids), columns.status == Status.PENDING)
+        .values(
+            reserved_by=holder,
+            reserved_until=tx.now + timedelta(seconds=LEASE),
+            reservations=columns.reservations + 1,
+            updated_at=tx.now,
+        )
+        .returning(
+            columns.id,
+            columns.bucket,
+            columns.key,
+            columns.image_uri,
+            columns.etag,
+            columns.size_bytes,
+            columns.last_modified,
+            columns.storage_class,
+            columns.task_id,
+            columns.submit_token,
+        )
+    )
+    return sorted((ReservedImage(*row) for row in taken), key=lambda row: row.id)
+
+
+def _free_rows(tx: Transaction, wanted: ColumnElement[bool], limit: int) -> list[tuple[int, int]]:
+    """Find rows to reserve: those that were turned away before come last, so that they hold up no others.
+
+    :return: ids, and how often each was reserved without being sent.
+    """
+    columns = tx.tables.images.c
+    found: list[tuple[int, int]] = []
+    for turn, order in (
+        (columns.not_before.is_(None), columns.id),
+        (columns.not_before.is_not(None), columns.not_before),
+    ):
+        if len(found) < limit:
+            query = select(columns.id, columns.reservations).where(wanted, is_claimable(tx), turn).order_by(order)
+            rows = tx.connection.execute(query.limit(limit - len(found)).with_for_update(skip_locked=True))
+            found += [(row.id, row.reservations) for row in rows]
+    return found
+
+
+def _apart(found: list[tuple[int, int]]) -> dict[int, int]:
+    """Keep rows apart whose workers have died: such a row is read alone, so that no other dies with it.
+
+    :param found: ids, and how often each was reserved without being sent.
+    """
+    unsuspected = {image_id: times for image_id, times in found if times == 0}
+    return unsuspected or dict(found[:1])
+
+
+def end_leases(tx: Transaction, earlier: str) -> int:
+    """Let go of what workers have reserved that are most likely dead: nobody waits for their leases to run out.
+
+    A worker that lives after all may go on: it can claim its rows until another has reserved them.
+
+    :param earlier: what the names of those workers begin with.
+    :return: of how many rows.
+    """
+    images = tx.tables.images
+    columns = images.c
+    result = tx.connection.execute(
+        images.update()
+        .where(
+            has_status(images, *OPEN),
+            columns.status == Status.PENDING,
+            columns.reserved_by.startswith(earlier, autoescape=True),
+            columns.reserved_until > tx.now,
+        )
+        .values(reserved_until=tx.now, updated_at=tx.now)
+    )
+    return result.rowcount
+
+
+def release(tx: Transaction, ids: Sequence[int], holder: str) -> None:
+    """Give reserved rows back unread or unsent."""
+    images = tx.tables.images
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id.in_(ids), images.c.reserved_by == holder, images.c.status == Status.PENDING)
+        .values(reserved_by=None, reserved_until=None, reservations=0, updated_at=tx.now)
+    )
+
+
+def postpone(tx: Transaction, image_id: int, holder: str, former_submission: str) -> bool:
+    """Give a reserved row back while a former task of its bytes cannot be asked about; it is tried again later.
+
+    :param former_submission: the submit token of that task.
+    :return: False if that has been tried for long enough.
+    """
+    images, submissions = tx.tables.images, tx.tables.submissions
+    recently = select(submissions.c.id).where(
+        submissions.c.submit_token == former_submission,
+        submissions.c.settled_at > tx.now - timedelta(seconds=PATIENCE_WITH_THE_SERVICE),
+    )
+    postponed = tx.connection.execute(
+        images.update()
+        .where(images.c.id == image_id, images.c.reserved_by == holder, recently.exists())
+        .values(
+            reserved_by=None,
+            reserved_until=None,
+            reservations=0,
+            not_before=tx.now + timedelta(seconds=POSTPONEMENT),
+            updated_at=tx.now,
+        )
+    )
+    return postponed.rowcount == 1
+
+
+def reject(tx: Transaction, image_id: int, holder: str, reason: Reason, detail: str, reader: str) -> None:
+    """Close a reserved row whose image cannot be sent."""
+    images = tx.tables.images
+    rejected = tx.connection.execute(
+        images.update()
+        .where(images.c.id == image_id, images.c.reserved_by == holder, images.c.status == Status.PENDING)
+        .values(
+            status=Status.REJECTED.value,
+            reason=reason.value,
+            detail=detail,
+            reader=reader,
+            reserved_by=None,
+            reserved_until=None,
+            ended_at=tx.now,
+            updated_at=tx.now,
+        )
+    )
+    if rejected.rowcount:
+        tx.events.append(Event(EventKind.REJECTED, reason=reason))
+
+
+def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
+    """Close rows whose workers died too often.
+
+    :return: ids of the others.
+    """
+    images = tx.tables.images
+    deadly = [image_id for image_id, times in found.items() if times >= MOST_RESERVATIONS]
+    if not deadly:
+        return list(found)
+    rejected = tx.connection.execute(
+        images.update()
+        .where(images.c.id.in_(deadly), images.c.status == Status.PENDING)
+        .values(
+            status=Status.REJECTED.value,
+            reason=Reason.UNPROCESSABLE.value,
+            detail=f"{MOST_RESERVATIONS} workers died or gave up while they read this image.",
+            reserved_by=None,
+            reserved_until=None,
+            ended_at=tx.now,
+            updated_at=tx.now,
+        )
+    )
+    if rejected.rowcount:
+        tx.events.append(Event(EventKind.REJECTED, rejected.rowcount, Reason.UNPROCESSABLE))
+    return [image_id for image_id in found if image_id not in deadly]

@@ -1,0 +1,200 @@
+"""When an account is polled next: decided here alone."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import or_
+
+from airflow_midjourney.describe.table import callbacks
+from airflow_midjourney.describe.table.accounts import account_row, pause_after_no, update_account
+from airflow_midjourney.describe.table.latency import first_answer_after, next_answers, quickest_seconds
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.table.database import Transaction
+
+#: Polls further apart than this many seconds say nothing about the time between them.
+SILENCE_AFTER: Final = 60.0
+
+#: A poll that found nothing new is followed by a longer pause, up to this many seconds.
+LONGEST_POLL_INTERVAL: Final = 20.0
+
+#: How much longer it gets each time: while it is not known how long the service takes at all, it stays close.
+POLL_GROWTH: Final = 1.5
+
+FIRST_POLLS_GROWTH: Final = 1.2
+
+#: Intervals between polls for which nobody asks where no answer can be there: failures come without notice.
+LONGEST_WAIT_FOR_DUE: Final = 2.0
+
+#: While callbacks announce the answers, polls are this far apart at most, in seconds. With what comes on top it has to
+#: stay below SILENCE_AFTER. Each announced answer makes the pause so many times longer, until then.
+LONGEST_ANNOUNCED_INTERVAL: Final = 45.0
+
+ANNOUNCED_GROWTH: Final = 4.0
+
+#: Seconds for which an answer that was announced lets us expect that the next ones are, too.
+CALLBACKS_EXPECTED_FOR: Final = 3600.0
+
+#: Seconds from a poll to the next one that a callback may bring about: after a quiet time, and while many come.
+SHORTEST_CALL_GAP: Final = 1.0
+
+CALL_GAP_OF_MANY: Final = 3.0
+
+
+def next_poll_interval(base: float, last: float, *, news: bool, quickest: float | None = None) -> float:
+    """Give the seconds until the next poll: short while answers come, longer while nothing happens.
+
+    :param quickest: seconds that an image takes at least lately; an eighth of it is late enough to hear of one.
+    """
+    longest = LONGEST_POLL_INTERVAL if quickest is None else min(LONGEST_POLL_INTERVAL, quickest / 8)
+    growth = FIRST_POLLS_GROWTH if quickest is None else POLL_GROWTH
+    pause = base if news else min(max(last, base) * growth, max(longest, base))
+    return pause * random.uniform(0.85, 1.15)  # noqa: S311
+
+
+def pause_until_due(base: float, interval: float, due_in: float, *, overdue: bool) -> float:
+    """Give the seconds until the next poll where the next answer is due in so many seconds.
+
+    :param interval: seconds until it, were nothing known to be due.
+    :param overdue: whether other answers should be there already, and may come at any time.
+    """
+    pause = max(due_in, base)
+    return pause if pause <= LONGEST_WAIT_FOR_DUE * base and not overdue else min(interval, pause)
+
+
+def announced_poll_interval(base: float, last: float, *, news: bool) -> float:
+    """Give the seconds until the next poll while callbacks say when to ask: it is for those that get lost."""
+    pause = max(last, base) * (ANNOUNCED_GROWTH if news else 1.0)
+    return min(pause, max(LONGEST_ANNOUNCED_INTERVAL, base)) * random.uniform(0.85, 1.15)  # noqa: S311
+
+
+def call_gap(base: float, seconds_since_last: float | None) -> float:
+    """Give the seconds from a poll until a callback may bring about the next: a flood of them is no reason for one.
+
+    :param seconds_since_last: from the poll before to this one; None if there was none.
+    """
+    gap_of_many = min(base, CALL_GAP_OF_MANY)
+    rested = seconds_since_last is None or seconds_since_last >= gap_of_many
+    return min(gap_of_many, SHORTEST_CALL_GAP) if rested else gap_of_many
+
+
+@dataclass(frozen=True, slots=True)
+class PollTurn:
+    """That it is this process's turn to poll.
+
+    :param taken_at: what was called before that is asked about in this turn.
+    :param called: whether a callback had come.
+    :param heard_at: when the service was heard before.
+    """
+
+    taken_at: datetime
+    called: bool
+    heard_at: datetime | None
+
+
+def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | None:
+    """Take the turn if this process is the one to poll now; the others read the table.
+
+    A turn is due at its time, or when a callback has come and the last poll is long enough ago. It lasts for the
+    deadline of a request, so that a poller that dies is followed by another.
+    """
+    accounts = tx.tables.accounts
+    called = callbacks.any_called(tx, settings.identity)
+    due = accounts.c.next_poll_at <= tx.now
+    if called:
+        due = or_(due, accounts.c.calls_from.is_(None), accounts.c.calls_from <= tx.now)
+    until = tx.now + timedelta(seconds=settings.submit_deadline)
+    turn = tx.connection.execute(
+        accounts.update()
+        .where(accounts.c.account == settings.identity, due)
+        .values(next_poll_at=until, calls_from=until, updated_at=tx.now)
+        .returning(accounts.c.answered_at)
+    ).first()
+    return None if turn is None else PollTurn(tx.now, called, turn.answered_at)
+
+
+def expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
+    """Set the next turn when the first image of an idle account goes out: polling earlier tells nothing."""
+    row = account_row(tx, settings.identity)
+    interval, pause = settings.poll_interval, settings.poll_interval
+    if _callbacks_are_expected(tx, settings, row["announced_at"]):
+        interval = pause = max(interval, row["poll_interval"])
+    elif quickest := quickest_seconds(tx, settings.identity):
+        pause = pause_until_due(interval, interval, first_answer_after(quickest), overdue=False)
+    update_account(
+        tx,
+        settings.identity,
+        answered_at=tx.now,
+        poll_interval=interval,
+        next_poll_at=tx.now + timedelta(seconds=pause),
+        calls_from=tx.now,
+    )
+
+
+def poll_answered(tx: Transaction, identity: str) -> None:
+    """Record that the service was heard; a long gap since it was last heard is silence."""
+    row = account_row(tx, identity)
+    heard: datetime | None = row["answered_at"]
+    gap = 0.0 if heard is None else (tx.now - heard).total_seconds()
+    silence = row["silence"] + (gap if gap > SILENCE_AFTER else 0.0)
+    update_account(tx, identity, poll_failing_since=None, answered_at=tx.now, silence=silence)
+
+
+def set_next_poll(tx: Transaction, settings: AccountSettings, turn: PollTurn, *, news: bool) -> None:
+    """Set the next turn: soon while answers come, later while nothing happens, and when an answer is due.
+
+    While callbacks announce the answers it is much later. One answer that came without is enough to poll as before:
+    gateways drop them.
+
+    :param news: whether the turn has found that an image had ended.
+    """
+    row = account_row(tx, settings.identity)
+    announced_at = row["announced_at"]
+    if news:
+        announced_at = tx.now if turn.called else None
+    last, base = row["poll_interval"], settings.poll_interval
+    if _callbacks_are_expected(tx, settings, announced_at):
+        interval = announced_poll_interval(base, last, news=news)
+        next_poll_at = tx.now + timedelta(seconds=interval)
+    else:
+        quickest = quickest_seconds(tx, settings.identity)
+        interval = pause = next_poll_interval(base, last, news=news, quickest=quickest)
+        due = None if quickest is None else next_answers(tx, settings.identity, quickest)
+        if due is not None:
+            pause = pause_until_due(base, interval, due.seconds, overdue=due.others_overdue)
+        next_poll_at = tx.now + timedelta(seconds=pause)
+    since_last = None if turn.heard_at is None else (turn.taken_at - turn.heard_at).total_seconds()
+    update_account(
+        tx,
+        settings.identity,
+        poll_interval=interval,
+        next_poll_at=next_poll_at,
+        calls_from=tx.now + timedelta(seconds=call_gap(base, since_last)),
+        announced_at=announced_at,
+    )
+
+
+def _callbacks_are_expected(tx: Transaction, settings: AccountSettings, announced_at: datetime | None) -> bool:
+    """Say whether the last answer was announced by a callback, not long ago."""
+    if not settings.callbacks or announced_at is None:
+        return False
+    return (tx.now - announced_at).total_seconds() <= CALLBACKS_EXPECTED_FOR
+
+
+def poll_failed(tx: Transaction, settings: AccountSettings, retry_after: float | None = None) -> None:
+    """Record that a poll came to nothing, and stay away for a while."""
+    since = account_row(tx, settings.identity)["poll_failing_since"] or tx.now
+    pause = pause_after_no((tx.now - since).total_seconds(), retry_after)
+    update_account(
+        tx,
+        settings.identity,
+        poll_failing_since=since,
+        poll_failed_at=tx.now,
+        next_poll_at=tx.now + timedelta(seconds=pause),
+        calls_from=tx.now + timedelta(seconds=pause),
+    )

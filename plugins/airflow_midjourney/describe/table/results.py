@@ -1,0 +1,213 @@
+"""Writing the prompts of many images in one transaction: each as :func:`described` alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, bindparam, case, select
+
+from airflow_midjourney.describe.model.events import Event, EventKind
+from airflow_midjourney.describe.model.status import CURABLE, IN_FLIGHT, Reason, Status
+from airflow_midjourney.describe.service.prompts import PARSER_VERSION, ParsedPrompts
+from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, has_status
+from airflow_midjourney.describe.table.submissions import is_mine, move_row, note_result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_midjourney.describe.service.prompts import ParsedPrompts
+    from airflow_midjourney.describe.table.database import Transaction
+
+
+#: Seconds before an image is sent again after a curable failure, per attempt so far.
+RETRY_PAUSE: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the service said of a row that it has described."""
+
+    row: InFlight
+    prompts: ParsedPrompts
+    raw: str
+    times: RemoteTimes
+
+
+def described_together(tx: Transaction, answers: Sequence[Answer]) -> int:
+    """Write the prompts. Final.
+
+    :return: how many rows were still waiting for theirs.
+    """
+    images, submissions = tx.tables.images, tx.tables.submissions
+    tokens = [answer.row.submit_token for answer in answers]
+    tx.connection.execute(
+        submissions.update()
+        .where(submissions.c.submit_token.in_(tokens), submissions.c.settled_at.is_(None))
+        .values(result=Status.SUCCEEDED.value, reason=None, settled_at=tx.now)
+    )
+    waiting = set(
+        tx.connection.execute(
+            select(images.c.submit_token)
+            .where(images.c.submit_token.in_(tokens), images.c.status == Status.SUBMITTED)
+            .order_by(images.c.id)
+            .with_for_update()
+        ).scalars()
+    )
+    moved = [answer for answer in answers if answer.row.submit_token in waiting]
+    _write(tx, moved)
+    for answer in moved:
+        waited = (tx.now - answer.row.submitted_at).total_seconds()
+        tx.events.append(Event(EventKind.SUCCEEDED, waited=waited))
+    return len(moved)
+
+
+def _write(tx: Transaction, answers: Sequence[Answer]) -> None:
+    images = tx.tables.images
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for answer in answers:
+        columns = answer_columns(answer.prompts, answer.raw, answer.times)
+        values = {f"new_{name}": value for name, value in columns.items()}
+        alike[tuple(columns)].append({"token": answer.row.submit_token, **values})
+    for names, rows in alike.items():
+        tx.connection.execute(
+            images.update()
+            .where(images.c.submit_token == bindparam("token"))
+            .values(
+                {name: bindparam(f"new_{name}") for name in names}
+                | {"missing_since": None, "ended_at": tx.now, "updated_at": tx.now}
+            ),
+            rows,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A row that the service has, as far as asking about it needs."""
+
+    id: int
+    task_id: str
+    submit_token: str
+    image_uri: str
+    submitted_at: datetime
+    started_at: datetime | None
+    missing_since: datetime | None
+    silence_before: float
+    silence_before_missing: float
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTimes:
+    """When the service started and finished a task, by its own clock."""
+
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+def in_flight(tx: Transaction, account: str) -> list[InFlight]:
+    """Give every row of the account that the service should know, oldest first."""
+    images = tx.tables.images
+    columns = images.c
+    rows = tx.connection.execute(
+        select(
+            columns.id,
+            columns.task_id,
+            columns.submit_token,
+            columns.image_uri,
+            columns.submitted_at,
+            columns.started_at,
+            columns.missing_since,
+            columns.silence_before,
+            columns.silence_before_missing,
+        )
+        .where(columns.account == account, has_status(images, *IN_FLIGHT), columns.status == Status.SUBMITTED)
+        .order_by(columns.id)
+    )
+    return [InFlight(*row) for row in rows]
+
+
+def described(tx: Transaction, row: InFlight, prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> bool:
+    """Write the prompts. Final."""
+    note_result(tx, row.submit_token, Status.SUCCEEDED, None)
+    moved = move_row(
+        tx,
+        is_mine(tx, row.submit_token, Status.SUBMITTED),
+        **answer_columns(prompts, raw, times),
+        missing_since=None,
+        ended_at=tx.now,
+    )
+    if moved:
+        tx.events.append(Event(EventKind.SUCCEEDED, waited=(tx.now - row.submitted_at).total_seconds()))
+    return moved
+
+
+def answer_columns(prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> dict[str, Any]:
+    """Give what a row holds when its prompts are here."""
+    texts = dict(zip(PROMPT_COLUMNS, (*prompts.prompts, None, None, None, None), strict=False))
+    return {
+        "status": Status.SUCCEEDED.value,
+        "reason": None,
+        "detail": None,
+        **texts,
+        "prompt_count": len(prompts.prompts),
+        "prompt_raw": raw,
+        "aspect_ratio": prompts.aspect_ratio,
+        "parser_version": PARSER_VERSION,
+        **_known(times),
+    }
+
+
+def ended(tx: Transaction, row: InFlight, reason: Reason, detail: str, times: RemoteTimes, raw: str) -> Status | None:
+    """Write that the describe came to nothing: pending again while the failure is curable and attempts are left.
+
+    :return: the row's new status; None if it has moved on meanwhile.
+    """
+    images = tx.tables.images
+    mine = is_mine(tx, row.submit_token, Status.SUBMITTED)
+    now = tx.connection.execute(select(images.c.attempts, images.c.max_attempts).where(mine).with_for_update()).first()
+    if now is None:
+        return None
+    again = reason in CURABLE and now.attempts < now.max_attempts
+    note_result(tx, row.submit_token, Status.FAILED, reason)
+    values: dict[str, Any] = {"reason": reason.value, "detail": detail, "missing_since": None}
+    if raw:
+        # Beside old prompts their own raw answer stays: it was paid for, and can be parsed again.
+        values["prompt_raw"] = case((images.c.prompt_count.is_(None), raw), else_=images.c.prompt_raw)
+    if again:
+        values |= {
+            "status": Status.PENDING.value,
+            "not_before": tx.now + timedelta(seconds=RETRY_PAUSE * now.attempts),
+        }
+    else:
+        values |= {"status": Status.FAILED.value, "ended_at": tx.now, **_known(times)}
+    move_row(tx, mine, **values)
+    if not again:
+        waited = (tx.now - row.submitted_at).total_seconds()
+        tx.events.append(Event(EventKind.FAILED, reason=reason, waited=waited))
+    return Status(values["status"])
+
+
+def started(tx: Transaction, row: InFlight, times: RemoteTimes) -> None:
+    """Keep when the service began, and that it knows the task."""
+    move_row(tx, is_mine(tx, row.submit_token, Status.SUBMITTED), missing_since=None, **_known(times))
+
+
+def missed(tx: Transaction, row: InFlight, silence: float) -> None:
+    """Keep since when the service has not known the task.
+
+    :param silence: seconds in all in which nobody had heard from the service by then.
+    """
+    images = tx.tables.images
+    move_row(
+        tx,
+        and_(is_mine(tx, row.submit_token, Status.SUBMITTED), images.c.missing_since.is_(None)),
+        missing_since=tx.now,
+        silence_before_missing=silence,
+    )
+
+
+def _known(times: RemoteTimes) -> dict[str, datetime]:
+    facts = {"started_at": times.started_at, "finished_at": times.finished_at}
+    return {name: moment for name, moment in facts.items() if moment is not None}

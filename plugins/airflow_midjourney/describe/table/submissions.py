@@ -1,0 +1,374 @@
+"""Writing what a POST came to, and what became of a remote task: conditional, and safe to repeat."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from airflow_midjourney.describe.model.events import Event, EventKind
+from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
+from airflow_midjourney.describe.table.budgets import before_a_change, will_not_be_covered
+from airflow_midjourney.describe.table.schema import has_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement
+
+    from airflow_midjourney.describe.table.database import Transaction
+
+
+#: Seconds before an image is sent again that the service turned away for a reason that is not known to be its own.
+PAUSE_AFTER_NO: Final = 5.0
+
+#: An image that is turned away this often in a day, while others are taken, is the reason itself.
+MOST_TURNED_AWAY: Final = 5
+
+#: A worker that died before it sent an image says nothing about the image.
+_PERHAPS_THE_IMAGE: Final = ("unavailable", "broken_off")
+
+
+@dataclass(frozen=True, slots=True)
+class PostFacts:
+    """What is kept of the answer to a POST, for the bill."""
+
+    http_status: int | None = None
+    code: int | str | None = None
+    detail: str = ""
+
+
+def latest_claim(tx: Transaction, submit_tokens: Sequence[str]) -> datetime:
+    """Give when the last of some submissions was claimed, just before it was sent."""
+    submissions = tx.tables.submissions.c
+    query = select(func.max(submissions.claimed_at)).where(submissions.submit_token.in_(submit_tokens))
+    moment: datetime = tx.connection.execute(query).scalar_one()
+    return moment
+
+
+def accepted(tx: Transaction, submit_token: str, task_id: str, facts: PostFacts) -> bool:
+    """Record that the service took the image. Finds its submission even if somebody else took over the row.
+
+    :return: False if the row has moved on meanwhile.
+    """
+    billed = _note_post(tx, submit_token, "accepted", facts, task_id=task_id)
+    price = _submission(tx, submit_token)
+    if billed:
+        tx.events.append(Event(EventKind.BILLED, cost=price.price, currency=price.currency))
+    values = submitted_columns(tx) | {"task_id": task_id, "price": price.price, "currency": price.currency}
+    moved = move_row(tx, is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT), **values) or (
+        price.settled_at is None and _take_back(tx, submit_token, values)
+    )
+    if moved:
+        tx.events.append(Event(EventKind.SUBMITTED))
+    return moved
+
+
+def submitted_columns(tx: Transaction) -> dict[str, Any]:
+    """Give what the row of every image holds that the service has taken."""
+    return {
+        "status": Status.SUBMITTED.value,
+        "detail": None,
+        "submitted_at": tx.now,
+        "in_doubt_after": None,
+        "doubt_checked_at": None,
+        "ended_at": None,
+    }
+
+
+def _take_back(tx: Transaction, submit_token: str, values: dict[str, Any]) -> bool:
+    """Keep a row from being sent again that was released while its submission had no answer."""
+    free: dict[str, Any] = dict.fromkeys(("reserved_by", "reserved_until", "not_before", "shares_id"))
+    try:
+        with tx.connection.begin_nested():
+            return move_row(tx, is_mine(tx, submit_token, Status.PENDING), **values, **free, reservations=0)
+    except IntegrityError:
+        # Its twin is on the way by now, and both will share that answer.
+        return False
+
+
+def not_taken(tx: Transaction, submit_token: str, outcome: str, facts: PostFacts) -> bool:
+    """Record that the service surely did not take the image: it is pending again, the attempt is not counted.
+
+    :param outcome: ``full``, ``unavailable``, ``denied``, ``broken_off`` (a POST without an answer that the service
+        does not know of) or ``never_sent`` (the worker died first).
+    """
+    _note_post(tx, submit_token, outcome, facts)
+    attempts = tx.tables.images.c.attempts
+    not_before = None
+    if outcome in _PERHAPS_THE_IMAGE:
+        if _is_the_image(tx, submit_token):
+            return _give_up(tx, submit_token, facts)
+        # Another image is tried next: if this one is the cause, it must not hold up all that come after it.
+        not_before = tx.now + timedelta(seconds=PAUSE_AFTER_NO)
+    return move_row(
+        tx,
+        is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT),
+        not_before=not_before,
+        status=Status.PENDING.value,
+        detail=None,
+        submit_token=None,
+        task_id=None,
+        attempts=attempts - 1,
+        in_doubt_after=None,
+        doubt_checked_at=None,
+        ended_at=None,
+    )
+
+
+def _is_the_image(tx: Transaction, submit_token: str) -> bool:
+    """Say whether an image was turned away so often that it is the reason: the service took others meanwhile.
+
+    Others that were sent side by side with it count if the service said yes to them when it had said no to this one:
+    where few images are left, no others come later.
+    """
+    submissions = tx.tables.submissions
+    turned_away, other = submissions.alias("turned_away"), submissions.alias("other")
+    this_one = select(submissions.c.image_id).where(submissions.c.submit_token == submit_token).scalar_subquery()
+    others_taken = select(other.c.id).where(
+        other.c.account == turned_away.c.account,
+        other.c.image_id != turned_away.c.image_id,
+        other.c.outcome == "accepted",
+        or_(
+            other.c.claimed_at > turned_away.c.claimed_at,
+            and_(
+                other.c.claimed_at == turned_away.c.claimed_at,
+                other.c.answered_at >= turned_away.c.answered_at,
+            ),
+        ),
+    )
+    passed_over = func.sum(case((others_taken.exists(), 1), else_=0))
+    query = select(func.count(), passed_over).where(
+        turned_away.c.image_id == this_one,
+        turned_away.c.outcome.in_(_PERHAPS_THE_IMAGE),
+        turned_away.c.claimed_at > tx.now - timedelta(days=1),
+    )
+    times, while_others_were_taken = tx.connection.execute(query).one()
+    return times >= MOST_TURNED_AWAY and bool(while_others_were_taken)
+
+
+def _give_up(tx: Transaction, submit_token: str, facts: PostFacts) -> bool:
+    """Close a row whose image the service turns away again and again while it takes others. Nothing was paid."""
+    note_result(tx, submit_token, Status.FAILED, Reason.SERVICE_ERROR)
+    return _fail(
+        tx,
+        submit_token,
+        Reason.SERVICE_ERROR,
+        f"The service takes other images and turns this one away again and again: {facts.detail}",
+    )
+
+
+def refused(tx: Transaction, submit_token: str, reason: Reason, facts: PostFacts) -> bool:
+    """Record that the service does not want this image. Nothing was paid."""
+    _note_post(tx, submit_token, "refused", facts, result=Status.FAILED, reason=reason)
+    return _fail(tx, submit_token, reason, facts.detail)
+
+
+def _fail(tx: Transaction, submit_token: str, reason: Reason, detail: str) -> bool:
+    moved = move_row(
+        tx,
+        is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT),
+        status=Status.FAILED.value,
+        reason=reason.value,
+        detail=detail,
+        in_doubt_after=None,
+        ended_at=tx.now,
+    )
+    if moved:
+        tx.events.append(Event(EventKind.FAILED, reason=reason))
+    return moved
+
+
+def ambiguous(tx: Transaction, submit_token: str, facts: PostFacts) -> None:
+    """Record that the image may have been taken. Its row becomes doubtful when the time for an answer is over."""
+    _note_post(tx, submit_token, "ambiguous", facts)
+
+
+def doubt_overdue(tx: Transaction) -> int:
+    """Turn claims without an answer into doubtful rows, of any account, once no answer can come any more.
+
+    :return: how many.
+    """
+    images = tx.tables.images
+    result = tx.connection.execute(
+        images.update()
+        .where(
+            has_status(images, *IN_FLIGHT),
+            images.c.status == Status.SUBMITTING,
+            images.c.in_doubt_after < tx.now,
+        )
+        .values(
+            status=Status.IN_DOUBT.value,
+            detail="The submission had no answer in time: it may have been taken and billed.",
+            ended_at=tx.now,
+            updated_at=tx.now,
+        )
+    )
+    if result.rowcount:
+        tx.events.append(Event(EventKind.IN_DOUBT, rows=result.rowcount))
+    return result.rowcount
+
+
+def is_mine(tx: Transaction, submit_token: str, *statuses: Status) -> ColumnElement[bool]:
+    """Give the condition that a row still belongs to a submission, in one of these statuses."""
+    images = tx.tables.images.c
+    return and_(images.submit_token == submit_token, images.status.in_(statuses))
+
+
+def move_row(tx: Transaction, condition: ColumnElement[bool], **values: Any) -> bool:
+    """Write columns of the one row that meets a condition.
+
+    :return: False if none does.
+    """
+    images = tx.tables.images
+    result = tx.connection.execute(images.update().where(condition).values(updated_at=tx.now, **values))
+    return result.rowcount == 1
+
+
+def _submission(tx: Transaction, submit_token: str) -> Any:
+    submissions = tx.tables.submissions
+    return tx.connection.execute(
+        select(submissions.c.price, submissions.c.currency, submissions.c.settled_at).where(
+            submissions.c.submit_token == submit_token
+        )
+    ).one()
+
+
+def _note_post(
+    tx: Transaction,
+    submit_token: str,
+    outcome: str,
+    facts: PostFacts,
+    *,
+    task_id: str | None = None,
+    result: Status | None = None,
+    reason: Reason | None = None,
+) -> bool:
+    """Complete a row of the bill. What is known for sure is never overwritten by what is less sure, nor twice.
+
+    :return: True if this was news.
+    """
+    before_a_change(tx, submit_token)
+    submissions = tx.tables.submissions
+    noted = tx.connection.execute(
+        submissions.update()
+        .where(submissions.c.submit_token == submit_token, _gives_way(submissions.c.outcome, outcome))
+        .values(
+            outcome=outcome,
+            task_id=task_id,
+            http_status=facts.http_status,
+            code=None if facts.code is None else str(facts.code),
+            detail=facts.detail or None,
+            result=result.value if result else None,
+            reason=reason.value if reason else None,
+            answered_at=tx.now,
+            settled_at=tx.now if result else None,
+        )
+    )
+    return noted.rowcount == 1
+
+
+def _gives_way(known: ColumnElement[str], outcome: str) -> ColumnElement[bool]:
+    """Give the condition that an outcome is news: a late answer may meet one that somebody has found out already."""
+    if outcome == "accepted":
+        return known != "accepted"
+    return known == "sent" if outcome == "ambiguous" else known.in_(("sent", "ambiguous"))
+
+
+def note_result(tx: Transaction, submit_token: str, result: Status, reason: Reason | None) -> None:
+    """Write what became of a submission, once."""
+    submissions = tx.tables.submissions
+    tx.connection.execute(
+        submissions.update()
+        .where(submissions.c.submit_token == submit_token, submissions.c.settled_at.is_(None))
+        .values(result=result.value, reason=reason.value if reason else None, settled_at=tx.now)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A POST that the service accepted, as its answer said."""
+
+    submit_token: str
+    task_id: str
+    facts: PostFacts
+
+
+def accepted_together(tx: Transaction, posts: Sequence[Taken]) -> None:
+    """Record that the service took these images. What is not as it was left when they were claimed is done singly."""
+    alike: dict[PostFacts, list[Taken]] = defaultdict(list)
+    for post in posts:
+        alike[post.facts].append(post)
+    recorded = set()
+    for facts, some in alike.items():
+        recorded |= _move_taken(tx, some, _note_taken(tx, some, facts))
+    for post in posts:
+        if post.submit_token not in recorded:
+            accepted(tx, post.submit_token, post.task_id, post.facts)
+
+
+def _note_taken(tx: Transaction, posts: Sequence[Taken], facts: PostFacts) -> set[str]:
+    """Complete the rows of the bill.
+
+    :return: the tokens of those that this was news for.
+    """
+    submissions = tx.tables.submissions
+    token = submissions.c.submit_token
+    noted = tx.connection.execute(
+        submissions.update()
+        .where(token.in_([post.submit_token for post in posts]), will_not_be_covered(tx))
+        .values(
+            outcome="accepted",
+            task_id=_task_id(token, posts),
+            http_status=facts.http_status,
+            code=None if facts.code is None else str(facts.code),
+            detail=facts.detail or None,
+            result=None,
+            reason=None,
+            answered_at=tx.now,
+            settled_at=None,
+        )
+        .returning(token, submissions.c.price, submissions.c.currency)
+    ).all()
+    tx.events.extend(Event(EventKind.BILLED, cost=row.price, currency=row.currency) for row in noted)
+    return {row.submit_token for row in noted}
+
+
+def _move_taken(tx: Transaction, posts: Sequence[Taken], tokens: set[str]) -> set[str]:
+    """Move the rows of the images.
+
+    :return: the tokens of those that were still waiting for this answer.
+    """
+    images, bill = tx.tables.images, tx.tables.submissions.c
+    mine = bill.submit_token == images.c.submit_token
+    price = select(bill.price).where(mine).scalar_subquery()
+    currency = select(bill.currency).where(mine).scalar_subquery()
+    moved = (
+        tx.connection.execute(
+            images.update()
+            .where(
+                images.c.submit_token.in_(sorted(tokens)),
+                images.c.status.in_((Status.SUBMITTING, Status.IN_DOUBT)),
+            )
+            .values(
+                **submitted_columns(tx),
+                task_id=_task_id(images.c.submit_token, posts),
+                price=price,
+                currency=currency,
+                updated_at=tx.now,
+            )
+            .returning(images.c.submit_token)
+        )
+        .scalars()
+        .all()
+    )
+    tx.events.extend(Event(EventKind.SUBMITTED) for _ in moved)
+    return set(moved)
+
+
+def _task_id(token: ColumnElement[str], posts: Sequence[Taken]) -> ColumnElement[str]:
+    return case({post.submit_token: post.task_id for post in posts}, value=token)

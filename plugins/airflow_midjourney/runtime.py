@@ -1,0 +1,105 @@
+"""Bringing together what the engine needs, from Airflow's connections."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from airflow_midjourney.describe.model.errors import DescribeError
+from airflow_midjourney.hooks.image_prompts import open_metadata
+from airflow_midjourney.hooks.images import open_images
+from airflow_midjourney.hooks.midjourney import MidjourneyHook
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from airflow_midjourney.describe.engine.context import Watcher, Worker
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.service.settings import ServiceSettings
+    from airflow_midjourney.describe.table.database import Database
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_worker(db_conn_id: str, batch_id: str, try_number: int | None) -> AsyncIterator[Worker]:
+    """Make a worker for a batch, with an open client; the batch's row names its other connections.
+
+    A retry takes over at once what the tries before it had reserved and not sent.
+
+    :param try_number: of the task that works.
+    :raises DescribeError: if a connection is missing or makes no sense, or the database cannot be used.
+    """
+    from airflow_midjourney.describe.engine.context import Worker, holders_of, new_holder
+    from airflow_midjourney.describe.service.client import MidjourneyClient
+    from airflow_midjourney.describe.table.accounts import ensure_account
+    from airflow_midjourney.describe.table.batches import read_batch
+    from airflow_midjourney.describe.table.leases import end_leases
+
+    database = open_metadata(db_conn_id)
+    options = (await database.read(read_batch, batch_id)).options
+    hook = MidjourneyHook(options.mj_conn_id)
+    service, account = hook.service(), hook.account()
+    images = open_images(
+        options.aws_conn_id, request_payer=options.requester_pays, allowed_uris=hook.extra().allowed_uris
+    )
+    await database.write(ensure_account, account)
+    if try_number is not None and try_number > 1:
+        await database.write(end_leases, holders_of(batch_id))
+    async with MidjourneyClient(service) as client:
+        yield Worker(
+            database=database,
+            service=service,
+            client=client,
+            account=account,
+            images=images,
+            try_number=try_number,
+            holder=new_holder(batch_id),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPost:
+    """What there is to watch: equal for all who wait for the same account in the same way."""
+
+    database: Database
+    service: ServiceSettings
+    account: AccountSettings
+
+    @asynccontextmanager
+    async def open_watcher(self) -> AsyncIterator[Watcher]:
+        """Make a watcher, with an open client."""
+        from airflow_midjourney.describe.engine.context import Watcher
+        from airflow_midjourney.describe.service.client import MidjourneyClient
+        from airflow_midjourney.describe.table.accounts import ensure_account
+
+        await self.database.write(ensure_account, self.account)
+        async with MidjourneyClient(self.service) as client:
+            yield Watcher(database=self.database, service=self.service, client=client, account=self.account)
+
+
+def find_watch_post(db_conn_id: str, mj_conn_id: str) -> WatchPost:
+    """Look the connections up. It blocks: an event loop has to call it in a thread.
+
+    :raises DescribeError: as :func:`open_worker`.
+    """
+    hook = MidjourneyHook(mj_conn_id)
+    return WatchPost(open_metadata(db_conn_id), hook.service(), hook.account())
+
+
+@contextmanager
+def airflow_errors() -> Iterator[None]:
+    """Turn the engine's errors into Airflow's: one that no retry can cure fails the task at once.
+
+    The message says what to do, so the traceback of the engine goes to the log at DEBUG only.
+    """
+    try:
+        yield
+    except DescribeError as error:
+        log.debug("%s, raised here:", type(error).__name__, exc_info=True)
+        kind = AirflowException if error.retry_helps else AirflowFailException
+        raise kind(str(error)) from None

@@ -1,0 +1,108 @@
+"""Describing images again: a question with the price first, then the request, then what became of it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from airflow_midjourney.describe.admin.redescribe import MOST_ASKED, Price, ask_again, follow_up, offer
+from airflow_midjourney.describe.queries.owners import owners
+from airflow_midjourney.web.dependencies import Metadata, ReadableDags
+from airflow_midjourney.web.rendering import page
+from airflow_midjourney.web.security.access import CurrentViewer
+from airflow_midjourney.web.security.signing import LONGEST_THOUGHT, seal, unseal
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.table.database import Database
+    from airflow_midjourney.web.security.access import Viewer
+
+router = APIRouter()
+
+_PURPOSE: Final = "describe again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """The rows that somebody chose.
+
+    :param editable: DAGs of theirs that this person may edit.
+    :param off_limits: the other DAGs that this person may see, with how many of the rows each has.
+    """
+
+    editable: frozenset[str]
+    off_limits: dict[str, int]
+
+
+@router.get("/again")
+async def ask_whether(
+    request: Request,
+    viewer: CurrentViewer,
+    database: Metadata,
+    id: Annotated[list[int], Query(default_factory=list, max_length=MOST_ASKED)],  # noqa: A002
+) -> HTMLResponse:
+    """Ask whether these images are to be described again, and say what that would cost."""
+    chosen = await _selection(viewer, database, id)
+    found = await database.read_now(offer, id, chosen.editable)
+    price = found.prices[0] if len(found.prices) == 1 else None
+    question = {
+        "user": viewer.user.get_id(),
+        "request": f"asked/{secrets.token_urlsafe(16)}",
+        "ids": found.image_ids,
+        "price": None if price is None or price.each is None else [str(price.each), price.currency],
+    }
+    going_out = sorted({dag for dag in (await database.read_now(owners, found.image_ids)).values() if dag})
+    return page(
+        request,
+        "again.html",
+        here="failures",
+        offer=found,
+        chosen=len(set(id)),
+        off_limits=chosen.off_limits,
+        dag_ids=going_out,
+        sealed=seal(_PURPOSE, question),
+    )
+
+
+@router.post("/describe-again")
+async def describe_again(
+    viewer: CurrentViewer, database: Metadata, question: Annotated[str, Form()]
+) -> RedirectResponse:
+    """Ask for images to be described again. The same form sent twice is one request."""
+    asked: dict[str, Any] = unseal(_PURPOSE, question, max_age=LONGEST_THOUGHT)
+    if asked["user"] != viewer.user.get_id():
+        raise HTTPException(403, "Somebody else was asked this. Open the page again.")
+    chosen = await _selection(viewer, database, asked["ids"])
+    if not chosen.editable:
+        raise HTTPException(403, "This needs the right to edit the DAGs that the images belong to.")
+    price = None
+    if asked["price"] is not None:
+        price = Price(len(asked["ids"]), Decimal(asked["price"][0]), asked["price"][1])
+    await database.write_now(ask_again, asked["request"], viewer.name, asked["ids"], chosen.editable, price)
+    return RedirectResponse(f"asked?request_id={asked['request']}", status_code=303)
+
+
+@router.get("/asked")
+async def show_asked(
+    request: Request, request_id: str, viewer: CurrentViewer, dag_ids: ReadableDags, database: Metadata
+) -> HTMLResponse:
+    """Show what has become of a request."""
+    found = await database.read_now(follow_up, request_id, dag_ids, viewer.name)
+    if found is None:
+        raise HTTPException(404, "There is no such request about images that you may see.")
+    return page(request, "asked.html", here="failures", found=found)
+
+
+async def _selection(viewer: Viewer, database: Database, image_ids: list[int]) -> _Selection:
+    belonging = await database.read_now(owners, image_ids)
+    editable = await viewer.editable(set(belonging.values()))
+    readable = await viewer.readable(set(belonging.values()))
+    off_limits: dict[str, int] = {}
+    for dag_id in belonging.values():
+        if dag_id in readable - editable:
+            off_limits[str(dag_id)] = off_limits.get(str(dag_id), 0) + 1
+    return _Selection(editable, dict(sorted(off_limits.items())))

@@ -1,0 +1,106 @@
+"""One look at a batch for all who look at it.
+
+Counting a batch of a million images takes the database a while, and a page asks every few seconds, in every browser
+that shows it. So a look is kept for a while that grows with what it took: a batch never keeps the database busy for
+more than a twentieth of the time, however many people look at it; and the numbers of a small one are always fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from airflow_midjourney.describe.model.errors import DescribeError
+from airflow_midjourney.describe.queries.batch import BatchOverview, overview
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.table.database import Database
+
+#: A look is kept for so many times as long as it took.
+_KEPT_FOR: Final = 20
+
+#: Looks that are kept at most.
+_MOST: Final = 500
+
+#: Seconds after which a page asks again: while something is going on, and when all has ended.
+_SOON: Final = 3.0
+_LATER: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A batch as it was a moment ago.
+
+    :param fresh_until: by ``time.monotonic()``.
+    """
+
+    found: BatchOverview
+    fresh_until: float
+
+    @property
+    def ask_again_after(self) -> float:
+        """Seconds after which there may be something new to see."""
+        usual = _SOON if self.found.is_open else _LATER
+        return max(usual, self.fresh_until - time.monotonic())
+
+
+@dataclass
+class Watch:
+    """The latest looks at the batches of one database."""
+
+    looks: OrderedDict[str, Look] = field(default_factory=OrderedDict)
+    looking: dict[str, asyncio.Future[Look]] = field(default_factory=dict)
+
+    async def look(self, database: Database, batch: Batch) -> Look:
+        """Give where a batch stands; who asks while somebody else looks gets the same."""
+        known = self.looks.get(batch.batch_id)
+        if known is not None and time.monotonic() < known.fresh_until:
+            return known
+        under_way = self.looking.get(batch.batch_id)
+        if under_way is None or under_way.done():
+            under_way = self.looking[batch.batch_id] = asyncio.ensure_future(self._look(database, batch))
+        try:
+            # Whoever asked first may be gone before the answer comes; the others still want it.
+            return await asyncio.shield(under_way)
+        finally:
+            if under_way.done():
+                self.looking.pop(batch.batch_id, None)
+
+    async def _look(self, database: Database, batch: Batch) -> Look:
+        began = time.monotonic()
+        account = await asyncio.to_thread(_account_of, batch)
+        found = await database.read_now(overview, batch.batch_id, account)
+        ended = time.monotonic()
+        look = Look(found, ended + _KEPT_FOR * (ended - began))
+        self.looks[batch.batch_id] = look
+        self.looks.move_to_end(batch.batch_id)
+        while len(self.looks) > _MOST:
+            self.looks.popitem(last=False)
+        return look
+
+
+_watches: WeakKeyDictionary[Database, Watch] = WeakKeyDictionary()
+
+
+async def look_at(database: Database, batch: Batch) -> Look:
+    """Give where a batch stands, as of a moment ago."""
+    watch = _watches.get(database)
+    if watch is None:
+        watch = _watches[database] = Watch()
+    return await watch.look(database, batch)
+
+
+def _account_of(batch: Batch) -> AccountSettings | None:
+    """Read the connection of a batch; None where this process cannot, since a page can do without."""
+    from airflow_midjourney.hooks.midjourney import MidjourneyHook
+
+    try:
+        return MidjourneyHook(batch.options.mj_conn_id).account()
+    except DescribeError:
+        return None

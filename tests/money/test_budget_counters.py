@@ -1,0 +1,149 @@
+"""Caps count most of a bill once only; whatever happens, that comes to what the whole bill says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
+
+from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.table import accounts, budgets, leases, submissions
+from airflow_midjourney.describe.table.budgets import move_tallies_on, submissions_left
+from airflow_midjourney.describe.table.claims import ClaimResult, claim_together
+from airflow_midjourney.describe.table.submissions import PostFacts, Taken, accepted_together
+from tests.support import rows
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.table.database import Database, Transaction
+
+PRICE = Decimal("0.05")
+PAYING = replace(
+    rows.ACCOUNT,
+    price=PRICE,
+    currency="USD",
+    max_in_flight=1000,
+    max_submissions_per_day=10_000,
+    max_cost_per_day=Decimal(500),
+)
+CAPS: dict[str, Any] = {"max_submissions": 10_000, "max_cost": "500"}
+
+#: What may become of a submission, at once or much later, also after something else was taken for granted.
+ENDINGS = ("accepted", "together", "full", "refused", "ambiguous", "never_sent", "broken_off")
+
+#: Minutes that may pass; a tally covers what is older than an hour, whatever has become of it.
+PAUSES = (0, 10, 40, 90)
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("claim"), st.integers(1, 6)),
+        st.tuples(st.sampled_from(ENDINGS), st.integers(0, 20)),
+        st.tuples(st.just("pass"), st.sampled_from(PAUSES)),
+    ),
+    min_size=4,
+    max_size=30,
+)
+
+
+@pytest.fixture(autouse=True)
+def _short_tails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "LONGEST_TAIL", 2)
+
+
+def counted_from_the_bill(tx: Transaction) -> int:
+    return sum(entry["outcome"] not in budgets.FREE_OUTCOMES for entry in rows.bill(tx))
+
+
+def forget_everything(tx: Transaction) -> None:
+    for table in tx.tables.metadata.sorted_tables:
+        if table is not tx.tables.meta:
+            tx.connection.execute(delete(table))
+
+
+class History:
+    """Submissions of one run, and what becomes of them."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.batch: Batch = rows.open_batch(tx, **CAPS)
+        self.tokens: list[str] = []
+        self._keys = 0
+
+    def step(self, tx: Transaction, name: str, number: int) -> None:
+        if name == "claim":
+            self.claim(tx, number)
+        elif name == "pass":
+            rows.let_time_pass(tx, timedelta(minutes=number))
+        elif self.tokens:
+            self.end(tx, name, self.tokens[number % len(self.tokens)])
+
+    def claim(self, tx: Transaction, number: int) -> None:
+        rows.list_images(tx, [rows.listed(f"{self._keys + one:04}.jpg") for one in range(number)])
+        self._keys += number
+        wanted = [rows.request(self.batch, row.id) for row in leases.reserve(tx, self.batch, "holder", number)]
+        if not wanted:
+            return
+        results = claim_together(tx, wanted, PAYING)
+        self.tokens += [
+            one.submit_token for one, result in zip(wanted, results, strict=True) if result is ClaimResult.CLAIMED
+        ]
+
+    def end(self, tx: Transaction, name: str, token: str) -> None:
+        facts = PostFacts(200, 1)
+        if name == "accepted":
+            submissions.accepted(tx, token, f"task-{token[:8]}", facts)
+        elif name == "together":
+            accepted_together(tx, [Taken(token, f"task-{token[:8]}", facts)])
+        elif name == "refused":
+            submissions.refused(tx, token, Reason.REFUSED, facts)
+        elif name == "ambiguous":
+            submissions.ambiguous(tx, token, facts)
+        else:
+            submissions.not_taken(tx, token, name, facts)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=steps)
+def test_tally_and_tail_are_the_bill_whatever_happens(database: Database, history: list[tuple[str, int]]) -> None:
+    with database.writing() as tx:
+        forget_everything(tx)
+        run = History(tx)
+        for name, number in history:
+            run.step(tx, name, number)
+            accounts.lock_account(tx, PAYING.identity)
+            move_tallies_on(tx, run.batch, PAYING)
+            paid = counted_from_the_bill(tx)
+
+            assert budgets.paid(tx, budgets.run_that_pays(tx, run.batch.origin.cap_scope)) == (paid, paid * PRICE)
+
+
+def test_a_long_bill_is_covered_by_its_tallies_but_for_what_may_change(database: Database) -> None:
+    with database.writing() as tx:
+        run = History(tx)
+        run.claim(tx, 8)
+        for token in (*run.tokens[:3], *run.tokens[4:]):
+            submissions.accepted(tx, token, f"task-{token[:8]}", PostFacts(200, 1))
+        move_tallies_on(tx, run.batch, PAYING)
+        covered = tx.connection.execute(select(tx.tables.tallies.c.scope, tx.tables.tallies.c.submissions)).all()
+
+        assert sorted(row.submissions for row in covered) == [3, 3]
+        assert submissions_left(tx, run.batch, PAYING) == 10_000 - 8
+
+
+def test_a_day_counts_nothing_of_the_day_before(database: Database) -> None:
+    with database.writing() as tx:
+        run = History(tx)
+        run.claim(tx, 5)
+        rows.let_time_pass(tx, timedelta(days=1))
+        run.claim(tx, 3)
+        for token in run.tokens:
+            submissions.accepted(tx, token, f"task-{token[:8]}", PostFacts(200, 1))
+        move_tallies_on(tx, run.batch, PAYING)
+
+        assert budgets.paid(tx, budgets.day_that_pays(tx, PAYING.identity)) == (3, 3 * PRICE)
+        assert budgets.paid(tx, budgets.run_that_pays(tx, run.batch.origin.cap_scope)) == (8, 8 * PRICE)

@@ -1,0 +1,217 @@
+"""Leafing through images: every one once, in both directions, those of one's own DAGs only, and never for long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.model.status import BotType, Reason, Status
+from airflow_midjourney.describe.queries import gallery
+from airflow_midjourney.describe.queries.failures import ReasonCount, count_reasons
+from airflow_midjourney.describe.queries.gallery import Cursor, Filters, GalleryPage, turn_page
+from airflow_midjourney.describe.queries.image import look_at_image, stored_object
+from airflow_midjourney.describe.queries.owners import owners
+from airflow_midjourney.describe.table import batches, results
+from tests.support import rows
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.table.database import Database, Transaction
+
+MINE = frozenset({"mine"})
+BOTH = frozenset({"mine", "theirs"})
+
+
+def open_batch(tx: Transaction, dag_id: str, prefix: str, run_id: str = "run") -> Batch:
+    rows.open_batch(tx)
+    return batches.open_batch(tx, Scope(rows.BUCKET, (prefix,)), BatchOptions(), Origin(dag_id, run_id, "submit"))
+
+
+def fill(tx: Transaction, dag_id: str, number: int, run_id: str = "run") -> list[int]:
+    """List images of a DAG, that stay pending, and give their rows."""
+    prefix = f"{dag_id}/{run_id}/"
+    batch = open_batch(tx, dag_id, prefix, run_id)
+    before = {row["id"] for row in rows.image_rows(tx)}
+    rows.list_images(tx, [rows.listed(f"{prefix}{index:04}.jpg") for index in range(number)], batch=batch)
+    return [row["id"] for row in rows.image_rows(tx) if row["id"] not in before]
+
+
+def leaf(tx: Transaction, filters: Filters, dag_ids: frozenset[str], size: int) -> tuple[list[GalleryPage], list[int]]:
+    """Turn all pages forwards, then all back, and give the rows as they came forwards."""
+    pages = [turn_page(tx, filters, dag_ids, None, size)]
+    while pages[-1].following is not None:
+        pages.append(turn_page(tx, filters, dag_ids, pages[-1].following, size))
+    back = [pages[-1]]
+    while back[-1].preceding is not None:
+        back.append(turn_page(tx, filters, dag_ids, back[-1].preceding, size))
+    forwards = [row.id for page in pages for row in page.rows]
+    assert [row.id for page in reversed(back) for row in page.rows] == forwards
+    return pages, forwards
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_every_image_of_ones_own_is_on_one_page_the_latest_first(database: Database, size: int) -> None:
+    with database.writing() as tx:
+        first, theirs, second = fill(tx, "mine", 4), fill(tx, "theirs", 5), fill(tx, "mine", 6, "later")
+        _, mine = leaf(tx, Filters(), MINE, size)
+        _, both = leaf(tx, Filters(), BOTH, size)
+        _, nothing = leaf(tx, Filters(), frozenset(), size)
+
+    assert mine == sorted(first + second, reverse=True)
+    assert both == sorted(first + theirs + second, reverse=True)
+    assert nothing == []
+
+
+def test_who_sees_more_dags_than_are_walked_side_by_side_sees_them_all(database: Database) -> None:
+    names = [f"dag{number}" for number in range(gallery.MOST_LANES + 5)]
+    with database.writing() as tx:
+        hidden = fill(tx, "theirs", 3)
+        ids = [one for name in names for one in fill(tx, name, 2)]
+        _, found = leaf(tx, Filters(), frozenset(names), 7)
+
+    assert found == sorted(ids, reverse=True)
+    assert not set(found) & set(hidden)
+
+
+def test_images_under_a_prefix_come_in_the_order_of_their_keys(database: Database) -> None:
+    with database.writing() as tx:
+        batch = open_batch(tx, "mine", "in/")
+        keys = ["in/b", "in/a", "in/é", "in/a_", "in/a%", "in/aa"]
+        rows.list_images(tx, [rows.listed(key) for key in [*keys, "out/a"]], batch=batch)
+        rows.list_images(tx, [rows.listed("in/a", "later")], batch=batch)
+        fill(tx, "theirs", 2)
+        pages, _ = leaf(tx, Filters(prefix="s3://photos/in/"), BOTH, 2)
+        _, literal = leaf(tx, Filters(prefix="s3://photos/in/a_"), BOTH, 2)
+
+    assert [row.key for page in pages for row in page.rows] == sorted([*keys, "in/a"])
+    assert len(literal) == 1
+
+
+@pytest.fixture
+def described(database: Database) -> dict[str, int]:
+    """Four images of one's own that ended in four ways, and one of another DAG."""
+    with database.writing() as tx:
+        batch = open_batch(tx, "mine", "in/", "a run")
+        rows.list_images(tx, [rows.listed(f"in/{name}.jpg") for name in ("A", "b", "c", "d")], batch=batch)
+        ids = {name: rows.submit_next(tx, batch, task_id=name) for name in ("good", "banned", "doubtful")}
+        results.described(tx, ids["good"], rows.four_prompts(), "raw", results.RemoteTimes())
+        results.ended(tx, ids["banned"], Reason.BANNED, "No.", results.RemoteTimes(), "")
+        rows.set_columns(tx, ids["doubtful"].id, status="in_doubt", ended_at=tx.now)
+        fill(tx, "theirs", 1)
+        pending = next(row["id"] for row in rows.image_rows(tx) if row["key"] == "in/d.jpg")
+    return {name: sent.id for name, sent in ids.items()} | {"pending": pending}
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ({"status": Status.SUCCEEDED}, ["good"]),
+        ({"status": Status.FAILED}, ["banned"]),
+        ({"status": Status.IN_DOUBT}, ["doubtful"]),
+        ({"status": Status.PENDING}, ["pending"]),
+        ({"status": Status.SUBMITTED}, []),
+        ({"status": Status.REJECTED}, []),
+        ({"reason": Reason.BANNED}, ["banned"]),
+        ({"reason": Reason.BANNED, "status": Status.SUCCEEDED}, []),
+        ({"run_id": "a run"}, ["pending", "doubtful", "banned", "good"]),
+        ({"run_id": "no run"}, []),
+        ({"dag_id": "mine"}, ["pending", "doubtful", "banned", "good"]),
+        ({"dag_id": "theirs"}, []),
+        ({"bot_type": BotType.NIJI_JOURNEY}, []),
+        ({"prefix": "s3://photos/in/A"}, ["good"]),
+        ({"text": "THREE"}, ["good"]),
+        ({"text": "in/b"}, ["banned"]),
+        ({"text": "a.jpg"}, ["good"]),
+        ({"text": "%"}, []),
+        ({"text": "_"}, []),
+        ({"text": "in/b", "status": Status.SUCCEEDED}, []),
+    ],
+)
+def test_filters_find_what_they_say(
+    database: Database, described: dict[str, int], filters: dict[str, Any], names: list[str]
+) -> None:
+    with database.reading() as tx:
+        _, found = leaf(tx, Filters(**filters), MINE, 2)
+
+    assert found == [described[name] for name in names]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_search_looks_at_so_many_rows_and_says_where_to_go_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
+    monkeypatch.setattr(gallery, "STEPS", (2, 3))
+    with database.writing() as tx:
+        ids = fill(tx, "mine", 20)
+        for wanted in (ids[0], ids[-1]):
+            rows.set_columns(tx, wanted, prompt_2="a Lighthouse")
+        cursor = Cursor(ids[0], backwards=True) if backwards else Cursor(ids[-1])
+        looks = [turn_page(tx, Filters(text="lighthouse"), MINE, cursor, 48)]
+        while not looks[-1].complete:
+            further = looks[-1].preceding if backwards else looks[-1].following
+            looks.append(turn_page(tx, Filters(text="lighthouse"), MINE, further, 48))
+
+    assert [len(page.rows) for page in looks] == [0, 0, 0, 1]
+    assert looks[-1].rows[0].id == (ids[-1] if backwards else ids[0])
+
+
+def test_a_row_of_an_older_release_belongs_to_the_dag_of_its_batch(database: Database) -> None:
+    with database.writing() as tx:
+        (mine,), (theirs,) = fill(tx, "mine", 1), fill(tx, "theirs", 1)
+        for one in (mine, theirs):
+            rows.set_columns(tx, one, dag_id=None)
+        rows.list_images(tx, [rows.listed("nobody's.jpg")])
+        _, found = leaf(tx, Filters(), MINE, 5)
+        belonging = owners(tx, [mine, theirs, theirs + 1, 999])
+
+    assert found == [mine]
+    assert belonging == {mine: "mine", theirs: "theirs", theirs + 1: None}
+
+
+def test_reasons_are_counted_of_ones_own_dags_only(
+    database: Database, described: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.writing() as tx:
+        batch = open_batch(tx, "theirs", "more/")
+        rows.list_images(tx, [rows.listed(f"more/{name}.jpg") for name in "abc"], batch=batch)
+        for name in "abc":
+            sent = rows.submit_next(tx, batch, task_id=name)
+            results.ended(tx, sent, Reason.BANNED, "", results.RemoteTimes(), "")
+        mine, both = count_reasons(tx, MINE), count_reasons(tx, BOTH)
+        monkeypatch.setattr("airflow_midjourney.describe.queries.failures.MOST_COUNTED", 2)
+        bounded = count_reasons(tx, BOTH)
+
+    assert mine == [ReasonCount(Reason.BANNED, 1), ReasonCount(None, 1)]
+    assert both == [ReasonCount(Reason.BANNED, 4), ReasonCount(None, 1)]
+    assert bounded[0] == ReasonCount(Reason.BANNED, 2, at_least=True)
+
+
+def test_one_image_has_its_versions_and_bill_as_far_as_they_may_be_seen(
+    database: Database, described: dict[str, int]
+) -> None:
+    good = described["good"]
+    with database.writing() as tx:
+        theirs = open_batch(tx, "theirs", "in/", "another")
+        rows.list_images(tx, [rows.listed("in/A.jpg", "later")], batch=theirs)
+        sent = rows.submit_next(tx, theirs, task_id="theirs")
+        tx.connection.execute(
+            tx.tables.submissions.update()
+            .where(tx.tables.submissions.c.submit_token == sent.submit_token)
+            .values(image_id=good)
+        )
+        mine, both = look_at_image(tx, good, MINE), look_at_image(tx, good, BOTH)
+        hidden = look_at_image(tx, good, frozenset({"theirs"}))
+        stored = stored_object(tx, good, MINE)
+
+        assert hidden is None
+        assert stored_object(tx, good, frozenset({"theirs"})) is None
+
+    assert mine is not None
+    assert both is not None
+    assert stored is not None
+    assert (len(mine.versions), len(mine.submissions)) == (1, 1)
+    assert (len(both.versions), len(both.submissions)) == (2, 2)
+    assert (stored.image.uri, stored.image.etag) == ("s3://photos/in/A.jpg", "etag")
+    assert stored.options.aws_conn_id == "aws_default"

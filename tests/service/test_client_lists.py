@@ -1,0 +1,187 @@
+"""Lists of tasks, and the free read that proves access."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from airflow_midjourney.describe.model.errors import ServiceDeniedError, ServiceProtocolError, ServiceUnavailableError
+from airflow_midjourney.describe.service.client import ListingUnsupportedError, TaskListing
+from airflow_midjourney.describe.service.read_response import denied_error
+from airflow_midjourney.describe.service.submit_response import Denied
+from airflow_midjourney.describe.service.tasks import RemoteTaskStatus
+from tests.support.remote import (
+    MODEL_LIMIT,
+    NO_CHANNEL,
+    TASK,
+    UNKNOWN,
+    Service,
+    ask,
+    check,
+    listing,
+    settings_with,
+    submit,
+)
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.service.settings import AuthMode
+
+# --- lists ------------------------------------------------------------------------------------------------------
+
+
+def task_json(task_id: object, **changes: object) -> dict[str, object]:
+    return {**TASK, "id": task_id, **changes}
+
+
+def test_tasks_are_joined_by_id_whatever_their_order() -> None:
+    items = [task_json("3"), task_json("9"), task_json("1")]
+    service = Service(httpx.Response(200, json=items))
+    found = listing(service, "1", "2", "3", "1")
+    assert set(found.tasks) == {"1", "3"}
+    assert found.malformed == 0
+    assert json.loads(service.requests[0].content) == {"ids": ["1", "2", "3"]}
+    assert service.requests[0].url.path == "/mj-fast/mj/task/list-by-condition"
+
+
+def test_a_malformed_item_does_not_spoil_the_others() -> None:
+    items = [task_json("1"), {"id": None}, "?", task_json("2", status=[]), task_json("3", state=5)]
+    found = listing(Service(httpx.Response(200, json=items)), "1", "2", "3")
+    assert set(found.tasks) == {"1", "3"}
+    assert found.malformed == 3
+
+
+def test_of_two_items_with_one_id_the_ended_one_counts() -> None:
+    items = [task_json("1"), task_json("1", status="SUCCESS"), task_json("1", status="SUBMITTED")]
+    found = listing(Service(httpx.Response(200, json=items)), "1")
+    assert found.tasks["1"].status is RemoteTaskStatus.SUCCESS
+
+
+def test_a_hundred_ids_a_request() -> None:
+    ids = [str(number) for number in range(250)]
+    service = Service(httpx.Response(200, json=[task_json("0")]), httpx.Response(200, json=[task_json("249")]))
+    found = listing(service, *ids)
+    assert [len(json.loads(request.content)["ids"]) for request in service.requests] == [100, 100, 50]
+    assert set(found.tasks) == {"0", "249"}
+
+
+def test_no_ids_no_request() -> None:
+    service = Service(httpx.Response(500))
+    assert listing(service) == TaskListing({})
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null"])
+def test_an_empty_list(body: bytes) -> None:
+    assert listing(Service(httpx.Response(200, content=body)), "1") == TaskListing({})
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[", b'"x"'])
+def test_no_list_is_an_error_and_not_an_absence(body: bytes) -> None:
+    with pytest.raises(ServiceProtocolError) as caught:
+        listing(Service(httpx.Response(200, content=body)), "1")
+    assert not isinstance(caught.value, ListingUnsupportedError)
+
+
+MISSING_ROUTES = [
+    httpx.Response(404, json={"status": 404, "error": "Not Found"}),
+    httpx.Response(405),
+    httpx.Response(200, content=b"<!doctype html><title>New API</title>"),
+]
+
+
+@pytest.mark.parametrize("answer", MISSING_ROUTES)
+def test_a_service_without_lists(answer: httpx.Response) -> None:
+    with pytest.raises(ListingUnsupportedError):
+        listing(Service(answer), "1")
+    with pytest.raises(ListingUnsupportedError):
+        ask(Service(answer), lambda client: client.list_all())
+
+
+def test_all_tasks_are_listed_in_their_order() -> None:
+    service = Service(httpx.Response(200, json=[task_json("2"), task_json("1")]))
+    tasks = ask(service, lambda client: client.list_all())
+    assert [task.id for task in tasks] == ["2", "1"]
+    assert service.requests[0].url.path == "/mj-fast/mj/task/list"
+
+
+def test_a_list_of_all_tasks_is_whole_or_an_error() -> None:
+    with pytest.raises(ServiceProtocolError, match="1 items"):
+        ask(Service(httpx.Response(200, json=[task_json("2"), {}])), lambda client: client.list_all())
+
+
+def test_a_list_may_be_compressed() -> None:
+    body = gzip.compress(json.dumps([task_json("1")]).encode())
+    service = Service(httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=body))
+    assert set(listing(service, "1").tasks) == {"1"}
+
+
+# --- the access check -------------------------------------------------------------------------------------------
+
+
+def test_access_is_proven_by_a_list_of_nothing() -> None:
+    service = Service(httpx.Response(200, json=[]))
+    check(service)
+    (request,) = service.requests
+    assert json.loads(request.content) == {"ids": []}
+
+
+@pytest.mark.parametrize("missing", MISSING_ROUTES)
+def test_access_is_proven_by_a_fetch_where_there_are_no_lists(missing: httpx.Response) -> None:
+    service = Service(missing, httpx.Response(400, json=UNKNOWN["new-api"]["body"]))
+    check(service)
+    assert [request.method for request in service.requests] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.Response(401), ["'mj'", "midjourney-proxy itself", "'secret'", "'token'"]),
+        (httpx.Response(401, text="Authorization header missing."), ["header missing", "'secret'", "'token'"]),
+        (httpx.Response(403, json=MODEL_LIMIT), ["'mj'", "without model limits"]),
+        (httpx.Response(403, content=b"<!DOCTYPE html><html>"), ["firewall"]),
+        (httpx.Response(403, text="账号不可用"), ["账号不可用", "operator"]),
+        (httpx.Response(402), ["credit"]),
+        (httpx.Response(401, json={"error": {"message": "该令牌额度已用尽"}}), ["credit"]),
+    ],
+)
+def test_a_refused_key_is_explained(answer: httpx.Response, words: list[str]) -> None:
+    with pytest.raises(ServiceDeniedError) as caught:
+        check(Service(answer))
+    assert all(word in str(caught.value) for word in words)
+    assert caught.value.http_status == answer.status_code
+
+
+@pytest.mark.parametrize("auth", ["bearer", "secret", "token"])
+def test_a_401_names_the_other_ways_to_send_the_key(auth: AuthMode) -> None:
+    with pytest.raises(ServiceDeniedError) as caught:
+        check(Service(httpx.Response(401, text="no")), auth=auth)
+    offered = str(caught.value).partition("'auth' may be")[2]
+    assert [mode for mode in ("bearer", "secret", "token") if f"'{mode}'" in offered] == [
+        mode for mode in ("bearer", "secret", "token") if mode != auth
+    ]
+
+
+def test_a_submit_refused_for_all_images_is_explained() -> None:
+    outcome = submit(Service(httpx.Response(200, json={"code": 4, "description": "禁止上传"})))
+    assert isinstance(outcome, Denied)
+    assert "uploads" in str(denied_error(outcome, settings_with()))
+
+
+def test_no_channel_is_not_a_refused_key() -> None:
+    with pytest.raises(ServiceUnavailableError, match="无可用渠道"):
+        check(Service(httpx.Response(503, json=NO_CHANNEL)))
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(404), httpx.Response(200, content=b"<html>")])
+def test_a_host_that_is_no_such_service(answer: httpx.Response) -> None:
+    with pytest.raises(ServiceProtocolError, match="host"):
+        check(Service(answer))
+
+
+def test_a_redirect_says_which_field_to_mend() -> None:
+    with pytest.raises(ServiceProtocolError, match="host of the connection"):
+        check(Service(httpx.Response(301, headers={"Location": "https://b.example"})))

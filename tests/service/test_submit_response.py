@@ -1,0 +1,171 @@
+"""Every known answer to a submit comes to the right outcome, and every unknown one to some outcome."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.service.submit_response import (
+    Accepted,
+    Ambiguous,
+    Denied,
+    Full,
+    Refused,
+    SubmitOutcome,
+    Unavailable,
+    read_submit_answer,
+)
+from airflow_midjourney.describe.service.transport import retry_after_seconds
+
+ANSWERS: dict[str, Any] = json.loads(
+    (Path(__file__).parents[1] / "fixtures/protocol/submit_answers.json").read_text(encoding="utf-8")
+)
+
+
+def body_of(entry: dict[str, Any]) -> bytes:
+    if "text" in entry:
+        return str(entry["text"]).encode()
+    return json.dumps(entry["body"], ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def read(status: int, body: object) -> SubmitOutcome:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read_submit_answer(status, {}, content)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_known_answers(name: str) -> None:
+    entry = ANSWERS[name]
+    outcome = read_submit_answer(entry["status"], entry["headers"], body_of(entry))
+    assert type(outcome).__name__ == entry["outcome"]
+    for field, value in entry["expect"].items():
+        assert getattr(outcome, field) == value
+    if not isinstance(outcome, Accepted):
+        assert outcome.http_status == entry["status"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, {"code": 1, "description": "ok"}, Ambiguous),
+        (200, {"code": 1, "result": {}}, Ambiguous),
+        (200, {"code": 1, "result": 1.5e15}, Ambiguous),
+        (200, {"code": 1, "result": "two words"}, Ambiguous),
+        (200, {"code": 21, "description": "exists"}, Ambiguous),
+        (200, {"code": "1", "result": "1754207000123456"}, Accepted),
+        (200, {"code": 0, "msg": "ok", "taskId": "1"}, Ambiguous),
+        (200, [], Ambiguous),
+        (200, b"<html></html>", Ambiguous),
+        (200, {"error": {"message": "?"}}, Ambiguous),
+        (200, {"code": 4, "description": "余额不足"}, Denied),
+        (200, {"code": 4, "description": "可能包含敏感词"}, Refused),
+        (200, b'{"code":1,"result":0741798445574458}', Ambiguous),
+        (200, b"[" * 100_000, Ambiguous),
+        (200, b'{"code":' + b"9" * 10_000 + b"}", Ambiguous),
+        (302, b"", Unavailable),
+        (400, b"", Unavailable),
+        (402, b"", Denied),
+        (404, b"<html></html>", Unavailable),
+        (408, b"", Unavailable),
+        (429, {"error": {"message": "no money", "code": "insufficient_quota"}}, Denied),
+        (200, b'{"code":1,"result":"1","properties":{"x":' + b"9" * 10_000 + b"}}", Accepted),
+        (500, b"", Ambiguous),
+        (500, {"code": 4, "description": "quota_not_enough"}, Ambiguous),
+        (502, b"<html></html>", Ambiguous),
+        (503, b"", Ambiguous),
+        (503, {"error": {"message": "rejected by the content policy"}}, Refused),
+        (524, b"", Ambiguous),
+    ],
+)
+def test_answers_between_the_dialects(status: int, body: object, kind: type) -> None:
+    assert type(read(status, body)) is kind
+
+
+def test_a_body_that_is_too_large_is_the_images_fault() -> None:
+    outcome = read(400, {"error": {"message": "request body exceeds 128 MB", "type": "new_api_error"}})
+    assert isinstance(outcome, Refused)
+    assert outcome.reason is Reason.TOO_LARGE
+
+
+def test_descriptions_repeat_nothing_that_was_sent() -> None:
+    body = {
+        "code": 4,
+        "description": "bad\x00 \ud83d key SECRET, state S-1,\n data:image/png;base64,AAAA " + "x" * 999,
+    }
+    outcome = read_submit_answer(200, {}, json.dumps(body).encode(), hidden=("SECRET", "S-1"))
+    assert isinstance(outcome, Refused)
+    assert outcome.description.startswith("bad key …, state …, … xxx")
+    assert len(outcome.description) == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("17", 17.0),
+        ("1.5", 1.5),
+        ("0", 0.0),
+        ("999999999", 86_400.0),
+        ("Sun, 03 Aug 2025 07:44:20 GMT", 60.0),
+        ("Sun, 03 Aug 2025 07:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    now = datetime(2025, 8, 3, 7, 43, 20, tzinfo=UTC)
+    assert retry_after_seconds({"retry-AFTER": value}, now=now) == seconds
+
+
+def test_no_retry_after() -> None:
+    assert retry_after_seconds({}) is None
+
+
+LOOSE_ENVELOPES = st.dictionaries(
+    st.sampled_from(["code", "description", "message", "result", "properties", "error", "success", "type"]),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-1, 31)
+        | st.floats()
+        | st.text(max_size=12)
+        | st.sampled_from(["队列已满", "quota_not_enough", "upstream_error", "17542070001"]),
+        lambda children: st.dictionaries(
+            st.sampled_from(["message", "code", "type", "numberOfQueues"]), children, max_size=3
+        ),
+        max_leaves=4,
+    ),
+).map(lambda envelope: json.dumps(envelope).encode())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(100, 599),
+    st.one_of(st.binary(max_size=80), LOOSE_ENVELOPES),
+    st.text("0123GMT ,:", max_size=8),
+)
+def test_any_answer_has_an_outcome(status: int, body: bytes, retry_after: str) -> None:
+    outcome = read_submit_answer(status, {"Retry-After": retry_after}, body)
+    assert isinstance(outcome, get_args(SubmitOutcome))
+    assert len(outcome.description) <= 200
+    if isinstance(outcome, Accepted):
+        assert outcome.code in (1, 21, 22)
+        assert outcome.task_id
+    if isinstance(outcome, Full | Unavailable) and outcome.retry_after is not None:
+        assert 0 <= outcome.retry_after <= 86_400
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.from_regex(r"[0-9]{13,20}", fullmatch=True))
+def test_no_id_loses_a_digit(digits: str) -> None:
+    outcome = read_submit_answer(200, {}, f'{{"code":1,"result":"{digits}"}}'.encode())
+    assert outcome == Accepted(digits, 200, 1)
+    number = digits.lstrip("0") or "0"
+    assert read_submit_answer(200, {}, f'{{"code":22,"result":{number}}}'.encode()) == Accepted(number, 200, 22)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.storage.allowed_uris import AllowedUris
+
+
+@pytest.mark.parametrize(
+    ("pattern", "uri", "allowed"),
+    [
+        ("s3://photos/*", "s3://photos/a/b.jpg", True),
+        ("s3://photos/*", "s3://photos-private/a.jpg", False),
+        ("s3://photos/a.jpg", "s3://photos/a.jpg", True),
+        ("s3://photos/a", "s3://photos/a/b.jpg", False),
+        ("s3://photos/*.jpg", "s3://photos/A.JPG", False),
+        ("s3://photos/?.jpg", "s3://photos/ab.jpg", False),
+        ("s3://photos/[ab].jpg", "s3://photos/b.jpg", True),
+        ("s3://photos/*", "s3://photos/line\nbreak.jpg", True),
+        ("s3://photos/public/*", "s3://photos/private/\ns3://photos/public/a.jpg", False),
+        ("s3://*", "s3://anything/at/all", True),
+    ],
+)
+def test_patterns_match_the_whole_uri(pattern: str, uri: str, allowed: bool) -> None:
+    assert AllowedUris([pattern]).allow(uri) is allowed
+
+
+def test_one_of_several_patterns_is_enough() -> None:
+    allowed = AllowedUris(["s3://a/*", "s3://b/*"])
+    assert allowed.allow("s3://b/x.jpg")
+    assert not allowed.allow("s3://c/x.jpg")
+
+
+def test_no_pattern_allows_everything() -> None:
+    assert AllowedUris([]).allow("s3://photos/a.jpg")
+    assert AllowedUris([]).reach_into("s3://photos/")
+
+
+@pytest.mark.parametrize("pattern", ["photos/*", "*", "", "S3://photos/*", " s3://photos/*"])
+def test_patterns_that_could_never_match_are_refused(pattern: str) -> None:
+    with pytest.raises(SettingsError, match="allowed_uris"):
+        AllowedUris([pattern])
+
+
+def test_a_text_instead_of_a_list_is_refused() -> None:
+    with pytest.raises(SettingsError, match="allowed_uris"):
+        AllowedUris("s3://photos/*")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "reached"),
+    [
+        ("s3://photos/", True),
+        ("s3://photos/pub", True),
+        ("s3://photos/public/2024/", True),
+        ("s3://photos/private/", False),
+        ("s3://other/", False),
+    ],
+)
+def test_prefixes_outside_every_pattern_are_known(prefix: str, reached: bool) -> None:
+    assert AllowedUris(["s3://photos/public/*", "s3://third/x"]).reach_into(prefix) is reached
+
+
+@settings(max_examples=200)
+@given(st.text("ab/*?[", max_size=8), st.text("ab/*?[", max_size=8), st.integers(0, 8))
+def test_a_prefix_of_an_allowed_image_is_never_refused(tail: str, key: str, cut: int) -> None:
+    pattern, uri = f"s3://b/{tail}", f"s3://b/{key}"
+    allowed = AllowedUris([pattern])
+    assert allowed.allow(uri) is fnmatchcase(uri, pattern)
+    assert allowed.reach_into(f"s3://b/{key[:cut]}") or not allowed.allow(uri)
