@@ -69,11 +69,12 @@ bench: setup ## measure next to what users would do instead, and fill docs/perfo
 bench-quick: setup ## the same at small sizes, to see that it works, in three minutes
 	$(BIN)/python -m benchmarks --quick
 
-lint: setup ## check style and types
+lint: setup ## check style and types, and that the rooms of the engine import one way
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/*.py
+	PYTHONPATH=plugins $(BIN)/lint-imports --no-cache
 
 format: setup ## format the code
 	$(BIN)/ruff check --fix
