@@ -173,7 +173,7 @@ def test_a_worker_that_was_reading_the_image_has_lost_it(database: Database) -> 
     with database.writing() as tx:
         batch = rows.open_batch(tx)
         rows.list_images(tx, [rows.listed("customers/a.jpg")])
-        (reserved,) = rows.claims.reserve(tx, batch, "holder", 1)
+        (reserved,) = rows.leases.reserve(tx, batch, "holder", 1)
     erase(database, [SCOPE], "a run")
     with database.writing() as tx:
         assert rows.claim(tx, rows.request(batch, reserved.id)) is ClaimResult.LOST

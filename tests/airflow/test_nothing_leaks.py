@@ -24,10 +24,10 @@ KEY = "sk-D1stinctive/Key+0f-tests"
 RUN = """
 import runpy, sys
 from airflow.utils.db import initdb
-from airflow_midjourney.describe import working
+from airflow_midjourney.describe.engine import loop
 from airflow_midjourney.triggers import describe as triggers
 initdb()
-working.WORTH_DEFERRING, triggers.FIRST_LOOK_AFTER = 0.0, 0.1
+loop.WORTH_DEFERRING, triggers.FIRST_LOOK_AFTER = 0.0, 0.1
 sys.argv[0] = "airflow"
 runpy.run_module("airflow", run_name="__main__")
 """

@@ -36,7 +36,7 @@ ROWS = 400
 WRITER = """
 import os, signal, sys, time
 from pathlib import Path
-from airflow_midjourney.describe.exports import publishing
+from airflow_midjourney.describe.exports import publication
 from airflow_midjourney.describe.exports.targets.folder import FolderTarget
 from airflow_midjourney.describe.table.database import open_database
 from tests.support.described import export_to, plan
@@ -61,7 +61,7 @@ class Stopping(FolderTarget):
             stop()
         super().flush()
     def open(self, name):
-        if point == "before pointer" and name == publishing.POINTER:
+        if point == "before pointer" and name == publication.POINTER:
             stop()
         return super().open(name)
     def point(self, name, folder):

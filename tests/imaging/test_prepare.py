@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
 from airflow_midjourney.describe.imaging import jpeg as jpeg_module
+from airflow_midjourney.describe.imaging import prepare as prepare_module
 from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
 from airflow_midjourney.describe.model.errors import ImageRejectedError
 from tests.support.image_files import (
@@ -276,8 +277,8 @@ NO_PROCESS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from airflow_midjourney.describe.errors import ImageRejectedError
-from airflow_midjourney.describe.pixels import PreparedImage, prepare
+from airflow_midjourney.describe.model.errors import ImageRejectedError
+from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare
 
 STARTS = ("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn", "socket.")
 started = []
@@ -309,8 +310,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 sys.modules["pillow_heif"] = None
 from pathlib import Path
-from airflow_midjourney.describe.errors import ImageRejectedError
-from airflow_midjourney.describe.pixels import PreparedImage, prepare, reader_fingerprint
+from airflow_midjourney.describe.model.errors import ImageRejectedError
+from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
 try:
     prepare(Path(sys.argv[2]).read_bytes(), image_uri="s3://b/k")
 except ImageRejectedError as error:
@@ -348,7 +349,7 @@ def test_two_decodes_at_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> Non
             inside[0] -= 1
         return small
 
-    monkeypatch.setattr(prepare, "to_small_jpeg", watched)
+    monkeypatch.setattr(prepare_module, "to_small_jpeg", watched)
     body = encode(picture((3000, 3000)), "BMP")
     threads = [threading.Thread(target=prepare, args=(body,), kwargs={"image_uri": URI}) for _ in range(6)]
     for thread in threads:

@@ -29,7 +29,7 @@ import sys
 
 sys.path.insert(0, {plugins!r})
 
-from airflow_midjourney.describe.account import DOUBT_GRACE, AccountSettings
+from airflow_midjourney.describe.model.account import DOUBT_GRACE, AccountSettings
 
 AccountSettings.__init__.__defaults__ = tuple(
     5.0 if value == DOUBT_GRACE else value for value in AccountSettings.__init__.__defaults__
