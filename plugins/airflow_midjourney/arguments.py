@@ -147,14 +147,9 @@ def read_statuses(value: str | Sequence[str]) -> tuple[Status, ...]:
 
 
 def read_batch_ids(batch: str | Iterable[str] | None) -> list[str]:
-    """Read one batch id, or the list that a mapped operator gives.
-
-    :raises SettingsError: if there is none.
-    """
+    """Read one batch id, or the list that a mapped operator gives; nothing where templating made nothing of it."""
     ids = [batch] if isinstance(batch, str) else list(batch or ())
     ids = [str(batch_id) for batch_id in ids if batch_id and str(batch_id) not in _NOTHING]
-    if not ids:
-        raise SettingsError("batch= is empty: give it the operator's output, batch=submit.output.")
     return list(dict.fromkeys(ids))
 
 

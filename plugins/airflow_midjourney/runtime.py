@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
@@ -16,6 +17,7 @@ from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from datetime import datetime
 
     from airflow_midjourney.describe.engine.context import Watcher, Worker
     from airflow_midjourney.describe.model.account import AccountSettings
@@ -24,14 +26,49 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Seconds that are left, after a request, to write down what it came to.
+_RECORDING: Final = 15.0
+
+#: Share of the time between the last claim and the end of the task that one request may take.
+_REQUEST_SHARE: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimit:
+    """An ``execution_timeout``: Airflow interrupts the task wherever it is, a POST that may be paid for among it.
+
+    The worker therefore claims nothing in the last part of it, which is as long as one request and its record may
+    take, and at most half of the whole; where that is short, requests get a shorter deadline.
+
+    :param ends_at: when Airflow interrupts the task.
+    :param seconds: the whole ``execution_timeout``.
+    """
+
+    ends_at: datetime
+    seconds: float
+
+    def _reserve(self, timeout: float) -> float:
+        return min(timeout + _RECORDING, self.seconds / 2)
+
+    def request_timeout(self, timeout: float) -> float:
+        """Give the seconds that a request may take in all, where ``timeout`` is what the connection allows."""
+        return min(timeout, self._reserve(timeout) * _REQUEST_SHARE)
+
+    def claims_until(self, timeout: float) -> datetime:
+        """Give the moment after which nothing more is claimed."""
+        return self.ends_at - timedelta(seconds=self._reserve(timeout))
+
 
 @asynccontextmanager
-async def open_worker(db_conn_id: str, batch_id: str, try_number: int | None) -> AsyncIterator[Worker]:
+async def open_worker(
+    db_conn_id: str, batch_id: str, try_number: int | None, limit: TimeLimit | None = None
+) -> AsyncIterator[Worker]:
     """Make a worker for a batch, with an open client; the batch's row names its other connections.
 
     A retry takes over at once what the tries before it had reserved and not sent.
 
     :param try_number: of the task that works.
+    :param limit: when Airflow cuts the task off; None if it does not.
     :raises DescribeError: if a connection is missing or makes no sense, or the database cannot be used.
     """
     from airflow_midjourney.describe.engine.context import Worker, holders_of, new_holder
@@ -44,6 +81,9 @@ async def open_worker(db_conn_id: str, batch_id: str, try_number: int | None) ->
     options = (await database.read(read_batch, batch_id)).options
     hook = MidjourneyHook(options.mj_conn_id)
     service, account = hook.service(), hook.account()
+    claims_until = None if limit is None else limit.claims_until(service.timeout)
+    if limit is not None:
+        service = replace(service, timeout=limit.request_timeout(service.timeout))
     images = open_images(
         options.aws_conn_id, request_payer=options.requester_pays, allowed_uris=hook.extra().allowed_uris
     )
@@ -59,6 +99,7 @@ async def open_worker(db_conn_id: str, batch_id: str, try_number: int | None) ->
             images=images,
             try_number=try_number,
             holder=new_holder(batch_id),
+            claims_until=claims_until,
         )
 
 

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.table import batches, results
 from airflow_midjourney.links import BatchLink
 from airflow_midjourney.operators.describe import DescribeImagesOperator
@@ -42,7 +43,7 @@ def evil_batch(table: Database, map_index: int | None = None) -> str:
         rows.list_images(tx, [rows.listed(f"{EVIL}{name}") for name in "abc"])
         submitted = [rows.submit_next(tx, batch, task_id=name) for name in "abc"]
         results.described(tx, submitted[0], rows.four_prompts(), EVIL, results.RemoteTimes())
-        results.ended(tx, submitted[1], rows.outcomes.Reason.BANNED, EVIL, results.RemoteTimes(), "")
+        results.ended(tx, submitted[1], Reason.BANNED, EVIL, results.RemoteTimes(), "")
     return batch.batch_id
 
 

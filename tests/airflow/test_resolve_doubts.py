@@ -38,9 +38,9 @@ def doubtful(
         for _ in range(2):
             rows.claim_next(tx, batch)
         done = rows.submit_next(tx, batch)
-        rows.outcomes.described(tx, done, rows.four_prompts(), "raw", rows.outcomes.RemoteTimes())
+        rows.results.described(tx, done, rows.four_prompts(), "raw", rows.results.RemoteTimes())
         tx.connection.execute(tx.tables.images.update().values(in_doubt_after=rows.LONG_AGO))
-        rows.outcomes.doubt_overdue(tx)
+        rows.submissions.doubt_overdue(tx)
     yield database
     database.close()
 

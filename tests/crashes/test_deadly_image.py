@@ -35,3 +35,19 @@ def test_the_third_worker_that_dies_of_an_image_is_the_last(
     assert site.statuses(errand) == statuses
     assert site.rows(errand)[DEADLY].reason == Reason.UNPROCESSABLE
     assert site.billed() == [1] * (IMAGES - 1)
+
+
+def test_workers_that_die_while_the_service_hangs_say_nothing_about_an_image(
+    make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]]
+) -> None:
+    site = make_site("novicezk")
+    errand = site.prepare(photos(IMAGES))
+
+    deaths = [errand.run_and_die("before check_access") for _ in range(4)]
+    reserved = [row.reservations for row in site.rows(errand)]
+    errand.run()
+
+    assert deaths == [True] * 4
+    assert reserved == [0] * IMAGES
+    assert site.statuses(errand) == [Status.SUCCEEDED] * IMAGES
+    assert site.billed() == [1] * IMAGES

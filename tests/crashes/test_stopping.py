@@ -36,7 +36,7 @@ async def _stop_amid_submissions(engine: CrashingEngine, errand: Errand) -> None
         )
         while not engine.points.passed["before submit_describe"]:
             await asyncio.sleep(0.01)
-        worker.stopping = True
+        worker.told_to_stop = True
         with pytest.raises(BatchError, match="told to stop") as stopped:
             await working
     assert stopped.value.retry_helps
@@ -78,7 +78,7 @@ def test_told_to_stop_before_anything_is_claimed_nothing_is_sent(
         origin = Origin("describe_images", errand.run_id, "submit")
         batch = await engine.database.write(open_batch, errand.scope, errand.options, origin)
         async with engine.worker() as worker:
-            worker.stopping = True
+            worker.told_to_stop = True
             report = ProgressReport(lambda line: None)
             with pytest.raises(BatchError, match="told to stop"):
                 await work(worker, batch.batch_id, report, until=lambda now: now.all_ended, may_leave=False)

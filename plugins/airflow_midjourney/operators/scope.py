@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import BaseOperator
@@ -16,7 +17,7 @@ from airflow_midjourney.arguments import (
     read_scope,
     read_whole_number,
 )
-from airflow_midjourney.runtime import open_worker
+from airflow_midjourney.runtime import TimeLimit, open_worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -121,6 +122,8 @@ class ImageScopeOperator(BaseOperator):
         self.aws_conn_id = aws_conn_id
         self.db_conn_id = db_conn_id
         self._worker: Worker | None = None
+        self._told_to_stop = False
+        self._working_since: datetime | None = None
 
     @asynccontextmanager
     async def working(self, batch_id: str, try_number: int | None) -> AsyncIterator[Worker]:
@@ -128,18 +131,30 @@ class ImageScopeOperator(BaseOperator):
 
         :raises DescribeError: if a connection is missing or makes no sense, or the database cannot be used.
         """
-        async with open_worker(self.db_conn_id, batch_id, try_number) as worker:
+        async with open_worker(self.db_conn_id, batch_id, try_number, self._time_limit()) as worker:
             self._worker = worker
+            worker.told_to_stop = self._told_to_stop
             try:
                 yield worker
             finally:
                 self._worker = None
 
     def on_kill(self) -> None:
-        """Claim nothing more; what is on its way is finished and written down."""
+        """Claim nothing more; what is on its way is finished and written down.
+
+        Airflow may call it before there is a worker; then the worker is told as soon as there is one.
+        """
+        self.log.info("Told to stop: nothing more is submitted.")
+        self._told_to_stop = True
         if self._worker is not None:
-            self.log.info("Told to stop: nothing more is submitted.")
-            self._worker.stopping = True
+            self._worker.told_to_stop = True
+
+    def _time_limit(self) -> TimeLimit | None:
+        """Say when Airflow interrupts this process's work. Its clock starts with each process of the task."""
+        if self.execution_timeout is None:
+            return None
+        self._working_since = self._working_since or datetime.now(UTC)
+        return TimeLimit(self._working_since + self.execution_timeout, self.execution_timeout.total_seconds())
 
     async def open_batch(self, context: Context, *, plan_only: bool = False) -> Batch:
         """Make the batch of this task, or take it up again.

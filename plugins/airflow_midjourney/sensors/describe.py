@@ -79,6 +79,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         self.on_cap = on_cap
         self.deferrable = deferrable
         self._lineage: LineageFacts | None = None
+        self._found_ids: list[str] = []
         self._waits_for: dict[str, tuple[Database, AccountSettings]] = {}
 
     def execute(self, context: Context) -> Any:
@@ -135,10 +136,36 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
 
         return operator_lineage(self._lineage)
 
-    def _batch_ids(self, context: Context) -> list[str]:
+    async def _batch_ids(self, context: Context) -> list[str]:
+        """Give the ids of the batches to wait for.
+
+        A task that was marked successful by hand, or whose XCom was cleared, gives no id; the table still knows the
+        batches that the tasks before this one have opened in this run.
+
+        :raises SettingsError: if there is none.
+        """
+        from airflow_midjourney.describe.model.errors import SettingsError
+        from airflow_midjourney.describe.table.batches import batches_of_tasks
+        from airflow_midjourney.hooks.image_prompts import open_metadata
+
+        origin = read_origin(context)
         if self._has_own_batch:
-            return [read_origin(context).batch_id]
-        return read_batch_ids(self.batch)
+            return [origin.batch_id]
+        if ids := self._found_ids or read_batch_ids(self.batch):
+            return ids
+        tasks = sorted(self.upstream_task_ids)
+        ids = await open_metadata(self.db_conn_id).read(
+            batches_of_tasks, origin.dag_id or "", origin.run_id or "", tasks, origin.map_index
+        )
+        if not ids:
+            raise SettingsError(
+                f"batch= is empty, and no task before this one ({', '.join(tasks) or 'there is none'}) has opened a"
+                " batch in this run. Give the sensor the operator's output, batch=submit.output; if the operator was"
+                " marked successful before it ran, clear it."
+            )
+        self.log.info("batch= is empty: waiting for what the tasks before this one have opened: %s", ", ".join(ids))
+        self._found_ids = ids
+        return ids
 
     async def _begin(self, context: Context) -> None:
         """Open the batch, or note that a new try of it starts; a rescheduled sensor has done so already."""
@@ -151,7 +178,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             await self.open_batch(context)
             return
         database = open_metadata(self.db_conn_id)
-        for batch_id in self._batch_ids(context):
+        for batch_id in await self._batch_ids(context):
             await database.write(begin_try, batch_id)
 
     async def _poke(self, context: Context) -> bool:
@@ -161,7 +188,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         report = ProgressReport(self.log.info)
         all_ended = True
         self._waits_for = {}
-        for batch_id in self._batch_ids(context):
+        for batch_id in await self._batch_ids(context):
             async with self.working(batch_id, context["ti"].try_number) as worker:
                 progress = await work_off(worker, batch_id)
                 await report.tell(worker, progress)
@@ -184,7 +211,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             return self._has_ended(progress) or self._seconds_left(context) <= 0
 
         open_ids = []
-        for batch_id in self._batch_ids(context):
+        for batch_id in await self._batch_ids(context):
             async with self.working(batch_id, context["ti"].try_number) as worker:
                 report = ProgressReport(self.log.info)
                 progress = await work(worker, batch_id, report, until=enough, may_leave=True)
@@ -237,7 +264,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         tolerance = Tolerance(self.max_failure_rate, self.max_rejected_rate)
         database = open_metadata(self.db_conn_id)
         verdicts, counted = [], []
-        for batch_id in self._batch_ids(context):
+        for batch_id in await self._batch_ids(context):
             batch = await database.read(read_batch, batch_id)
             counts = await database.read(count, batch)
             if batch.options.plan_only:

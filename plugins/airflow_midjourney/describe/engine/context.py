@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class Worker(Watcher):
     :param try_number: of the Airflow task that works, for the lineage.
     :param holder: this worker's name on the rows that it reserves; unique.
     :param manifest: the batch's manifest, where its listing stands; None before its first page.
-    :param stopping: set from outside to claim nothing more; what is on its way is finished.
+    :param told_to_stop: set from outside to claim nothing more; the worker finishes the POSTs that are on their way.
+    :param claims_until: when the worker claims nothing more by itself, so that its POSTs end before Airflow cuts the
+        task off at ``execution_timeout``; None if the task may take as long as it likes.
     :param access_checked: whether the free read before the first POST has been made.
     """
 
@@ -56,4 +59,10 @@ class Worker(Watcher):
     holder: str = field(default_factory=new_holder)
     access_checked: bool = False
     manifest: ManifestReader | None = None
-    stopping: bool = False
+    told_to_stop: bool = False
+    claims_until: datetime | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is claimed."""
+        return self.told_to_stop or (self.claims_until is not None and datetime.now(UTC) >= self.claims_until)

@@ -38,10 +38,7 @@ async def work(
         if until(progress):
             return progress
         if worker.stopping:
-            raise BatchError(
-                "The task was told to stop. What is on its way is remembered; the next try goes on from here.",
-                retry_helps=True,
-            )
+            _stop(worker, progress)
         if progress.handled or progress.can_list:
             idle_since = None
             continue
@@ -49,6 +46,25 @@ async def work(
         if may_leave and expected_wait(progress, idle_since) >= WORTH_DEFERRING:
             return progress
         await pause(worker.database, worker.account, pause_before_next_look(progress))
+
+
+def _stop(worker: Worker, progress: Progress) -> None:
+    """End a try that may claim nothing more. One that only waits for answers goes on: it has nothing to lose.
+
+    :raises BatchError: a retry goes on where this try stopped.
+    """
+    if worker.told_to_stop:
+        raise BatchError(
+            "The task was told to stop. What is on its way is remembered; the next try goes on from here.",
+            retry_helps=True,
+        )
+    if not progress.all_submitted:
+        raise BatchError(
+            f"The task's execution_timeout is nearly over, with {progress.open.to_submit} image(s) left to submit. The"
+            " worker stopped in time for every POST on its way to be answered and recorded; nothing is lost, and the"
+            " next try goes on from here. Give the task a longer execution_timeout, more retries, or deferrable=True.",
+            retry_helps=True,
+        )
 
 
 async def work_off(worker: Worker, batch_id: str) -> Progress:

@@ -36,18 +36,12 @@ async def submit_some(worker: Worker, batch: Batch) -> int:
         images not sent are pending again.
     """
     limit = await worker.database.read(_room, worker.account, batch)
-    if limit == 0:
+    # No row is reserved before the service has answered: a worker that is killed while it hangs says nothing about
+    # an image, and must not leave a reservation that counts against one.
+    if limit == 0 or not await _may_submit(worker, batch):
         return 0
     rows = await _reserve(worker, batch, min(limit, ROWS_A_ROUND))
-    if not rows:
-        return 0
-    may_submit = False
-    try:
-        may_submit = await _has_access(worker, batch)
-    finally:
-        if not may_submit:
-            await worker.database.write(leases.release, [row.id for row in rows], worker.holder)
-    return await _Round(worker, batch, rows).run() if may_submit else 0
+    return await _Round(worker, batch, rows).run() if rows else 0
 
 
 class _Round:
@@ -106,6 +100,13 @@ def _room(tx: Transaction, account: AccountSettings, batch: Batch) -> int:
     return room if left is None else min(room, left)
 
 
+async def _may_submit(worker: Worker, batch: Batch) -> bool:
+    """Say whether the service may be asked for something; it is not asked where the batch has nothing to send."""
+    if worker.access_checked:
+        return True
+    return await worker.database.read(leases.has_claimable, batch) and await _has_access(worker, batch)
+
+
 async def _has_access(worker: Worker, batch: Batch) -> bool:
     """Prove that the key may read, once, before anything is paid for: its answers could not be fetched else.
 
@@ -115,8 +116,6 @@ async def _has_access(worker: Worker, batch: Batch) -> bool:
     :raises ServiceUnavailableError: if the service has not answered once since the try began: waiting on a wrong
         address tells nobody that it is wrong.
     """
-    if worker.access_checked:
-        return True
     database, identity = worker.database, worker.account.identity
     until = await database.write(accounts.take_probe_turn, identity)
     if until is None:

@@ -14,7 +14,7 @@ from airflow_midjourney.describe.table.columns import FilteredText
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from airflow_midjourney.describe.storage.objects import ListedImage
     from airflow_midjourney.describe.table.database import Transaction
@@ -71,6 +71,23 @@ def read_batch(tx: Transaction, batch_id: str) -> Batch:
             " (batch=submit.output) and the same database connection."
         )
     return to_batch(row)
+
+
+def batches_of_tasks(
+    tx: Transaction, dag_id: str, run_id: str, task_ids: Collection[str], map_index: int | None
+) -> list[str]:
+    """Give the ids of the batches that tasks of a run have opened.
+
+    :param map_index: of the task that asks: where tasks are mapped alike, only the batch with its own index is meant.
+    """
+    batches = tx.tables.batches
+    rows = tx.connection.execute(
+        select(batches.c.batch_id, batches.c.map_index)
+        .where(batches.c.dag_id == dag_id, batches.c.run_id == run_id, batches.c.dag_task_id.in_(task_ids))
+        .order_by(batches.c.dag_task_id, batches.c.map_index)
+    ).all()
+    alike = [row.batch_id for row in rows if map_index is not None and row.map_index == map_index]
+    return alike or [row.batch_id for row in rows]
 
 
 def begin_try(tx: Transaction, batch_id: str) -> Batch:

@@ -64,6 +64,15 @@ def is_claimable(tx: Transaction) -> ColumnElement[bool]:
     )
 
 
+def has_claimable(tx: Transaction, batch: Batch) -> bool:
+    """Say whether a worker of the batch could reserve a row now: one of its scope, or one of its backlog."""
+    wanted = in_scope(tx.tables, batch)
+    if batch.options.backlog == "own" and batch.listing_ended_at is not None:
+        wanted = or_(wanted, left_over(tx.tables, batch))
+    query = select(tx.tables.images.c.id).where(wanted, is_claimable(tx)).limit(1)
+    return tx.connection.execute(query).first() is not None
+
+
 def reserve(tx: Transaction, batch: Batch, holder: str, limit: int) -> list[ReservedImage]:
     """Take up to ``limit`` pending rows of the batch for this worker. Holds no slot."""
     return _reserve(tx, in_scope(tx.tables, batch), holder, limit)

@@ -1,0 +1,143 @@
+"""A task that Airflow stops: by its ``execution_timeout``, by a kill before there is a worker, or by hand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+
+from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.operators.describe import DescribeImagesOperator
+from airflow_midjourney.sensors.describe import DescribeImagesSensor
+from tests.support.airflow_runs import Troubles, make_dag, run_dag, submit_and_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_midjourney.describe.model.batch import Batch
+    from simulator.serving import RunningSimulator
+    from tests.support.places import MetadataPlace
+
+IMAGES = 12
+
+
+@pytest.fixture(autouse=True)
+def _connected(simulator: RunningSimulator, sqlite_place: MetadataPlace, connect: Callable[..., None]) -> None:
+    connect(simulator, sqlite_place, max_in_flight=2)
+
+
+def outcomes(place: MetadataPlace) -> list[str]:
+    """Give what every POST came to."""
+    database = open_database(place.url, place.names)
+    with database.engine.connect() as connection:
+        found = list(connection.execute(database.tables.submissions.select()).mappings())
+    database.close()
+    return [row["outcome"] for row in found]
+
+
+def test_an_execution_timeout_cuts_no_post_off(
+    bucket: str, simulator: RunningSimulator, sqlite_place: MetadataPlace, put_photos: Callable[..., None]
+) -> None:
+    simulator.set_scenarios(["slow_submit"])
+    simulator.change(pause=1.0)
+    put_photos("in/", IMAGES)
+    troubles = Troubles()
+    submit = {"bucket": bucket, "prefix": "in/", "execution_timeout": timedelta(seconds=5), "retries": 0}
+
+    run = run_dag(submit_and_wait(submit, troubles=troubles))
+    sent = outcomes(sqlite_place)
+
+    assert run.state_of("submit") == "failed"
+    assert "execution_timeout is nearly over" in str(troubles.failed[0])
+    assert "left to submit" in str(troubles.failed[0])
+    assert 1 <= len(sent) < IMAGES
+    assert set(sent) == {"accepted"}
+    assert len(sent) == simulator.counters()["billed"]
+
+
+def test_the_next_try_after_an_execution_timeout_pays_for_the_rest_alone(
+    bucket: str, simulator: RunningSimulator, put_photos: Callable[..., None]
+) -> None:
+    simulator.set_scenarios(["slow_submit:first=6"])
+    simulator.change(pause=1.0)
+    put_photos("in/", IMAGES)
+    submit = {"bucket": bucket, "prefix": "in/", "execution_timeout": timedelta(seconds=5), "retries": 5}
+
+    run = run_dag(submit_and_wait(submit, retries=5))
+
+    assert run.state == "success"
+    assert run.tries_of("submit") > 1
+    assert simulator.counters()["billed"] == IMAGES
+
+
+class KilledWhileItOpens(DescribeImagesOperator):
+    """An operator that Airflow tells to stop after its batch is open, and before it has a worker."""
+
+    async def open_batch(self, context: Any, *, plan_only: bool = False) -> Batch:
+        batch = await super().open_batch(context, plan_only=plan_only)
+        self.on_kill()
+        return batch
+
+
+def test_a_kill_before_there_is_a_worker_is_remembered(
+    bucket: str, simulator: RunningSimulator, put_photos: Callable[..., None]
+) -> None:
+    put_photos("in/", 3)
+    troubles = Troubles()
+    with make_dag(troubles) as dag:
+        KilledWhileItOpens(task_id="submit", bucket=bucket, prefix="in/")
+
+    run = run_dag(dag)
+
+    assert run.state == "failed"
+    assert "told to stop" in str(troubles.failed[0])
+    assert simulator.counters()["requests"].get("submit", 0) == 0
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_sensor_without_the_operators_xcom_finds_its_batch(
+    deferrable: bool, bucket: str, simulator: RunningSimulator, put_photos: Callable[..., None]
+) -> None:
+    put_photos("in/", 2)
+    with make_dag() as dag:
+        submit = DescribeImagesOperator(task_id="submit", bucket=bucket, prefix="in/", do_xcom_push=False)
+        wait = DescribeImagesSensor(task_id="wait", batch=submit.output, poke_interval=0.2, deferrable=deferrable)
+        submit >> wait
+
+    run = run_dag(dag)
+
+    assert run.xcom("submit") is None
+    assert run.state == "success"
+    assert run.xcom("wait", "counts")[0]["succeeded"] == 2
+    assert simulator.counters()["billed"] == 2
+
+
+def test_a_mapped_sensor_without_an_xcom_waits_for_its_own_index_alone(
+    bucket: str, simulator: RunningSimulator, put_photos: Callable[..., None]
+) -> None:
+    for prefix in ("a/", "b/"):
+        put_photos(prefix, 1, first=ord(prefix[0]))
+    with make_dag() as dag:
+        submit = DescribeImagesOperator.partial(task_id="submit", bucket=bucket).expand(prefix=["a/", "b/"])
+        wait = DescribeImagesSensor.partial(task_id="wait", poke_interval=0.2).expand(batch=["", ""])
+        submit >> wait
+
+    run = run_dag(dag)
+
+    assert run.state == "success"
+    waited_for = [run.xcom("wait", "counts", map_index=index) for index in range(2)]
+    assert [len(batches) for batches in waited_for] == [1, 1]
+    assert [batches[0]["batch"].rsplit("/", 1)[-1] for batches in waited_for] == ["0", "1"]
+
+
+def test_a_sensor_after_a_task_that_opened_no_batch_says_so() -> None:
+    troubles = Troubles()
+    with make_dag(troubles) as dag:
+        EmptyOperator(task_id="submit") >> DescribeImagesSensor(task_id="wait", batch="{{ params.get('none') }}")
+
+    run = run_dag(dag)
+
+    assert run.state == "failed"
+    assert "no task before this one (submit) has opened a batch" in str(troubles.failed[0])
