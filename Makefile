@@ -17,6 +17,16 @@ BROWSER := tests/browser
 COMPOSE := tests/deploy/test_compose_native.py
 # Makes environments, and resolves all of Airflow and its providers, twice.
 PACKAGING := tests/packaging
+# Pure functions, and rooms that are tested without a table: they take seconds.
+QUICK := tests/model tests/service tests/imaging tests/storage
+# What an author of a DAG meets first stays in `make test`; the other DAGs, the pages, and the parts of benchmarks that
+# run DAGs take as long as all the rest together.
+AIRFLOW_FIRST := $(patsubst %,tests/airflow/test_%.py,arrivals batch_trigger describe_images_dag describe_operator \
+	describe_sensor images_hook import_costs midjourney_hook provider_info)
+AIRFLOW_REST = $(filter-out $(AIRFLOW_FIRST),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web tests/benchmarks
+# The rooms, as they are with each Python that is on the machine.
+ROOMS := tests/model tests/service tests/storage tests/table tests/engine
+OTHER_PYTHONS ?= 3.12 3.13
 # What uses the dependencies directly, and what is made for Airflow; the rest is said with the newest ones.
 LOWEST_TESTS ?= tests/model tests/service tests/imaging tests/storage tests/table tests/queries tests/admin $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
 # No more of Airflow is in them than in the others, and they take long.
@@ -24,7 +34,7 @@ SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
-.PHONY: help setup demo env test screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick lint
+.PHONY: help setup demo env check test test-airflow test-pythons screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick lint
 .PHONY: format lock clean
 
 help: ## list the commands
@@ -38,12 +48,28 @@ demo: setup ## describe a dozen photographs on this machine, with a simulated se
 env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=https://... for a real service)
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")
 
-test: setup lint ## check style and types, and run the tests
-	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=15 \
-		$(patsubst %,--ignore=%,$(FORCE) $(E2E) $(COMPOSE) $(PACKAGING) $(BROWSER))
+check: setup lint ## check style, types and rooms, and run the tests of pure functions: under a minute
+	$(BIN)/python -m pytest -n 2 -ra $(QUICK)
+
+test: setup lint ## check style and types, and run the tests of every room and of the first DAG
+	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=10 \
+		$(patsubst %,--ignore=%,$(FORCE) $(E2E) $(COMPOSE) $(PACKAGING) $(BROWSER) $(AIRFLOW_REST))
+	@echo "Left out, since they take longer: the other DAGs, pages and the browser (make test-airflow), $(FORCE)"
+	@echo "(make test-force), $(E2E) (make e2e), $(COMPOSE) (make e2e-celery), $(PACKAGING) (make test-packaging)"
+
+test-airflow: setup ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks
+	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=10 $(AIRFLOW_REST)
 	$(BIN)/python -m pytest -n 2 -ra $(BROWSER)
-	@echo "Left out, since they take longer: $(FORCE) (make test-force), $(E2E) (make e2e),"
-	@echo "$(COMPOSE) (make e2e-celery), $(PACKAGING) (make test-packaging)"
+
+test-pythons: setup ## run the tests of the rooms with the other Pythons that are on this machine
+	@for version in $(OTHER_PYTHONS); do \
+		python=$$($(BIN)/python .ci/find_python.py $$version) || { \
+			echo "Left out: there is no Python $$version on this machine."; continue; }; \
+		echo "Python $$version: $$python"; \
+		$(BIN)/uv venv --quiet --clear --python "$$python" .venv-$$version && \
+		$(BIN)/uv pip sync --quiet --python .venv-$$version/bin/python --require-hashes requirements.lock && \
+		.venv-$$version/bin/python -m pytest -n $(WORKERS) -ra $(ROOMS) || exit 1; \
+	done
 
 screenshots: setup ## take the pictures in docs/images anew, with a real browser
 	SCREENSHOTS=docs/images CI=true $(BIN)/python -m pytest tests/browser
@@ -91,7 +117,7 @@ lock: setup ## write both lock files anew from pyproject.toml
 		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade -o requirements-lowest.lock
 
 clean: ## remove what setup, demo and tests have made
-	rm -rf $(VENV) $(LOWEST) .demo build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(addprefix .venv-,$(OTHER_PYTHONS)) .demo build dist .mypy_cache .ruff_cache .hypothesis
 
 $(STAMP): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
