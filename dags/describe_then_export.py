@@ -2,11 +2,13 @@
 
 .. code-block:: bash
 
-    airflow dags trigger describe_then_export --conf '{"bucket": "photos", "prefix": "incoming/",
-      "target": "s3://photos/training", "format": "kohya"}'
+    airflow dags trigger describe_then_export --conf '{"bucket": "photos", "prefix": "incoming/", "format": "kohya"}'
+
+Set ``TARGET`` below to a place of your own. It is no parameter on purpose: the right to trigger this DAG would be the
+right to write anywhere that the workers can. The extra ``allowed_targets`` of the connection bounds it for all DAGs.
 
 The export holds all images of the prefix that have their prompts, those of earlier runs too, each once even if its
-bytes are there under several keys. It is a new folder below ``target``; ``latest.json`` there names it, and so does the
+bytes are there under several keys. It is a new folder below ``TARGET``; ``latest.json`` there names it, and so does the
 task's XCom. Readers see the export before until then.
 
 When it is written, the asset ``image_prompts_export`` has an event that says where, so other DAGs can train on it.
@@ -25,6 +27,9 @@ from airflow_midjourney.sensors.describe import DescribeImagesSensor
 prompts = Asset("image_prompts")
 training_set = Asset("image_prompts_export")
 
+#: Where the training set goes: ``s3://bucket/prefix``, or the absolute path of a folder that every worker sees.
+TARGET = "s3://photos/training"
+
 IMAGES = {"bucket": "{{ params.bucket }}", "prefix": "{{ params.prefix }}", "bot_type": "{{ params.bot_type }}"}
 
 with DAG(
@@ -38,7 +43,6 @@ with DAG(
         "bucket": Param("photos", type="string", minLength=1, description="The bucket with the images"),
         "prefix": Param("incoming/", type="string", minLength=1, description="Which images"),
         "bot_type": Param("MID_JOURNEY", enum=["MID_JOURNEY", "NIJI_JOURNEY"]),
-        "target": Param("s3://photos/training", type="string", minLength=1, description="Where the export goes"),
         "format": Param("imagefolder", enum=["imagefolder", "kohya", "parquet", "csv"]),
         "prompt": Param("first", enum=["first", "longest", "random"], description="Which of an image's prompts"),
     },
@@ -49,7 +53,7 @@ with DAG(
     wait = DescribeImagesSensor(task_id="wait", batch=submit.output, deferrable=True, outlets=[prompts])
     export = ExportPromptsOperator(
         task_id="export",
-        target="{{ params.target }}",
+        target=TARGET,
         format="{{ params.format }}",
         prompt="{{ params.prompt }}",
         copy_images=True,

@@ -38,6 +38,9 @@ def _connection_fields() -> dict[str, Any]:
         "task_timeout": _number("Task timeout", "Seconds a describe may take from its start; 1800 if empty", minimum=1),
         "verify": _text("TLS certificates", "false to accept any, or the path of a CA bundle"),
         "allowed_uris": _text("Allowed images", "Patterns such as s3://bucket/prefix/*, separated by commas"),
+        "allowed_targets": _text(
+            "Allowed targets of exports", "Patterns such as s3://exports/*, separated by commas; everywhere if empty"
+        ),
         "callback_url": _text(
             "Callback URL", "Where the service reports changes, such as https://airflow/midjourney-callbacks"
         ),

@@ -212,3 +212,29 @@ def test_only_what_is_asked_for_is_exported(table: Database, tmp_path: Path) -> 
     assert rows(bot_type="NIJI_JOURNEY") == 1
     assert rows(prefix=None, whole_bucket=True) == 3
     assert rows(prefix=None, keys='["in/old.jpg", "other/x.jpg", "none"]') == 2
+
+
+@pytest.mark.parametrize(
+    "target", ["s3://{bucket}/elsewhere", "s3://{bucket}/allowed/../elsewhere", "/tmp/elsewhere.csv"]
+)
+def test_an_export_leaves_the_targets_that_are_allowed_for_no_dag(
+    target: str,
+    table: Database,
+    sqlite_place: MetadataPlace,
+    simulator: RunningSimulator,
+    connect: Callable[..., None],
+    s3: S3Client,
+    bucket: str,
+) -> None:
+    fill(table, [described("in/a.jpg")])
+    connect(simulator, sqlite_place, allowed_targets=f"s3://{bucket}/allowed/*")
+    troubles = Troubles()
+    arguments = {"bucket": "photos", "prefix": "in/", "format": "csv"}
+
+    refused = run(troubles, target=target.format(bucket=bucket), **arguments)
+    written = run(target=f"s3://{bucket}/allowed/a.csv", **arguments)
+
+    assert refused.state == "failed"
+    assert "outside allowed_targets of connection 'midjourney_default'" in str(troubles.failed[0])
+    assert names(s3, bucket, "") == {"allowed/a.csv"}
+    assert written.state == "success"

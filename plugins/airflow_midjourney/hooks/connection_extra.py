@@ -28,6 +28,7 @@ class ConnectionExtra:
     :param task_timeout: seconds a describe may take from its start.
     :param verify: False to accept any certificate, or the path of a CA bundle.
     :param allowed_uris: patterns over ``s3://bucket/key`` that bound what may be read and sent.
+    :param allowed_targets: patterns over ``s3://bucket/prefix`` or folders that bound where exports may go.
     :param callback_url: where the service may report changes; with ``[midjourney] callbacks`` our receiver.
     """
 
@@ -42,6 +43,7 @@ class ConnectionExtra:
     task_timeout: float = 1800.0
     verify: bool | str = True
     allowed_uris: tuple[str, ...] = ()
+    allowed_targets: tuple[str, ...] = ()
     callback_url: str = ""
 
 
@@ -132,5 +134,6 @@ _READERS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "task_timeout": _seconds,
     "verify": _verify,
     "allowed_uris": _patterns,
+    "allowed_targets": _patterns,
     "callback_url": _text,
 }

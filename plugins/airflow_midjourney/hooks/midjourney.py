@@ -53,6 +53,14 @@ class MidjourneyHook(BaseHook):
             ) from None
         return self._found
 
+    def exists(self) -> bool:
+        """Say whether Airflow knows the connection."""
+        try:
+            self._found = self._found or self.get_connection(self.mj_conn_id)
+        except AirflowNotFoundException:
+            return False
+        return True
+
     def extra(self) -> ConnectionExtra:
         """Give the extras, checked.
 

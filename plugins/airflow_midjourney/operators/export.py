@@ -39,7 +39,8 @@ class ExportPromptsOperator(TableScopeOperator):
 
     .. seealso:: ``docs/export/`` has a guide for each format.
 
-    :param target: ``s3://bucket/prefix``, or the absolute path of a folder that the worker can write to (templated).
+    :param target: ``s3://bucket/prefix``, or the absolute path of a folder that the worker can write to (templated);
+        within ``allowed_targets`` of ``mj_conn_id``.
     :param format: ``imagefolder`` (Hugging Face), ``kohya``, ``parquet`` or ``csv`` (templated).
     :param format_options: options of the format, such as ``{"wildcard": True}`` for kohya (templated).
     :param prompt: which prompt of an image: ``first``, ``longest``, ``random`` (the same for the same bytes and seed)
@@ -58,7 +59,8 @@ class ExportPromptsOperator(TableScopeOperator):
     :param described_until: only rows that ended before then (templated).
     :param keep_versions: exports kept below the target, the new one among them; at least 1. Older ones are deleted.
     :param requester_pays: True to pay for reading images from a requester-pays bucket.
-    :param mj_conn_id: connection whose ``allowed_uris`` bound which images are copied (templated).
+    :param mj_conn_id: connection whose ``allowed_uris`` bound which images are copied, and whose ``allowed_targets``
+        bound where exports go (templated). Where there is no such connection, every target is allowed.
     :param aws_conn_id: connection for reading images from S3 (templated); None for what boto3 finds by itself.
     :param target_aws_conn_id: connection for writing to S3 (templated); the same as ``aws_conn_id`` if it is not given.
     """
@@ -194,6 +196,7 @@ class ExportPromptsOperator(TableScopeOperator):
         target = str(self.target or "").strip()
         if target in ("", "None", "s3:", "s3://"):
             raise SettingsError("target= is empty after templating. Give s3://bucket/prefix, or the path of a folder.")
+        self._check_target(target)
         if plan.format.suffix is None or not target.endswith(plan.format.suffix):
             return target, ""
         if len(plan.splits.names) > 1 or self.copy_images:
@@ -203,6 +206,15 @@ class ExportPromptsOperator(TableScopeOperator):
             )
         folder, _, file = target.rpartition("/")
         return folder or "/", file
+
+    def _check_target(self, target: str) -> None:
+        """Refuse a target outside ``allowed_targets``; an export needs no connection of the service otherwise."""
+        from airflow_midjourney.describe.exports.targets.allowed import check_target
+        from airflow_midjourney.hooks.midjourney import MidjourneyHook
+
+        hook = MidjourneyHook(self.mj_conn_id)
+        if hook.exists():
+            check_target(target, hook.extra().allowed_targets, self.mj_conn_id)
 
     def _images(self) -> ImageStore | None:
         if not self.copy_images:
