@@ -1,0 +1,110 @@
+"""Lists without numbers: told from sentences by how they are divided and how they end."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from airflow_midjourney.describe.service.prompt_text.cleaning import clean
+from airflow_midjourney.describe.service.prompt_text.folding import with_plain_breaks
+
+#: The bot gives four; of a longer list only these are kept, since every reader counts on four.
+MOST_PROMPTS: Final = 4
+
+# A description does not speak to its reader. What exactly a service complains of is for the dialects to say.
+_NOTICE: Final = re.compile(
+    r"\b(?:please|sorry|try again|you (?:have|are|can|cannot|must|need|may|do|were)"
+    r"|your (?:account|image|prompt|request|subscription|plan|job|message|link)"
+    r"|(?:could|can|did|was|were|is|do|does) ?not|cannot|(?:could|can|did|was|do)n['’]t"
+    r"|unable to|failed|not allowed|invalid|denied|status code|moderation|acknowledge)\b"
+    r"|抱歉|失败|无法|请稍后|请重试|请先|错误",
+    re.IGNORECASE,
+)
+
+_BULLET: Final = re.compile(r"^[ \t]{0,8}([-*+•·▪●‣–—])[ \t]+", re.MULTILINE)
+
+_PARAGRAPHS: Final = re.compile(r"\n[ \t]*+\n\s*+")
+
+_HEADING_ENDS: Final = (":", "：", ":**", "：**")
+
+
+def speaks_to_reader(text: str) -> bool:
+    """Say whether a text addresses its reader, as an error or an explanation does and a prompt does not."""
+    return _NOTICE.search(text) is not None
+
+
+def without_heading(text: str) -> str:
+    """Remove the lines up to the last that ends in a colon."""
+    lines = text.split("\n")
+    headings = [at for at, line in enumerate(lines) if line.rstrip().endswith(_HEADING_ENDS)]
+    return "\n".join(lines[headings[-1] + 1 :]) if headings else text
+
+
+def entries(text: str) -> list[str]:
+    """Divide a list without numbers; empty where the text is none, as when it is a sentence.
+
+    It is one where each entry ends in an aspect ratio, where CR LF divides two to four entries as trueai's partner
+    accounts do, where each line has a bullet, or where there are just four lines or paragraphs. The last three are
+    none if they speak to the reader.
+    """
+    text = text.strip()
+    plain = _below_heading(with_plain_breaks(text))
+    if blocks := _ended_by_ratios(plain):
+        return blocks
+    return [] if speaks_to_reader(text) else _divided_by_crlf(text) or _bulleted(plain) or _four(plain)
+
+
+def _below_heading(text: str) -> str:
+    first, _, rest = text.partition("\n")
+    return rest.strip() if rest.strip() and first.rstrip().endswith(_HEADING_ENDS) else text
+
+
+def _ended_by_ratios(text: str) -> list[str]:
+    """Divide after each line that ends in an aspect ratio; an entry may have several lines."""
+    blocks: list[str] = []
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if not line.strip():
+            continue
+        lines.append(line)
+        if clean(line).ends_in_ratio:
+            blocks.append("\n".join(lines))
+            lines = []
+    if lines or not blocks:
+        return []
+    several_lines = any("\n" in block for block in blocks)
+    return [] if several_lines and speaks_to_reader(text) else blocks
+
+
+def _divided_by_crlf(text: str) -> list[str]:
+    """Divide the list that trueai's partner accounts send: CR LF between the entries, nothing else.
+
+    The bot's own sentences are divided by LF alone; only a full list may have an LF in it.
+    """
+    lines = [line for line in text.split("\r\n") if line.strip()]
+    if "\r\n" not in text:
+        return []
+    if len(lines) > MOST_PROMPTS:
+        lines = [block for block in re.split(r"\r\n[ \t]*+\r\n\s*+", text) if block.strip()]
+    whole = len(lines) == MOST_PROMPTS or not any("\n" in line for line in lines)
+    return lines if 2 <= len(lines) <= MOST_PROMPTS and whole else []
+
+
+def _bulleted(text: str) -> list[str]:
+    bullets = list(_BULLET.finditer(text))
+    if len(bullets) < 2 or bullets[0].start() or len({bullet[1] for bullet in bullets}) > 1:
+        return []
+    ends = [bullet.start() for bullet in bullets[1:]] + [len(text)]
+    return [text[bullet.end() : end] for bullet, end in zip(bullets, ends, strict=True)]
+
+
+def _four(text: str) -> list[str]:
+    paragraphs = _PARAGRAPHS.split(text)
+    lines = [line for line in text.split("\n") if line.strip()]
+    found = paragraphs if len(paragraphs) == MOST_PROMPTS else lines
+    return found if len(found) == MOST_PROMPTS and all(map(_is_long_enough, found)) else []
+
+
+def _is_long_enough(entry: str) -> bool:
+    """Tell a description from a word or two; where words are not divided, its letters are counted."""
+    return len(entry.split()) >= 3 or sum(character > "\u2e7f" for character in entry) >= 4
