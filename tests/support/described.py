@@ -15,6 +15,7 @@ from airflow_midjourney.describe.exports.splits import read_splits
 from airflow_midjourney.describe.exports.targets.folder import FolderTarget
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.queries.rows import Wanted
+from airflow_midjourney.describe.service.prompts import PARSER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,7 +59,7 @@ def described(key: str, prompts: Iterable[str] = PROMPTS, **values: Any) -> dict
         "prompt_count": len(texts),
         "prompt_raw": "\n".join(texts.values()),
         "aspect_ratio": "4:3",
-        "parser_version": 1,
+        "parser_version": PARSER_VERSION,
         "reason": None,
         "detail": None,
         "price": None,
