@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_midjourney.describe.exports.collisions import read_on_collision
 from airflow_midjourney.describe.exports.export import ExportPlan, export
 from airflow_midjourney.describe.exports.format import load_format
 from airflow_midjourney.describe.exports.publication import publishing
@@ -94,6 +95,7 @@ def plan(
     splits: Any = None,
     scope: Scope | None = None,
     wanted: Mapping[str, Any] | None = None,
+    on_collision: str = "error",
     **choice: Any,
 ) -> ExportPlan:
     """Give a plan over the whole bucket, unless a scope is given."""
@@ -102,6 +104,7 @@ def plan(
         format=load_format(kind, options),
         choice=Choice(**choice | {"prompt": read_prompt(choice.get("prompt", "first"))}),
         splits=read_splits(splits),
+        on_collision=read_on_collision(on_collision),
     )
 
 

@@ -51,6 +51,9 @@ class ExportPromptsOperator(TableScopeOperator):
     :param copy_images: True to copy the images along, byte by byte; those that are gone or were replaced are left out
         and counted. Only objects within ``allowed_uris`` of ``mj_conn_id`` are read.
     :param deduplicate: False to take the same bytes under several keys more than once.
+    :param on_collision: what becomes of two keys that some disk would put into one file (``a.jpg`` and ``A.jpg``), or
+        of which one would be a file where the other needs a folder (``x.jpg`` and ``x.jpg/y.jpg``): ``error`` names
+        both and publishes nothing, ``rename`` gives the second another name (templated).
     :param min_letters: letters and digits that a prompt must have to be taken.
     :param status: rows to read: one status, a list, or ``all`` (templated). Only ``csv`` and ``parquet`` have rows
         without prompts.
@@ -71,6 +74,7 @@ class ExportPromptsOperator(TableScopeOperator):
         "format",
         "format_options",
         "prompt",
+        "on_collision",
         "status",
         "described_since",
         "described_until",
@@ -91,6 +95,7 @@ class ExportPromptsOperator(TableScopeOperator):
         splits: str | Mapping[str, float] | None = None,
         copy_images: bool = False,
         deduplicate: bool = True,
+        on_collision: str = "error",
         min_letters: int = 3,
         status: str | Sequence[str] = "succeeded",
         current_only: bool = True,
@@ -112,6 +117,7 @@ class ExportPromptsOperator(TableScopeOperator):
         self.splits = splits
         self.copy_images = copy_images
         self.deduplicate = deduplicate
+        self.on_collision = on_collision
         self.min_letters = min_letters
         self.status = status
         self.current_only = current_only
@@ -162,6 +168,7 @@ class ExportPromptsOperator(TableScopeOperator):
         return publishing(target, writer, self.keep_versions, lambda: {"format": self.format, "counts": counts()})
 
     def _plan(self) -> ExportPlan:
+        from airflow_midjourney.describe.exports.collisions import read_on_collision
         from airflow_midjourney.describe.exports.export import ExportPlan
         from airflow_midjourney.describe.exports.format import load_format
         from airflow_midjourney.describe.exports.selection import Choice, read_prompt
@@ -187,6 +194,7 @@ class ExportPromptsOperator(TableScopeOperator):
                 self.deduplicate,
             ),
             splits=read_splits(self.splits),
+            on_collision=read_on_collision(self.on_collision),
         )
 
     def _place(self, plan: ExportPlan) -> tuple[str, str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.exports.collisions import FileNames, OnCollision
 from airflow_midjourney.describe.exports.copies import open_copier
 from airflow_midjourney.describe.exports.format import Names, Sample
-from airflow_midjourney.describe.exports.naming import common_folder, file_name, sameness
+from airflow_midjourney.describe.exports.naming import common_folder, file_name
 from airflow_midjourney.describe.exports.seen import open_ledger
 from airflow_midjourney.describe.exports.selection import Choice, LeftOut, identity
 from airflow_midjourney.describe.exports.splits import Splits
@@ -43,6 +43,8 @@ _ROWS_BETWEEN_LINES: Final = 100_000
 class ExportPlan:
     """What to export, and how.
 
+    :param on_collision: what becomes of the second of two images that would share a file.
+
     :raises SettingsError: if the format cannot say it.
     """
 
@@ -50,6 +52,7 @@ class ExportPlan:
     format: ExportFormat
     choice: Choice = field(default_factory=Choice)
     splits: Splits = field(default_factory=Splits)
+    on_collision: OnCollision = OnCollision.ERROR
 
     def __post_init__(self) -> None:
         self.format.check(self.choice, self.splits)
@@ -113,6 +116,7 @@ class _Selection:
         self._report = report
         self._folder = common_folder(plan.wanted.scope)
         self._named = copies or plan.format.names is not Names.NOTHING
+        self._names = FileNames(ledger, plan.format, plan.on_collision)
         self._numbers: Counter[str] = Counter()
 
     def suitable(self, rows: Iterable[DescribedImage]) -> Iterator[_Chosen]:
@@ -148,8 +152,7 @@ class _Selection:
             if self._plan.choice.deduplicate and self._is_duplicate(one.image):
                 later.append(one)
             else:
-                self._check_name(one)
-                first.append(one)
+                first.append(self._named_apart(one))
         return first, later
 
     def numbered(self, chosen: Iterable[_Chosen]) -> Iterator[Sample]:
@@ -174,23 +177,14 @@ class _Selection:
     def _is_duplicate(self, image: DescribedImage) -> bool:
         return image.content_sha256 is not None and bool(self._ledger.take("content", _content(image), image.image_uri))
 
-    def _check_name(self, chosen: _Chosen) -> None:
-        """Refuse two images that would share a file, at the latest on a disk that knows no capital letters.
+    def _named_apart(self, chosen: _Chosen) -> _Chosen:
+        """Give a row a file name of its own.
 
-        :raises SettingsError: which names both.
+        :raises SettingsError: if another one has it, and the plan does not say to rename; it names both.
         """
         if not self._named:
-            return
-        shared, uri = chosen.file_name, chosen.image.image_uri
-        if self._plan.format.names is Names.PATH_WITHOUT_ENDING:
-            shared = str(PurePosixPath(shared).with_suffix(""))
-        former = self._ledger.take("name", f"{chosen.split}/{sameness(shared)}", uri)
-        if former is not None:
-            raise SettingsError(
-                f"{former!r} and {uri!r} would share the file {shared!r} of the export. Export them to"
-                " different targets (prefix= or keys=), or rename one of them; nothing was published.",
-                image_uri=uri,
-            )
+            return chosen
+        return replace(chosen, file_name=self._names.take(chosen.split, chosen.file_name, chosen.image.image_uri))
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,10 @@ class ExportFormat(ABC):
         """Give where the image goes, if it is copied along."""
         return f"{sample.split}/{sample.file_name}" if sample.split else sample.file_name
 
+    def files_of(self, file_name: str) -> tuple[str, ...]:
+        """Name the files that an image of this name takes, so that no folder bears the same name."""
+        return (file_name,)
+
     @abstractmethod
     def open(self, files: Files, splits: tuple[str, ...]) -> AbstractContextManager[Callable[[Sample], None]]:
         """Open what is to be written; the block gets samples one by one, in the order of their keys."""

@@ -32,9 +32,13 @@ class Ledger:
         return str(former)
 
     def holds(self, kind: str, what: str) -> bool:
-        """Say whether somebody has taken it."""
-        found = self._connection.execute("SELECT 1 FROM taken WHERE digest = ?", (_digest(kind, what),))
-        return found.fetchone() is not None
+        """Say whether it was taken."""
+        return self.holder(kind, what) is not None
+
+    def holder(self, kind: str, what: str) -> str | None:
+        """Say who has taken something; None if it is free."""
+        found = self._connection.execute("SELECT who FROM taken WHERE digest = ?", (_digest(kind, what),)).fetchone()
+        return None if found is None else str(found[0])
 
     def release(self, kind: str, what: str) -> None:
         """Let somebody else take it."""

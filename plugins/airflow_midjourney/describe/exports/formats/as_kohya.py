@@ -61,15 +61,21 @@ class Format(ExportFormat):
         ending = PurePosixPath(file_name).suffix
         return ending.lower() in _READ and ending in (ending.lower(), ending.upper())
 
+    def files_of(self, file_name: str) -> tuple[str, ...]:
+        """Name the image and its caption file."""
+        return (file_name, self._caption_file(file_name))
+
     @contextmanager
     def open(self, files: Files, splits: tuple[str, ...]) -> Iterator[Callable[[Sample], None]]:
         """Write one file per image."""
 
         def write(sample: Sample) -> None:
-            name = str(PurePosixPath(self.image_path(sample)).with_suffix(self.extension))
-            files.put(name, self.text(sample.captions).encode())
+            files.put(self._caption_file(self.image_path(sample)), self.text(sample.captions).encode())
 
         yield write
+
+    def _caption_file(self, path: str) -> str:
+        return str(PurePosixPath(path).with_suffix(self.extension))
 
     def text(self, captions: tuple[str, ...]) -> str:
         """Give what a caption file says."""
