@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.send import Posted, _record
 from airflow_midjourney.describe.service.submit_response import Accepted
-from airflow_midjourney.describe.table import leases
-from airflow_midjourney.describe.table.claims import ClaimResult, claim_together
+from airflow_midjourney.describe.table import claims, leases
+from airflow_midjourney.describe.table.claims import ClaimResult
 from benchmarks.engine import NO_LIMIT
 from benchmarks.filling import fill
 from tests.support import rows
@@ -43,7 +43,7 @@ def measured_claims(database: Database, finished: int) -> float:
                 for row in leases.reserve(tx, batch, "holder", TOGETHER)
             ]
         with database.writing() as tx:
-            results = claim_together(tx, wanted, _ACCOUNT)
+            results = claims.claim(tx, wanted, _ACCOUNT)
         with database.writing() as tx:
             posts = [Posted(one.submit_token, Accepted(f"{number}-{one.image_id}", 200, 1)) for one in wanted]
             _record(tx, _ACCOUNT.identity, posts)

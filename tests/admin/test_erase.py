@@ -35,7 +35,7 @@ def describe(tx: Transaction, batch: Batch, key: str, body: str, task_id: str = 
     row = rows.submit_next(tx, batch, task_id, body)
     prompts = rows.parse_prompts(f"1️⃣ {SECRET} --ar 3:2\n\n2️⃣ {SECRET}, etching --ar 3:2")
     assert prompts is not None
-    assert results.described(tx, row, prompts, f"raw {SECRET}", RemoteTimes())
+    assert rows.described(tx, row, prompts, f"raw {SECRET}", RemoteTimes())
     return row.id
 
 
@@ -116,7 +116,7 @@ def test_on_purpose_it_is_described_again_once(key: str, database: Database) -> 
             assert rows.claim_next(tx, batch, "bytes of jane")[0] is ClaimResult.ERASED
         assert list_again(tx, image, redescribe="erased") == {"again": 1}
         row = rows.submit_next(tx, batch, "2", "bytes of jane")
-        assert results.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
+        assert rows.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
         assert list_again(tx, image, redescribe="erased") == {"done": 1}
         assert list_again(tx, image) == {"done": 1}
         assert len(rows.bill(tx)) == 2
@@ -137,8 +137,8 @@ def test_what_is_on_its_way_is_erased_when_it_is_answered(database: Database) ->
     assert erase(database, [SCOPE], "a run") == ErasureReport(erased=1, on_their_way=2)
 
     with database.writing() as tx:
-        assert results.described(tx, sent, rows.four_prompts(), "raw", RemoteTimes())
-        assert submissions.accepted(tx, request.submit_token, "8", PostFacts())
+        assert rows.described(tx, sent, rows.four_prompts(), "raw", RemoteTimes())
+        assert rows.accepted(tx, request.submit_token, "8", PostFacts())
         rows.set_columns(tx, request.image_id, status=Status.FAILED, reason="timeout")
     assert erase(database, [SCOPE], "a run") == ErasureReport(erased=2)
 
@@ -163,7 +163,7 @@ def test_an_answer_that_comes_late_writes_nothing_back(database: Database) -> No
             tx, rows.ACCOUNT.identity, given_up, rows.four_prompts(), "raw", RemoteTimes()
         )
         # The slow worker of the doubtful one: it was taken, so it is in the bill, and nowhere else.
-        assert not submissions.accepted(tx, doubtful.submit_token, "9", PostFacts())
+        assert not rows.accepted(tx, doubtful.submit_token, "9", PostFacts())
         assert {row["status"] for row in rows.image_rows(tx)} == {"rejected"}
         assert "one" not in {row["prompt_1"] for row in rows.image_rows(tx)}
         assert [line["outcome"] for line in rows.bill(tx)] == ["accepted", "accepted"]

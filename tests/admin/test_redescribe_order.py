@@ -35,7 +35,7 @@ def one_row(tx: Transaction, batch: Batch, key: str, body: str, reason: Reason |
     rows.list_images(tx, [rows.listed(key)], batch=batch)
     sent = rows.submit_next(tx, batch, task_id=key, body=body, account=PRICED)
     if reason is None:
-        results_table.described(tx, sent, rows.four_prompts(), "raw", results_table.RemoteTimes())
+        rows.described(tx, sent, rows.four_prompts(), "raw", results_table.RemoteTimes())
     else:
         rows.set_columns(tx, sent.id, max_attempts=1)
         results_table.ended(tx, sent, reason, "why", results_table.RemoteTimes(), "")

@@ -42,7 +42,7 @@ def evil_batch(table: Database, map_index: int | None = None) -> str:
         batch = batches.open_batch(tx, Scope(rows.BUCKET, (EVIL,)), BatchOptions(), origin)
         rows.list_images(tx, [rows.listed(f"{EVIL}{name}") for name in "abc"])
         submitted = [rows.submit_next(tx, batch, task_id=name) for name in "abc"]
-        results.described(tx, submitted[0], rows.four_prompts(), EVIL, results.RemoteTimes())
+        rows.described(tx, submitted[0], rows.four_prompts(), EVIL, results.RemoteTimes())
         results.ended(tx, submitted[1], Reason.BANNED, EVIL, results.RemoteTimes(), "")
     return batch.batch_id
 

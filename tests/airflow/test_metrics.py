@@ -84,7 +84,7 @@ def test_an_answer_that_two_processes_write_is_counted_once(database: Database, 
 
     for _ in range(2):
         with database.writing() as tx:
-            results.described(tx, row, rows.four_prompts(), "raw", results.RemoteTimes())
+            rows.described(tx, row, rows.four_prompts(), "raw", results.RemoteTimes())
             results.ended(tx, row, Reason.BANNED, "", results.RemoteTimes(), "")
 
     assert recorder.counted() == {("submitted", None): 1, ("billed", None): 1, ("succeeded", None): 1}
@@ -99,7 +99,7 @@ def test_a_transaction_that_does_not_commit_is_not_counted(database: Database, r
 
     def write_and_die() -> None:
         with database.writing() as tx:
-            results.described(tx, row, rows.four_prompts(), "raw", results.RemoteTimes())
+            rows.described(tx, row, rows.four_prompts(), "raw", results.RemoteTimes())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -183,7 +183,7 @@ def test_a_twin_counts_as_shared_and_succeeded_but_is_not_billed(database: Datab
         rows.claim_next(tx, batch, body="the same")
     for _ in range(2):
         with database.writing() as tx:
-            results.described(tx, row, rows.four_prompts(), "raw", results.RemoteTimes())
+            rows.described(tx, row, rows.four_prompts(), "raw", results.RemoteTimes())
             duplicates.resolve_shared(tx)
 
     assert recorder.counted() == {

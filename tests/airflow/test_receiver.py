@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from airflow_midjourney.describe.service.callback_url import digest_of, new_callback
-from airflow_midjourney.describe.table import claims, leases, submissions
+from airflow_midjourney.describe.table import claims, leases
 from airflow_midjourney.describe.table.database import open_database
 from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.submissions import PostFacts
@@ -264,7 +264,7 @@ def submitted_with_callback(table: Database) -> int:
             callback_digest=digest_of(VALUE),
         )
         rows.claim(tx, wanted)
-        submissions.accepted(tx, wanted.submit_token, "1", PostFacts(200, 1))
+        rows.accepted(tx, wanted.submit_token, "1", PostFacts(200, 1))
         return row.id
 
 

@@ -38,7 +38,7 @@ def doubtful(
         for _ in range(2):
             rows.claim_next(tx, batch)
         done = rows.submit_next(tx, batch)
-        rows.results.described(tx, done, rows.four_prompts(), "raw", rows.results.RemoteTimes())
+        rows.described(tx, done, rows.four_prompts(), "raw", rows.results.RemoteTimes())
         tx.connection.execute(tx.tables.images.update().values(in_doubt_after=rows.LONG_AGO))
         rows.submissions.doubt_overdue(tx)
     yield database

@@ -149,7 +149,7 @@ def test_numbers_change_without_reloading(
     with week.writing() as tx:
         batch = read_batch(tx, RUNNING_ID)
         for number in range(12):
-            results.described(
+            rows.described(
                 tx,
                 next(row for row in results.in_flight(tx, account.identity)),
                 rows.four_prompts(),

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.describe.table import accounts, claims, leases
+from airflow_midjourney.describe.table import accounts, leases
 from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.counts import count_open
 from airflow_midjourney.describe.table.database import open_database
@@ -53,14 +53,14 @@ def reserved_pair(database: Database, bodies: tuple[str, str], **options: int) -
 
 def claim_alone(database: Database, wanted: Claim, account: AccountSettings) -> ClaimResult:
     with database.writing() as tx:
-        return claims.claim(tx, wanted, account)
+        return rows.claim_alone(tx, wanted, account)
 
 
 def claim_behind(database: Database, first: Claim, second: Claim) -> ClaimResult:
     """Claim with one account, and before that is committed, with another; give what came of the second."""
     with ThreadPoolExecutor(1) as threads:
         with database.writing() as tx:
-            assert claims.claim(tx, first, rows.ACCOUNT) is ClaimResult.CLAIMED
+            assert rows.claim_alone(tx, first, rows.ACCOUNT) is ClaimResult.CLAIMED
             behind = threads.submit(claim_alone, database, second, OTHER_ACCOUNT)
             with pytest.raises(NotYetError):
                 behind.result(timeout=0.5)

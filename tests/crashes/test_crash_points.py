@@ -36,7 +36,7 @@ ALWAYS: Final = frozenset(
         "_write_step",
         "alike_in_a_row",
         "check_access",
-        "claim_together",
+        "claim",
         "count",
         "end_probe_turn",
         "ensure_account",
@@ -70,10 +70,10 @@ NOT_ASKED: Final = ALWAYS | {"cannot_tell"}
 PERHAPS: Final = frozenset({"not_taken", "release", "reserve_left_over"})
 
 #: What it does for each image: killed amid them, too.
-OF_EACH_IMAGE: Final = ("_record", "_settle_rows", "claim_together", "read", "submit_describe")
+OF_EACH_IMAGE: Final = ("_record", "_settle_rows", "claim", "read", "submit_describe")
 
 #: What images do together that are ready at the same moment: how often it is passed is a matter of moments, too.
-TOGETHER: Final = frozenset({"_record", "_settle_rows", "claim_together"})
+TOGETHER: Final = frozenset({"_record", "_settle_rows", "claim"})
 
 #: One submission has no answer.
 TROUBLE: Final = ("ambiguous_submit_reset:first=1",)

@@ -29,9 +29,9 @@ LATEST_KILL: Final = 0.4
 FROM: Final = (
     "before open_batch",
     "after _write_step",
-    "after claim_together",
-    "after claim_together",
-    "after claim_together",
+    "after claim",
+    "after claim",
+    "after claim",
 )
 
 

@@ -18,9 +18,8 @@ from airflow_midjourney.describe.model.batch import BatchOptions, Origin
 from airflow_midjourney.describe.model.errors import ServiceUnavailableError
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.submit_response import Ambiguous
-from airflow_midjourney.describe.table import submissions
+from airflow_midjourney.describe.table import claims, submissions
 from airflow_midjourney.describe.table.batches import open_batch
-from airflow_midjourney.describe.table.claims import claim_together
 from tests.support.crash_runs import ACCOUNT
 
 if TYPE_CHECKING:
@@ -245,7 +244,7 @@ def test_a_worker_that_was_held_up_after_its_claim_does_not_send_what_others_may
 
     async def slow_write(query: Any, *args: Any, **options: Any) -> Any:
         result = await write(query, *args, **options)
-        if query is claim_together and held_up:
+        if query is claims.claim and held_up:
             await asyncio.sleep(held_up.pop())
         return result
 

@@ -135,7 +135,7 @@ def test_an_idle_account_is_asked_about_its_first_image_when_that_is_due(databas
 
 def describe(tx: Transaction, row: results.InFlight) -> None:
     times = RemoteTimes(row.submitted_at, row.submitted_at + timedelta(seconds=RUN))
-    assert results.described(tx, row, rows.four_prompts(), "raw", times)
+    assert rows.described(tx, row, rows.four_prompts(), "raw", times)
 
 
 @pytest.mark.parametrize(

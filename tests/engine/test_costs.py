@@ -22,7 +22,6 @@ from airflow_midjourney.describe.service.tasks import parse_task
 from airflow_midjourney.describe.service.transport import Transport
 from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.describe.table import accounts, claims, leases, matching, results
-from airflow_midjourney.describe.table.claims import claim_together
 from airflow_midjourney.describe.table.matching import Asker
 from tests.support import rows
 from tests.support.batches import put_photos, work_on
@@ -177,7 +176,7 @@ def claims_of(database: Database, number: int) -> list[claims.Claim]:
 
 def claim(database: Database, wanted: list[claims.Claim]) -> None:
     with database.writing() as tx:
-        assert set(claim_together(tx, wanted, ROOMY)) == {claims.ClaimResult.CLAIMED}
+        assert set(claims.claim(tx, wanted, ROOMY)) == {claims.ClaimResult.CLAIMED}
 
 
 def record(database: Database, wanted: list[claims.Claim]) -> None:

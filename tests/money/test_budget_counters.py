@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason
-from airflow_midjourney.describe.table import accounts, budgets, leases, submissions
+from airflow_midjourney.describe.table import accounts, budgets, claims, leases, submissions
 from airflow_midjourney.describe.table.budgets import move_tallies_on, submissions_left
-from airflow_midjourney.describe.table.claims import ClaimResult, claim_together
-from airflow_midjourney.describe.table.submissions import PostFacts, Taken, accepted_together
+from airflow_midjourney.describe.table.claims import ClaimResult
+from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 from tests.support import rows
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _short_tails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counted_from_the_bill(tx: Transaction) -> int:
-    return sum(entry["outcome"] not in budgets.FREE_OUTCOMES for entry in rows.bill(tx))
+    return sum(Outcome(entry["outcome"]).counts_as_paid for entry in rows.bill(tx))
 
 
 def forget_everything(tx: Transaction) -> None:
@@ -88,7 +89,7 @@ class History:
         wanted = [rows.request(self.batch, row.id) for row in leases.reserve(tx, self.batch, "holder", number)]
         if not wanted:
             return
-        results = claim_together(tx, wanted, PAYING)
+        results = claims.claim(tx, wanted, PAYING)
         self.tokens += [
             one.submit_token for one, result in zip(wanted, results, strict=True) if result is ClaimResult.CLAIMED
         ]
@@ -96,15 +97,15 @@ class History:
     def end(self, tx: Transaction, name: str, token: str) -> None:
         facts = PostFacts(200, 1)
         if name == "accepted":
-            submissions.accepted(tx, token, f"task-{token[:8]}", facts)
+            rows.accepted(tx, token, f"task-{token[:8]}", facts)
         elif name == "together":
-            accepted_together(tx, [Taken(token, f"task-{token[:8]}", facts)])
+            submissions.accepted(tx, [Taken(token, f"task-{token[:8]}", facts)])
         elif name == "refused":
             submissions.refused(tx, token, Reason.REFUSED, facts)
         elif name == "ambiguous":
             submissions.ambiguous(tx, token, facts)
         else:
-            submissions.not_taken(tx, token, name, facts)
+            submissions.not_taken(tx, token, Outcome(name), facts)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -127,7 +128,7 @@ def test_a_long_bill_is_covered_by_its_tallies_but_for_what_may_change(database:
         run = History(tx)
         run.claim(tx, 8)
         for token in (*run.tokens[:3], *run.tokens[4:]):
-            submissions.accepted(tx, token, f"task-{token[:8]}", PostFacts(200, 1))
+            rows.accepted(tx, token, f"task-{token[:8]}", PostFacts(200, 1))
         move_tallies_on(tx, run.batch, PAYING)
         covered = tx.connection.execute(select(tx.tables.tallies.c.scope, tx.tables.tallies.c.submissions)).all()
 
@@ -142,7 +143,7 @@ def test_a_day_counts_nothing_of_the_day_before(database: Database) -> None:
         rows.let_time_pass(tx, timedelta(days=1))
         run.claim(tx, 3)
         for token in run.tokens:
-            submissions.accepted(tx, token, f"task-{token[:8]}", PostFacts(200, 1))
+            rows.accepted(tx, token, f"task-{token[:8]}", PostFacts(200, 1))
         move_tallies_on(tx, run.batch, PAYING)
 
         assert budgets.paid(tx, budgets.day_that_pays(tx, PAYING.identity)) == (3, 3 * PRICE)

@@ -96,7 +96,7 @@ def described(database: Database) -> dict[str, int]:
         batch = open_batch(tx, "mine", "in/", "a run")
         rows.list_images(tx, [rows.listed(f"in/{name}.jpg") for name in ("A", "b", "c", "d")], batch=batch)
         ids = {name: rows.submit_next(tx, batch, task_id=name) for name in ("good", "banned", "doubtful")}
-        results.described(tx, ids["good"], rows.four_prompts(), "raw", results.RemoteTimes())
+        rows.described(tx, ids["good"], rows.four_prompts(), "raw", results.RemoteTimes())
         results.ended(tx, ids["banned"], Reason.BANNED, "No.", results.RemoteTimes(), "")
         rows.set_columns(tx, ids["doubtful"].id, status="in_doubt", ended_at=tx.now)
         fill(tx, "theirs", 1)

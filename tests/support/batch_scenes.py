@@ -44,7 +44,7 @@ def describe_some(tx: Transaction, batch: Batch, images: int, account: AccountSe
     """Let images of a batch be described."""
     for number in range(images):
         sent = _send(tx, batch, f"done-{number}", account)
-        results.described(tx, sent, rows.four_prompts(), "raw", results.RemoteTimes())
+        rows.described(tx, sent, rows.four_prompts(), "raw", results.RemoteTimes())
 
 
 def fail_some(tx: Transaction, batch: Batch, reasons: Sequence[Reason], account: AccountSettings) -> None:

@@ -117,7 +117,7 @@ def _describe(tx: Transaction, sent: InFlight, subject: str) -> None:
     raw = answer(subject)
     prompts = parse_prompts(raw)
     assert prompts is not None
-    results.described(tx, sent, prompts, raw, results.RemoteTimes())
+    rows.described(tx, sent, prompts, raw, results.RemoteTimes())
     rows.set_columns(tx, sent.id, width=1500, height=1000)
 
 

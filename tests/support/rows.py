@@ -20,6 +20,8 @@ from airflow_midjourney.describe.table import accounts, batches, claims, leases,
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
 from airflow_midjourney.describe.table.columns import UTCDateTime
 from airflow_midjourney.describe.table.matching import Asker
+from airflow_midjourney.describe.table.results import Answer
+from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Database, Transaction
-    from airflow_midjourney.describe.table.results import InFlight
+    from airflow_midjourney.describe.table.results import InFlight, RemoteTimes
 
 BUCKET = "photos"
 READER = "reader-1"
@@ -105,7 +107,25 @@ def claim_next(
 def claim(tx: Transaction, wanted: Claim, account: AccountSettings = ACCOUNT) -> ClaimResult:
     """Claim a reserved row; former tasks of its bytes have no answer when they are asked for."""
     asked = frozenset(one.submit_token for one in claims.unasked(tx, wanted, account.identity))
-    return claims.claim(tx, replace(wanted, asked=asked), account)
+    return claim_alone(tx, replace(wanted, asked=asked), account)
+
+
+def claim_alone(tx: Transaction, wanted: Claim, account: AccountSettings = ACCOUNT) -> ClaimResult:
+    """Claim a reserved row as a worker does that sends no other at that moment."""
+    (result,) = claims.claim(tx, [wanted], account)
+    return result
+
+
+def accepted(tx: Transaction, submit_token: str, task_id: str, facts: PostFacts) -> bool:
+    """Record that the service took one image, as a worker does that has no other answer to record."""
+    (moved,) = submissions.accepted(tx, [Taken(submit_token, task_id, facts)])
+    return moved
+
+
+def described(tx: Transaction, row: InFlight, prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> bool:
+    """Write the prompts of one image, as a poll does that brings no other."""
+    (moved,) = results.described(tx, [Answer(row, prompts, raw, times)])
+    return moved
 
 
 def submit_next(
@@ -114,7 +134,7 @@ def submit_next(
     """Reserve, claim and have accepted the next row of a batch."""
     result, wanted = claim_next(tx, batch, body, account)
     assert result is ClaimResult.CLAIMED
-    assert submissions.accepted(tx, wanted.submit_token, task_id, submissions.PostFacts(200, 1))
+    assert accepted(tx, wanted.submit_token, task_id, PostFacts(200, 1))
     return in_flight(tx, wanted.submit_token, account)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.service.callback_url import digest_of, new_callback
-from airflow_midjourney.describe.table import accounts, leases, poll_schedule, results, submissions
+from airflow_midjourney.describe.table import accounts, leases, poll_schedule, results
 from airflow_midjourney.describe.table import callbacks as callbacks_table
 from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.poll_schedule import (
@@ -52,7 +52,7 @@ def claimed(tx: Transaction, key: str = "a.jpg", callback: str = VALUE) -> Claim
 
 def submitted(tx: Transaction, key: str = "a.jpg", callback: str = VALUE) -> InFlight:
     wanted = claimed(tx, key, callback)
-    assert submissions.accepted(tx, wanted.submit_token, f"task-{key}", PostFacts(200, 1))
+    assert rows.accepted(tx, wanted.submit_token, f"task-{key}", PostFacts(200, 1))
     return rows.in_flight(tx, wanted.submit_token)
 
 
@@ -121,7 +121,7 @@ def test_the_submit_token_is_no_callback(database: Database) -> None:
 def test_after_the_row_has_ended_the_value_is_worth_nothing(database: Database) -> None:
     with database.writing() as tx:
         row = submitted(tx)
-        results.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
+        rows.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
         before = rows.image_row(tx, row.id), state(tx)
 
         assert callbacks_table.mark_called(tx, [digest_of(VALUE)]) == 0
@@ -148,7 +148,7 @@ def test_a_callback_before_the_answer_to_the_submission_waits_for_it(database: D
         assert not callbacks_table.is_due(tx, ME)
         assert not state(tx).called
 
-        submissions.accepted(tx, wanted.submit_token, "task", PostFacts(200, 1))
+        rows.accepted(tx, wanted.submit_token, "task", PostFacts(200, 1))
 
         assert callbacks_table.is_due(tx, ME)
         assert state(tx).poll_due_at <= tx.now
@@ -280,7 +280,7 @@ def test_what_was_once_is_not_expected_for_ever(database: Database, announced: f
 
 def test_the_first_image_of_a_run_does_not_bring_back_the_usual_pace(database: Database) -> None:
     with database.writing() as tx:
-        results.described(tx, trusted(tx), rows.four_prompts(), "raw", RemoteTimes())
+        rows.described(tx, trusted(tx), rows.four_prompts(), "raw", RemoteTimes())
         submitted(tx, "b.jpg", new_callback())
 
         assert seconds_until(tx, state(tx).next_poll_at) == pytest.approx(LONGEST_ANNOUNCED_INTERVAL)

@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.engine.context import holders_of, new_holder
 from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason
-from airflow_midjourney.describe.table import accounts, claims, counts, leases, submissions
+from airflow_midjourney.describe.table import accounts, counts, leases, submissions
 from airflow_midjourney.describe.table import results as results_table
 from airflow_midjourney.describe.table.budgets import submissions_left
 from airflow_midjourney.describe.table.claims import ClaimResult
@@ -61,16 +62,16 @@ def test_a_retry_takes_over_what_workers_of_its_batch_had_reserved_and_no_others
         (lost,) = leases.reserve(tx, batch, died, 1)
         (kept,) = leases.reserve(tx, batch, alive, 1)
         (others,) = leases.reserve(tx, batch, elsewhere, 1)
-        claims.claim(tx, rows.request(batch, others.id, holder=elsewhere), rows.ACCOUNT)
+        rows.claim_alone(tx, rows.request(batch, others.id, holder=elsewhere), rows.ACCOUNT)
         assert leases.end_leases(tx, holders_of("a_batch")) == 2
         # Whoever is not dead after all goes on until its rows are taken.
-        assert claims.claim(tx, rows.request(batch, kept.id, holder=alive), rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert rows.claim_alone(tx, rows.request(batch, kept.id, holder=alive), rows.ACCOUNT) is ClaimResult.CLAIMED
 
     with database.writing() as tx:
         retry = new_holder("a_batch")
         assert ids(leases.reserve(tx, batch, retry, 5)) == [lost.id]
         assert rows.image_row(tx, lost.id)["reservations"] == 2
-        assert claims.claim(tx, rows.request(batch, lost.id, holder=died), rows.ACCOUNT) is ClaimResult.LOST
+        assert rows.claim_alone(tx, rows.request(batch, lost.id, holder=died), rows.ACCOUNT) is ClaimResult.LOST
 
 
 def test_reserved_rows_say_all_that_reading_them_needs(database: Database) -> None:
@@ -90,11 +91,11 @@ def test_whoever_lost_its_lease_cannot_claim_reject_or_release(database: Databas
         leases.reserve(tx, batch, "next", 1)
         before = rows.image_rows(tx)
 
-        assert claims.claim(tx, rows.request(batch, row.id, holder="slow"), rows.ACCOUNT) is ClaimResult.LOST
+        assert rows.claim_alone(tx, rows.request(batch, row.id, holder="slow"), rows.ACCOUNT) is ClaimResult.LOST
         leases.reject(tx, row.id, "slow", Reason.CORRUPT, "", rows.READER)
         leases.release(tx, [row.id], "slow")
         assert rows.image_rows(tx) == before
-        assert claims.claim(tx, rows.request(batch, row.id, holder="next"), rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert rows.claim_alone(tx, rows.request(batch, row.id, holder="next"), rows.ACCOUNT) is ClaimResult.CLAIMED
 
 
 def test_released_rows_are_free_at_once_and_their_reader_did_not_die(database: Database) -> None:
@@ -175,7 +176,7 @@ def test_a_claim_whose_commit_went_unheard_is_repeated_for_nothing(database: Dat
         result, wanted = rows.claim_next(tx, batch)
         before = rows.image_rows(tx)
 
-        assert claims.claim(tx, wanted, rows.ACCOUNT) is result is ClaimResult.CLAIMED
+        assert rows.claim_alone(tx, wanted, rows.ACCOUNT) is result is ClaimResult.CLAIMED
         assert rows.image_rows(tx) == before
         assert len(rows.bill(tx)) == 1
 
@@ -185,7 +186,7 @@ def claim_all(database: Database, wanted: list[Claim], limit: int) -> list[Claim
 
     def claim(request: Claim) -> ClaimResult:
         with database.writing() as tx:
-            return claims.claim(tx, request, account)
+            return rows.claim_alone(tx, request, account)
 
     with ThreadPoolExecutor(4) as threads:
         return list(threads.map(claim, wanted))
@@ -225,7 +226,7 @@ def test_what_cost_nothing_does_not_count_towards_a_cap(database: Database) -> N
         _, wanted = rows.claim_next(tx, batch)
         assert submissions_left(tx, batch, rows.ACCOUNT) == 0
 
-        submissions.not_taken(tx, wanted.submit_token, "full", submissions.PostFacts(200, 23))
+        submissions.not_taken(tx, wanted.submit_token, Outcome.FULL, submissions.PostFacts(200, 23))
         assert submissions_left(tx, batch, rows.ACCOUNT) == 1
         outcomes_of = rows.claim_next(tx, batch)
         submissions.ambiguous(tx, outcomes_of[1].submit_token, submissions.PostFacts())
@@ -250,16 +251,16 @@ def test_after_a_no_one_at_a_time_is_sent_until_there_is_a_yes(database: Databas
         accounts.close_for_a_while(tx, identity, "full", None, failing=False)
         rows.set_account(tx, closed_until=tx.now, closed_at=tx.now - HOUR)
         wanted = [rows.request(batch, row.id) for row in leases.reserve(tx, batch, "holder", 4)]
-        first, second, third = (claims.claim(tx, request, rows.ACCOUNT) for request in wanted[:3])
+        first, second, third = (rows.claim_alone(tx, request, rows.ACCOUNT) for request in wanted[:3])
         assert (first, second, third) == (ClaimResult.CLAIMED, ClaimResult.NO_ROOM, ClaimResult.NO_ROOM)
 
         rows.set_account(tx, closed_until=tx.now)
-        assert claims.claim(tx, wanted[1], rows.ACCOUNT) is ClaimResult.CLAIMED
-        assert claims.claim(tx, wanted[2], rows.ACCOUNT) is ClaimResult.NO_ROOM
+        assert rows.claim_alone(tx, wanted[1], rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert rows.claim_alone(tx, wanted[2], rows.ACCOUNT) is ClaimResult.NO_ROOM
 
         accounts.submit_accepted(tx, identity, tx.now)
-        assert claims.claim(tx, wanted[2], rows.ACCOUNT) is ClaimResult.CLAIMED
-        assert claims.claim(tx, wanted[3], rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert rows.claim_alone(tx, wanted[2], rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert rows.claim_alone(tx, wanted[3], rows.ACCOUNT) is ClaimResult.CLAIMED
 
 
 def test_the_index_is_the_fence_between_two_accounts_with_the_same_bytes(database: Database) -> None:
@@ -276,9 +277,7 @@ def test_the_index_is_the_fence_between_two_accounts_with_the_same_bytes(databas
 def test_old_prompts_stay_while_an_image_is_described_again(database: Database) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 1)
-        results_table.described(
-            tx, rows.submit_next(tx, batch), rows.four_prompts(), "raw", results_table.RemoteTimes()
-        )
+        rows.described(tx, rows.submit_next(tx, batch), rows.four_prompts(), "raw", results_table.RemoteTimes())
         (row,) = rows.image_rows(tx)
         rows.set_columns(tx, row["id"], status="pending")
         sent = rows.submit_next(tx, batch, "2")

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from airflow_midjourney.describe.admin.erase import erase
 from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table import claims, leases, results, submissions
-from airflow_midjourney.describe.table.claims import ClaimResult, claim_together
+from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.results import RemoteTimes
 from tests.support import rows
 
@@ -35,7 +36,7 @@ def batch(database: Database) -> Batch:
         for folder, body in (("in", "described"), ("gone", "erased")):
             rows.list_images(tx, [rows.listed(f"{folder}/{body}")])
             row = rows.submit_next(tx, batch, body, body)
-            assert results.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
+            assert rows.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
         rows.list_images(tx, [rows.listed("in/given up")])
         row = rows.submit_next(tx, batch, "given up", "given up")
         assert results.ended(tx, row, Reason.TIMEOUT, "too long", RemoteTimes(), "") is Status.FAILED
@@ -64,9 +65,9 @@ def test_a_repeated_group_comes_to_the_same(database: Database, batch: Batch) ->
     with database.writing() as tx:
         wanted = _wanted(tx, batch, ["new", "given up", "newer"])
         billed = len(rows.bill(tx))
-        first = claim_together(tx, wanted, rows.ACCOUNT)
+        first = claims.claim(tx, wanted, rows.ACCOUNT)
     with database.writing() as tx:
-        again = claim_together(tx, wanted, rows.ACCOUNT)
+        again = claims.claim(tx, wanted, rows.ACCOUNT)
         assert again == first == [ClaimResult.CLAIMED, ClaimResult.ASK_FIRST, ClaimResult.CLAIMED]
         assert len(rows.bill(tx)) == billed + 2
 
@@ -75,20 +76,20 @@ def test_a_repeated_group_comes_to_the_same(database: Database, batch: Batch) ->
 def test_a_claim_that_is_repeated_too_late_is_lost(database: Database, batch: Batch, meanwhile: str) -> None:
     with database.writing() as tx:
         wanted = _wanted(tx, batch, ["new"])
-        assert claim_together(tx, wanted, rows.ACCOUNT) == [ClaimResult.CLAIMED]
+        assert claims.claim(tx, wanted, rows.ACCOUNT) == [ClaimResult.CLAIMED]
     with database.writing() as tx:
         if meanwhile == "doubted":
             rows.set_columns(tx, wanted[0].image_id, in_doubt_after=rows.LONG_AGO)
             submissions.doubt_overdue(tx)
         else:
-            submissions.not_taken(tx, wanted[0].submit_token, "never_sent", submissions.PostFacts())
+            submissions.not_taken(tx, wanted[0].submit_token, Outcome.NEVER_SENT, submissions.PostFacts())
         if meanwhile == "sent by another":
             rows.set_columns(tx, wanted[0].image_id, not_before=None)
             rows.submit_next(tx, batch, "again", "new")
         billed = len(rows.bill(tx))
     with database.writing() as tx:
-        assert claim_together(tx, wanted, rows.ACCOUNT) == [ClaimResult.LOST]
-        assert claims.claim(tx, wanted[0], rows.ACCOUNT) is ClaimResult.LOST
+        assert claims.claim(tx, wanted, rows.ACCOUNT) == [ClaimResult.LOST]
+        assert rows.claim_alone(tx, wanted[0], rows.ACCOUNT) is ClaimResult.LOST
         assert len(rows.bill(tx)) == billed
 
 
@@ -100,9 +101,9 @@ def _outcome(database: Database, batch: Batch, bodies: list[str], room: int, *, 
         undo = tx.connection.begin_nested()
         wanted = _wanted(tx, batch, bodies)
         if alone:
-            found = Counter(claims.claim(tx, one, account) for one in wanted)
+            found = Counter(rows.claim_alone(tx, one, account) for one in wanted)
         else:
-            found = Counter(claim_together(tx, wanted, account))
+            found = Counter(claims.claim(tx, wanted, account))
         sent = [row for row in rows.image_rows(tx) if row["status"] == "submitting"]
         undo.rollback()
     assert len(sent) == found[ClaimResult.CLAIMED]

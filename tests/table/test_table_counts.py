@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import FINAL, OPEN, Reason, Status
 from airflow_midjourney.describe.table import batches, counts, latency, results, submissions
 from airflow_midjourney.describe.table.results import RemoteTimes
@@ -89,8 +90,8 @@ def test_money_is_counted_from_the_bill_of_the_batch(database: Database) -> None
         sent = [rows.submit_next(tx, batch, f"{number}", account=PRICED) for number in range(3)]
         rows.submit_next(tx, other, "9", account=PRICED)
         _, full = rows.claim_next(tx, batch, account=PRICED)
-        submissions.not_taken(tx, full.submit_token, "full", PostFacts(429))
-        results.described(tx, sent[0], rows.four_prompts(), "raw", RemoteTimes())
+        submissions.not_taken(tx, full.submit_token, Outcome.FULL, PostFacts(429))
+        rows.described(tx, sent[0], rows.four_prompts(), "raw", RemoteTimes())
         found = counts.count(tx, batch)
 
     assert (found.billed, found.cost, found.currency) == (3, Decimal("0.15"), "USD")
@@ -126,7 +127,7 @@ def test_images_fault_or_mixed_reasons_stop_nothing(database: Database, mixed: l
         for index, reason in enumerate(mixed):
             sent = rows.submit_next(tx, batch, f"{index}", account=PRICED)
             if reason is None:
-                results.described(tx, sent, rows.four_prompts(), "raw", RemoteTimes())
+                rows.described(tx, sent, rows.four_prompts(), "raw", RemoteTimes())
             else:
                 results.ended(tx, sent, reason, "", RemoteTimes(), "")
 
@@ -150,7 +151,7 @@ def test_how_long_describes_take_is_learnt_from_the_latest(database: Database) -
         open_with_images(tx, 2)
         batch = rows.open_batch(tx)
         for number in range(2):
-            results.described(tx, rows.submit_next(tx, batch, f"{number}"), rows.four_prompts(), "raw", RemoteTimes())
+            rows.described(tx, rows.submit_next(tx, batch, f"{number}"), rows.four_prompts(), "raw", RemoteTimes())
         first, second = (entry["id"] for entry in rows.bill(tx))
         entries = tx.tables.submissions
         for entry, seconds in ((first, 30), (second, 50)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table import claims, leases, results, submissions
 from airflow_midjourney.describe.table.claims import ClaimResult
@@ -43,7 +44,7 @@ def follower(tx: Transaction) -> dict[str, object]:
 def test_an_answer_that_is_there_is_shared_at_once(database: Database) -> None:
     with database.writing() as tx:
         batch = twins(tx)
-        results.described(tx, rows.submit_next(tx, batch, body="same"), rows.four_prompts(), "raw", TIMES)
+        rows.described(tx, rows.submit_next(tx, batch, body="same"), rows.four_prompts(), "raw", TIMES)
         result, _ = rows.claim_next(tx, batch, "same")
         leader, shared = rows.image_rows(tx)
 
@@ -61,7 +62,7 @@ def test_a_twin_waits_for_what_is_on_its_way_and_holds_no_slot(database: Databas
         assert leases.reserve(tx, batch, "holder", 5) == []
         assert (follower(tx)["status"], follower(tx)["shares_id"]) == ("pending", leader.id)
 
-        results.described(tx, leader, rows.four_prompts(), "raw", TIMES)
+        rows.described(tx, leader, rows.four_prompts(), "raw", TIMES)
         assert resolve_shared(tx) == 1
         assert resolve_shared(tx) == 0
         assert (follower(tx)["status"], follower(tx)["prompt_4"]) == ("succeeded", "four")
@@ -89,8 +90,8 @@ def test_a_doubtful_leader_makes_its_follower_doubtful_until_it_is_known(databas
         resolve_shared(tx)
         assert follower(tx)["status"] == "in_doubt"
 
-        assert submissions.accepted(tx, sent.submit_token, "1", PostFacts(200, 1))
-        results.described(tx, rows.in_flight(tx, sent.submit_token), rows.four_prompts(), "raw", TIMES)
+        assert rows.accepted(tx, sent.submit_token, "1", PostFacts(200, 1))
+        rows.described(tx, rows.in_flight(tx, sent.submit_token), rows.four_prompts(), "raw", TIMES)
         resolve_shared(tx)
         assert (follower(tx)["status"], follower(tx)["prompt_1"]) == ("succeeded", "one")
         assert len(rows.bill(tx)) == 1
@@ -139,13 +140,13 @@ def test_a_task_that_came_to_nothing_is_asked_about_before_its_bytes_are_paid_fo
         (row,) = leases.reserve(tx, batch, "holder", 5)
         wanted = rows.request(batch, row.id, "same")
 
-        assert claims.claim(tx, wanted, rows.ACCOUNT) is ClaimResult.ASK_FIRST
+        assert rows.claim_alone(tx, wanted, rows.ACCOUNT) is ClaimResult.ASK_FIRST
         (former,) = claims.unasked(tx, wanted, rows.ACCOUNT.identity)
         assert (former.image_id, former.task_id) == (leader.id, leader.task_id)
         assert len(rows.bill(tx)) == 1
 
         asked = replace(wanted, asked=frozenset([former.submit_token]))
-        assert claims.claim(tx, asked, rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert rows.claim_alone(tx, asked, rows.ACCOUNT) is ClaimResult.CLAIMED
 
 
 def test_when_the_leader_was_not_taken_either_is_sent(database: Database) -> None:
@@ -153,7 +154,7 @@ def test_when_the_leader_was_not_taken_either_is_sent(database: Database) -> Non
         batch = twins(tx)
         _, sent = rows.claim_next(tx, batch, "same")
         rows.claim_next(tx, batch, "same")
-        submissions.not_taken(tx, sent.submit_token, "full", PostFacts(200, 23))
+        submissions.not_taken(tx, sent.submit_token, Outcome.FULL, PostFacts(200, 23))
         resolve_shared(tx)
 
         assert len(leases.reserve(tx, batch, "holder", 5)) == 2
@@ -186,7 +187,7 @@ def test_many_twins_are_resolved_without_sending_one(database: Database) -> None
         leader = rows.submit_next(tx, batch, body="same")
         for _ in range(39):
             assert rows.claim_next(tx, batch, "same")[0] is ClaimResult.SHARED
-        results.described(tx, leader, rows.four_prompts(), "raw", TIMES)
+        rows.described(tx, leader, rows.four_prompts(), "raw", TIMES)
 
         assert resolve_shared(tx) == 39
         assert {row["status"] for row in rows.image_rows(tx)} == {"succeeded"}

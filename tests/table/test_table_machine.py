@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 
 from airflow_midjourney.describe.engine.context import Watcher
 from airflow_midjourney.describe.engine.reconcile import resolve_doubts
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, BotType, Reason, Status
 from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStatus
 from airflow_midjourney.describe.table import duplicates, leases, matching, results, submissions
@@ -152,7 +153,7 @@ class Machine(RuleBasedStateMachine):
     @rule(request=consumes(sent))
     def the_service_is_full(self, request: Claim) -> None:
         with self.database.writing() as tx:
-            submissions.not_taken(tx, request.submit_token, "full", PostFacts(200, 23))
+            submissions.not_taken(tx, request.submit_token, Outcome.FULL, PostFacts(200, 23))
 
     @rule(request=consumes(sent))
     def the_worker_dies_before_the_post(self, request: Claim) -> None:
@@ -170,7 +171,7 @@ class Machine(RuleBasedStateMachine):
             if mine is None:
                 return
             if succeeds:
-                results.described(tx, mine, rows.four_prompts(), "raw", RemoteTimes())
+                rows.described(tx, mine, rows.four_prompts(), "raw", RemoteTimes())
             else:
                 results.ended(tx, mine, Reason.SERVICE_ERROR, "the service says so", RemoteTimes(), "")
                 self.reported_failed[post.claim.content.content_sha256] += 1
@@ -242,7 +243,7 @@ class Machine(RuleBasedStateMachine):
 
     def _record(self, post: Post) -> None:
         with self.database.writing() as tx:
-            submissions.accepted(tx, post.claim.submit_token, post.task_id, PostFacts(200, 1))
+            rows.accepted(tx, post.claim.submit_token, post.task_id, PostFacts(200, 1))
 
     def _rows(self) -> list[dict[str, Any]]:
         with self.database.reading() as tx:

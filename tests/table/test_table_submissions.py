@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table import late_results, results, submissions
 from airflow_midjourney.describe.table.results import RemoteTimes
@@ -31,7 +32,7 @@ def one_image(tx: Transaction, **options: Any) -> Claim:
 
 def submitted(tx: Transaction, **options: Any) -> results.InFlight:
     sent = one_image(tx, **options)
-    submissions.accepted(tx, sent.submit_token, "0123", TAKEN)
+    rows.accepted(tx, sent.submit_token, "0123", TAKEN)
     return rows.in_flight(tx, sent.submit_token)
 
 
@@ -57,8 +58,8 @@ def without_moments(row: dict[str, Any]) -> dict[str, Any]:
 def test_taken_the_row_knows_its_task_and_the_bill_its_price(database: Database) -> None:
     with database.writing() as tx:
         sent = one_image(tx)
-        assert submissions.accepted(tx, sent.submit_token, "0123", TAKEN)
-        assert not submissions.accepted(tx, sent.submit_token, "0123", TAKEN)
+        assert rows.accepted(tx, sent.submit_token, "0123", TAKEN)
+        assert not rows.accepted(tx, sent.submit_token, "0123", TAKEN)
         row, entry = the_row(tx), the_entry(tx)
 
     assert (row["status"], row["task_id"], row["in_doubt_after"]) == ("submitted", "0123", None)
@@ -71,8 +72,8 @@ def test_taken_the_row_knows_its_task_and_the_bill_its_price(database: Database)
 def test_surely_not_taken_the_row_waits_as_if_it_had_never_been_sent(database: Database) -> None:
     with database.writing() as tx:
         sent = one_image(tx)
-        assert submissions.not_taken(tx, sent.submit_token, "full", PostFacts(429, None, "later"))
-        assert not submissions.not_taken(tx, sent.submit_token, "full", PostFacts(429, None, "later"))
+        assert submissions.not_taken(tx, sent.submit_token, Outcome.FULL, PostFacts(429, None, "later"))
+        assert not submissions.not_taken(tx, sent.submit_token, Outcome.FULL, PostFacts(429, None, "later"))
         row, entry = the_row(tx), the_entry(tx)
 
     assert (row["status"], row["attempts"], row["submit_token"]) == ("pending", 0, None)
@@ -109,18 +110,18 @@ def test_an_answer_after_the_row_became_doubtful_is_taken(database: Database) ->
     with database.writing() as tx:
         sent = one_image(tx)
         make_doubtful(tx, sent)
-        assert submissions.accepted(tx, sent.submit_token, "1", TAKEN)
+        assert rows.accepted(tx, sent.submit_token, "1", TAKEN)
         row = the_row(tx)
         assert (row["status"], row["ended_at"], row["detail"]) == ("submitted", None, None)
 
-        assert results.described(tx, rows.in_flight(tx, sent.submit_token), rows.four_prompts(), "raw", TIMES)
+        assert rows.described(tx, rows.in_flight(tx, sent.submit_token), rows.four_prompts(), "raw", TIMES)
         assert the_row(tx)["status"] == "succeeded"
 
 
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
-        (lambda tx, sent: submissions.not_taken(tx, sent, "unavailable", PostFacts(503)), "pending"),
+        (lambda tx, sent: submissions.not_taken(tx, sent, Outcome.UNAVAILABLE, PostFacts(503)), "pending"),
         (lambda tx, sent: submissions.refused(tx, sent, Reason.BANNED, PostFacts(200)), "failed"),
     ],
 )
@@ -138,8 +139,8 @@ def test_a_late_no_ends_the_doubt_too(
 def test_prompts_are_written_once_with_all_that_is_known(database: Database) -> None:
     with database.writing() as tx:
         row = submitted(tx)
-        assert results.described(tx, row, rows.four_prompts(), "the raw answer", TIMES)
-        assert not results.described(tx, row, rows.four_prompts(), "another answer", TIMES)
+        assert rows.described(tx, row, rows.four_prompts(), "the raw answer", TIMES)
+        assert not rows.described(tx, row, rows.four_prompts(), "another answer", TIMES)
         found, entry = the_row(tx), the_entry(tx)
 
     assert [found[f"prompt_{number}"] for number in range(1, 5)] == ["one", "two", "three", "four"]
@@ -148,6 +149,23 @@ def test_prompts_are_written_once_with_all_that_is_known(database: Database) -> 
     assert (found["status"], found["reason"], found["task_id"]) == ("succeeded", None, "0123")
     assert (entry["result"], entry["reason"]) == ("succeeded", None)
     assert found["ended_at"] == entry["settled_at"]
+
+
+def test_answers_that_come_together_are_written_only_to_rows_that_wait_for_theirs(database: Database) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx, max_attempts=2)
+        rows.list_images(tx, [rows.listed(f"{name}.jpg") for name in ("waits", "moved on", "waits too")])
+        first, moved_on, last = (rows.submit_next(tx, batch, f"task-{number}") for number in range(3))
+        results.ended(tx, moved_on, Reason.TIMEOUT, "too long", TIMES, "")
+        before = without_moments(rows.image_rows(tx)[1])
+        answers = [results.Answer(row, rows.four_prompts(), "raw", TIMES) for row in (first, moved_on, last)]
+
+        assert results.described(tx, answers) == [True, False, True]
+        assert results.described(tx, answers) == [False] * 3
+        found = rows.image_rows(tx)
+
+    assert [row["status"] for row in found] == ["succeeded", "pending", "succeeded"]
+    assert without_moments(found[1]) == before
 
 
 def test_a_curable_failure_goes_round_again_until_its_attempts_are_used_up(database: Database) -> None:
@@ -183,7 +201,7 @@ def test_an_answer_to_an_earlier_attempt_does_not_touch_the_next(database: Datab
         rows.submit_next(tx, rows.open_batch(tx, max_attempts=2), "2")
         before = without_moments(the_row(tx))
 
-        assert not results.described(tx, first, rows.four_prompts(), "late", TIMES)
+        assert not rows.described(tx, first, rows.four_prompts(), "late", TIMES)
         assert results.ended(tx, first, Reason.BANNED, "late", TIMES, "") is None
         results.started(tx, first, TIMES)
         results.missed(tx, first, 0.0)
@@ -249,9 +267,9 @@ def test_what_is_in_flight_is_given_in_the_order_of_its_ids_and_per_account(data
 def test_a_sure_answer_on_the_bill_gives_way_to_no_other(database: Database) -> None:
     with database.writing() as tx:
         sent = one_image(tx)
-        submissions.accepted(tx, sent.submit_token, "1", TAKEN)
+        rows.accepted(tx, sent.submit_token, "1", TAKEN)
         submissions.ambiguous(tx, sent.submit_token, PostFacts(500))
-        submissions.not_taken(tx, sent.submit_token, "full", PostFacts(429))
+        submissions.not_taken(tx, sent.submit_token, Outcome.FULL, PostFacts(429))
 
         assert (the_entry(tx)["outcome"], the_entry(tx)["task_id"]) == ("accepted", "1")
         assert the_row(tx)["status"] == "submitted"
@@ -265,14 +283,14 @@ def test_an_image_is_to_blame_for_posts_that_break_but_not_for_workers_that_die_
         rows.list_images(tx, [rows.listed("0.jpg"), rows.listed("1.jpg")])
         batch = rows.open_batch(tx)
         _, sent = rows.claim_next(tx, batch)
-        submissions.not_taken(tx, sent.submit_token, outcome, PostFacts())
+        submissions.not_taken(tx, sent.submit_token, Outcome(outcome), PostFacts())
         rows.set_columns(tx, sent.image_id, not_before=tx.now + timedelta(hours=1))
     with database.writing() as tx:
         rows.submit_next(tx, batch)
         for _ in range(submissions.MOST_TURNED_AWAY - 1):
             rows.set_columns(tx, sent.image_id, not_before=None)
             _, sent = rows.claim_next(tx, batch)
-            submissions.not_taken(tx, sent.submit_token, outcome, PostFacts())
+            submissions.not_taken(tx, sent.submit_token, Outcome(outcome), PostFacts())
 
         assert rows.image_row(tx, sent.image_id)["status"] == status
 
@@ -287,8 +305,8 @@ def test_an_image_sent_side_by_side_tells_of_another_if_it_was_taken_after_the_o
         _, sent = rows.claim_next(tx, batch)
         _, beside = rows.claim_next(tx, batch)
     answers = [
-        lambda tx: submissions.accepted(tx, beside.submit_token, "1", TAKEN),
-        lambda tx: submissions.not_taken(tx, sent.submit_token, "unavailable", PostFacts(500)),
+        lambda tx: rows.accepted(tx, beside.submit_token, "1", TAKEN),
+        lambda tx: submissions.not_taken(tx, sent.submit_token, Outcome.UNAVAILABLE, PostFacts(500)),
     ]
     for answer in answers if taken == "before" else reversed(answers):
         with database.writing() as tx:
@@ -297,7 +315,7 @@ def test_an_image_sent_side_by_side_tells_of_another_if_it_was_taken_after_the_o
         with database.writing() as tx:
             rows.set_columns(tx, sent.image_id, not_before=None)
             _, sent = rows.claim_next(tx, batch)
-            submissions.not_taken(tx, sent.submit_token, "unavailable", PostFacts(500))
+            submissions.not_taken(tx, sent.submit_token, Outcome.UNAVAILABLE, PostFacts(500))
 
     with database.reading() as tx:
         assert rows.image_row(tx, sent.image_id)["status"] == status

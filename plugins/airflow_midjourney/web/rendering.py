@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from airflow_midjourney._version import __version__
+from airflow_midjourney.describe.model.outcome import FREE
 from airflow_midjourney.links import batch_address, list_address
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "is_paid": lambda outcome: outcome not in FREE,
         "coded": coded,
         "count": count,
         "duration": duration,

@@ -74,7 +74,7 @@ def their_batch(table: Database) -> str:
         batch = batches.open_batch(tx, Scope(rows.BUCKET, ("hidden-key",)), BatchOptions(), origin)
         rows.list_images(tx, [rows.listed(f"hidden-key-{name}") for name in "ab"])
         answered, failed = (rows.submit_next(tx, batch, task_id=name) for name in "ab")
-        results.described(tx, answered, rows.four_prompts(), "raw", results.RemoteTimes())
+        rows.described(tx, answered, rows.four_prompts(), "raw", results.RemoteTimes())
         results.ended(tx, failed, submissions.Reason.BANNED, "their-detail", results.RemoteTimes(), "")
         asked = tx.tables.requests.insert().values(
             request_id="asked/theirs", asked_by="a-stranger", asked_at=tx.now, image_ids=[failed.id]

@@ -15,7 +15,7 @@ from airflow_midjourney.describe.table import submissions
 from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.submissions import PostFacts
+from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,8 @@ def adopt(tx: Transaction, rows: Sequence[DoubtfulRow], task_id: str, decided_by
     """
     if len(rows) != 1:
         raise SettingsError(f"adopt takes one image, but {len(rows)} doubtful ones match. Name its key.")
-    return submissions.accepted(tx, rows[0].submit_token, task_id, PostFacts(detail=f"adopted by {decided_by}"))
+    facts = PostFacts(detail=f"adopted by {decided_by}")
+    return submissions.accepted(tx, [Taken(rows[0].submit_token, task_id, facts)])[0]
 
 
 def settle_twins(tx: Transaction) -> int:

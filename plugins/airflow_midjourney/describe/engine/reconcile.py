@@ -6,9 +6,10 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.service.client import ListingUnsupportedError
 from airflow_midjourney.describe.table import in_doubt, submissions
-from airflow_midjourney.describe.table.submissions import PostFacts
+from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,12 +84,12 @@ def _resolve(tx: Transaction, account: str, doubt: Doubt, tasks: Iterable[Remote
     taken = by_state.get(doubt.submit_token)
     if taken is not None:
         facts = PostFacts(detail="adopted: the service lists a task with this row's token")
-        return submissions.accepted(tx, doubt.submit_token, taken.id, facts)
+        return submissions.accepted(tx, [Taken(doubt.submit_token, taken.id, facts)])[0]
     if _was_never_sent(tx, account, doubt, by_state, len(list(tasks))):
         if not in_doubt.is_absent_again(tx, doubt):
             return False
         facts = PostFacts(detail="never sent: the service's lists reach back further and lack it")
-        outcome = "broken_off" if doubt.was_broken_off else "never_sent"
+        outcome = Outcome.BROKEN_OFF if doubt.was_broken_off else Outcome.NEVER_SENT
         return submissions.not_taken(tx, doubt.submit_token, outcome, facts)
     in_doubt.cannot_tell(tx, doubt)
     return False

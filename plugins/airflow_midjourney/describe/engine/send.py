@@ -21,6 +21,7 @@ from airflow_midjourney.describe.model.errors import (
     TableConflictError,
     TableError,
 )
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.service.callback_url import digest_of, new_callback
 from airflow_midjourney.describe.service.read_response import denied_error
@@ -35,9 +36,9 @@ from airflow_midjourney.describe.service.submit_response import (
 )
 from airflow_midjourney.describe.storage.objects import ListedImage
 from airflow_midjourney.describe.table import accounts, claims, leases, submissions
-from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts, claim_together
+from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
 from airflow_midjourney.describe.table.late_results import GivenUp
-from airflow_midjourney.describe.table.submissions import PostFacts, Taken, accepted_together
+from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +117,7 @@ class Sender:
         if time.monotonic() - asked_at > worker.account.doubt_grace:
             # Others may take a POST that begins this late for one that was never sent, and send it themselves.
             late = PostFacts(detail="Its worker was held up for too long between claiming and sending.")
-            await database.write_at_any_cost(submissions.not_taken, request.submit_token, "never_sent", late)
+            await database.write_at_any_cost(submissions.not_taken, request.submit_token, Outcome.NEVER_SENT, late)
             return True
         return await self._post(request.submit_token, ready.prepared.data_uri, callback)
 
@@ -149,7 +150,7 @@ class Sender:
         if worker.stopping:
             return [ClaimResult.NO_ROOM] * len(requests)
         try:
-            return await worker.database.write(claim_together, requests, worker.account)
+            return await worker.database.write(claims.claim, requests, worker.account)
         except TableConflictError:
             if len(requests) == 1:
                 return [ClaimResult.TWIN_AWAY]
@@ -226,7 +227,7 @@ def _record(tx: Transaction, account: str, posts: Sequence[Posted]) -> None:
             _record_other(tx, account, post, facts)
     if taken:
         accounts.submit_accepted(tx, account, submissions.latest_claim(tx, [one.submit_token for one in taken]))
-        accepted_together(tx, taken)
+        submissions.accepted(tx, taken)
 
 
 def _facts(outcome: SubmitOutcome) -> PostFacts:
@@ -237,12 +238,12 @@ def _record_other(tx: Transaction, account: str, post: Posted, facts: PostFacts)
     match post.outcome:
         case Full(retry_after=pause):
             accounts.close_for_a_while(tx, account, facts.detail or "full", pause, failing=False)
-            submissions.not_taken(tx, post.submit_token, "full", facts)
+            submissions.not_taken(tx, post.submit_token, Outcome.FULL, facts)
         case Unavailable(retry_after=pause):
             accounts.close_for_a_while(tx, account, facts.detail or "unavailable", pause, failing=True)
-            submissions.not_taken(tx, post.submit_token, "unavailable", facts)
+            submissions.not_taken(tx, post.submit_token, Outcome.UNAVAILABLE, facts)
         case Denied():
-            submissions.not_taken(tx, post.submit_token, "denied", facts)
+            submissions.not_taken(tx, post.submit_token, Outcome.DENIED, facts)
         case Refused(reason=reason):
             submissions.refused(tx, post.submit_token, reason, facts)
         case Ambiguous():

@@ -21,7 +21,7 @@ from airflow_midjourney.describe.table import (
     submissions,
 )
 from airflow_midjourney.describe.table.duplicates import resolve_shared
-from airflow_midjourney.describe.table.results import Answer, InFlight, RemoteTimes, described_together
+from airflow_midjourney.describe.table.results import Answer, InFlight, RemoteTimes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,7 @@ def _settle_rows(
             ended += _end(tx, row, answer.reason, answer.detail, _times(task), raw="\n".join(task.texts[:1]))
         else:
             ended += _settle_unfinished(tx, account, state, row, task.start_time)
-    return ended + (described_together(tx, described) if described else 0)
+    return ended + (sum(results.described(tx, described)) if described else 0)
 
 
 def _times(task: RemoteTask) -> RemoteTimes:

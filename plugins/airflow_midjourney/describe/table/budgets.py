@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 
+from airflow_midjourney.describe.model.outcome import FREE, UNDECIDED, Outcome
 from airflow_midjourney.describe.table.accounts import lock_account
 
 if TYPE_CHECKING:
@@ -21,14 +22,9 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
 
-#: Outcomes of submissions that cost nothing; all others count towards a cap.
-FREE_OUTCOMES: Final = ("full", "unavailable", "refused", "denied", "broken_off", "never_sent")
-
 #: Submissions that are counted anew before the tally is moved on.
 LONGEST_TAIL: Final = 1000
 
-#: Outcomes that the next minutes may change. After an hour such a submission is likely to stay as it is.
-_OPEN: Final = ("sent", "ambiguous")
 
 _STAYS_AFTER: Final = timedelta(hours=1)
 
@@ -161,7 +157,7 @@ def move_on(tx: Transaction, payer: Payer) -> None:
     if _count(tx, payer, *beyond).rows < LONGEST_TAIL:
         return
     submissions, tallies = tx.tables.submissions.c, tx.tables.tallies
-    changing = (submissions.outcome.in_(_OPEN), submissions.claimed_at > tx.now - _STAYS_AFTER)
+    changing = (submissions.outcome.in_(UNDECIDED), submissions.claimed_at > tx.now - _STAYS_AFTER)
     first_changing: int | None = tx.connection.execute(
         select(func.min(submissions.id)).where(*beyond, *changing)
     ).scalar()
@@ -184,7 +180,7 @@ def move_on(tx: Transaction, payer: Payer) -> None:
 def will_not_be_covered(tx: Transaction) -> ColumnElement[bool]:
     """Give the condition that a submission may change without anything else: no tally covers it by then."""
     submissions = tx.tables.submissions.c
-    return and_(submissions.outcome == "sent", submissions.claimed_at > tx.now - _LATE_AFTER)
+    return and_(submissions.outcome == Outcome.SENT, submissions.claimed_at > tx.now - _LATE_AFTER)
 
 
 def before_a_change(tx: Transaction, submit_token: str) -> None:
@@ -198,7 +194,7 @@ def before_a_change(tx: Transaction, submit_token: str) -> None:
             submissions.submit_token == submit_token
         )
     ).one()
-    if row.outcome in _OPEN and row.claimed_at > tx.now - _LATE_AFTER:
+    if row.outcome in UNDECIDED and row.claimed_at > tx.now - _LATE_AFTER:
         return
     lock_account(tx, row.account)
     scopes = (f"run {row.cap_scope}", _name_of_day(row.claimed_at, row.account))
@@ -239,7 +235,7 @@ def _beyond(tx: Transaction, payer: Payer, tally: _Tally) -> list[ColumnElement[
 
 def _count(tx: Transaction, payer: Payer, *which: ColumnElement[bool]) -> _Tail:
     submissions = tx.tables.submissions.c
-    is_paid: ColumnElement[bool] = submissions.outcome.not_in(FREE_OUTCOMES)
+    is_paid: ColumnElement[bool] = submissions.outcome.not_in(FREE)
     if payer.since is not None:
         is_paid = and_(is_paid, submissions.claimed_at >= payer.since)
     number = func.coalesce(func.sum(case((is_paid, 1), else_=0)), 0)

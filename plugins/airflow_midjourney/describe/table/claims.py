@@ -1,4 +1,4 @@
-"""Reserving rows, and claiming one: the intent that is committed before anything is paid for."""
+"""Claims: the intent to submit rows, committed before anything is paid for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select
 
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table.accounts import AccountState, let_one_probe_pass, lock_account
 from airflow_midjourney.describe.table.budgets import lock_caps_of_run, move_tallies_on, submissions_left
@@ -73,12 +74,27 @@ class ClaimResult(StrEnum):
     TWIN_AWAY = "twin_away"
 
 
-def claim(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimResult:
-    """Commit the intent to submit a reserved row, behind the account's lock.
+def claim(tx: Transaction, requests: Sequence[Claim], account: AccountSettings) -> list[ClaimResult]:
+    """Commit the intent to submit reserved rows of one batch, behind the account's lock, or none of them.
 
-    A claim whose commit went unheard can be repeated: its token tells it apart, and other results that were written
-    have let go of the row.
+    Rows with bytes of their own are claimed by one statement each for images and bill; all others one by one, as are
+    all while the service has said no. A claim whose commit went unheard can be repeated: its token tells it apart, and
+    any other result has let go of the row.
+
+    :return: what became of each, in their order.
     """
+    state = lock_account(tx, account.identity)
+    simple = set() if state.closed_reason is not None else _simple_ones(tx, requests)
+    together = [request for request in requests if request.image_id in simple]
+    results = dict(zip((one.image_id for one in together), _claim_simple(tx, together, account, state), strict=True))
+    for request in requests:
+        if request.image_id not in simple:
+            results[request.image_id] = _claim_one(tx, request, account)
+    return [results[request.image_id] for request in requests]
+
+
+def _claim_one(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimResult:
+    """Claim a row whose bytes another row has too, or had once, or while the service has said no."""
     state = lock_account(tx, account.identity)
     images = tx.tables.images
     row = tx.connection.execute(select(images).where(images.c.id == request.image_id).with_for_update()).one()
@@ -200,7 +216,7 @@ def submission_values(tx: Transaction, request: Claim, account: AccountSettings)
         "batch_id": request.batch.batch_id,
         "cap_scope": request.batch.origin.cap_scope,
         "account": account.identity,
-        "outcome": "sent",
+        "outcome": Outcome.SENT.value,
         "price": account.price,
         "currency": account.currency,
         "dag_id": request.origin.dag_id,
@@ -210,24 +226,6 @@ def submission_values(tx: Transaction, request: Claim, account: AccountSettings)
         "try_number": request.origin.try_number,
         "claimed_at": tx.now,
     }
-
-
-def claim_together(tx: Transaction, requests: Sequence[Claim], account: AccountSettings) -> list[ClaimResult]:
-    """Commit the intent to submit reserved rows of one batch, behind the account's lock, or none of them.
-
-    Those whose bytes nobody has sent or waits for go together; every other is claimed by itself, as are all while the
-    service has said no. Claims whose commit went unheard can be repeated: none is submitted twice.
-
-    :return: what became of each, in their order.
-    """
-    state = lock_account(tx, account.identity)
-    simple = set() if state.closed_reason is not None else _simple_ones(tx, requests)
-    together = [request for request in requests if request.image_id in simple]
-    results = dict(zip((one.image_id for one in together), _claim(tx, together, account, state), strict=True))
-    for request in requests:
-        if request.image_id not in simple:
-            results[request.image_id] = claim(tx, request, account)
-    return [results[request.image_id] for request in requests]
 
 
 def _simple_ones(tx: Transaction, requests: Sequence[Claim]) -> set[int]:
@@ -257,7 +255,7 @@ def _simple_ones(tx: Transaction, requests: Sequence[Claim]) -> set[int]:
     }
 
 
-def _claim(
+def _claim_simple(
     tx: Transaction, requests: Sequence[Claim], account: AccountSettings, state: AccountState
 ) -> list[ClaimResult]:
     if not requests:

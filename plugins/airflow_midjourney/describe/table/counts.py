@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Status
 from airflow_midjourney.describe.table.batches import in_scope, left_over
 from airflow_midjourney.describe.table.leases import is_claimable
@@ -232,7 +233,7 @@ def _bill(tx: Transaction, batch: Batch) -> tuple[int, Decimal | None, str | Non
     submissions = tx.tables.submissions.c
     row = tx.connection.execute(
         select(func.count(), func.sum(submissions.price), func.max(submissions.currency)).where(
-            submissions.batch_id == batch.batch_id, submissions.outcome == "accepted"
+            submissions.batch_id == batch.batch_id, submissions.outcome == Outcome.ACCEPTED
         )
     ).one()
     return row[0], row[1], row[2]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
 
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import OPEN, Status
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.batches import in_scope
@@ -84,7 +85,7 @@ def unresolved(tx: Transaction, account: str) -> list[Doubt]:
             row.submit_token,
             row.claimed_at,
             doubtful_for=(tx.now - row.ended_at).total_seconds(),
-            was_broken_off=row.outcome == "ambiguous",
+            was_broken_off=row.outcome == Outcome.AMBIGUOUS,
         )
         for row in rows
     ]
@@ -97,7 +98,7 @@ def witnesses(tx: Transaction, account: str, doubt: Doubt) -> Witnesses:
         select(submissions.submit_token)
         .where(
             submissions.account == account,
-            submissions.outcome == "accepted",
+            submissions.outcome == Outcome.ACCEPTED,
             submissions.answered_at < doubt.claimed_at,
         )
         .order_by(submissions.claimed_at.desc())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import and_, or_, select
 
 from airflow_midjourney.describe.model.events import Event, EventKind
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.results import RemoteTimes, answer_columns
@@ -48,7 +49,7 @@ def given_up(tx: Transaction, account: str) -> list[GivenUp]:
         .join_from(submissions, images, images.c.id == submissions.c.image_id)
         .where(
             submissions.c.account == account,
-            submissions.c.outcome == "accepted",
+            submissions.c.outcome == Outcome.ACCEPTED,
             submissions.c.claimed_at >= since - timedelta(hours=2),
             may_be_answered(submissions),
             or_(came_to_nothing, superseded),

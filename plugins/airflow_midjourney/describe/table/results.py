@@ -1,4 +1,4 @@
-"""Writing the prompts of many images in one transaction: each as :func:`described` alone."""
+"""Results: what became of tasks that the service had accepted, written to their rows and to the bill."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Answer:
     times: RemoteTimes
 
 
-def described_together(tx: Transaction, answers: Sequence[Answer]) -> int:
+def described(tx: Transaction, answers: Sequence[Answer]) -> list[bool]:
     """Write the prompts. Final.
 
-    :return: how many rows were still waiting for theirs.
+    :return: for each answer, in their order, whether its row was still waiting for it.
     """
     images, submissions = tx.tables.images, tx.tables.submissions
     tokens = [answer.row.submit_token for answer in answers]
@@ -61,7 +61,7 @@ def described_together(tx: Transaction, answers: Sequence[Answer]) -> int:
     for answer in moved:
         waited = (tx.now - answer.row.submitted_at).total_seconds()
         tx.events.append(Event(EventKind.SUCCEEDED, waited=waited))
-    return len(moved)
+    return [answer.row.submit_token in waiting for answer in answers]
 
 
 def _write(tx: Transaction, answers: Sequence[Answer]) -> None:
@@ -126,21 +126,6 @@ def in_flight(tx: Transaction, account: str) -> list[InFlight]:
         .order_by(columns.id)
     )
     return [InFlight(*row) for row in rows]
-
-
-def described(tx: Transaction, row: InFlight, prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> bool:
-    """Write the prompts. Final."""
-    note_result(tx, row.submit_token, Status.SUCCEEDED, None)
-    moved = move_row(
-        tx,
-        is_mine(tx, row.submit_token, Status.SUBMITTED),
-        **answer_columns(prompts, raw, times),
-        missing_since=None,
-        ended_at=tx.now,
-    )
-    if moved:
-        tx.events.append(Event(EventKind.SUCCEEDED, waited=(tx.now - row.submitted_at).total_seconds()))
-    return moved
 
 
 def answer_columns(prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.model.events import Event, EventKind
+from airflow_midjourney.describe.model.outcome import TURNED_AWAY, UNDECIDED, Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.table.budgets import before_a_change, will_not_be_covered
 from airflow_midjourney.describe.table.schema import has_status
@@ -29,9 +30,6 @@ PAUSE_AFTER_NO: Final = 5.0
 #: An image that is turned away this often in a day, while others are taken, is the reason itself.
 MOST_TURNED_AWAY: Final = 5
 
-#: A worker that died before it sent an image says nothing about the image.
-_PERHAPS_THE_IMAGE: Final = ("unavailable", "broken_off")
-
 
 @dataclass(frozen=True, slots=True)
 class PostFacts:
@@ -42,6 +40,15 @@ class PostFacts:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A POST that the service accepted, as its answer said."""
+
+    submit_token: str
+    task_id: str
+    facts: PostFacts
+
+
 def latest_claim(tx: Transaction, submit_tokens: Sequence[str]) -> datetime:
     """Give when the last of some submissions was claimed, just before it was sent."""
     submissions = tx.tables.submissions.c
@@ -50,16 +57,31 @@ def latest_claim(tx: Transaction, submit_tokens: Sequence[str]) -> datetime:
     return moment
 
 
-def accepted(tx: Transaction, submit_token: str, task_id: str, facts: PostFacts) -> bool:
-    """Record that the service took the image. Finds its submission even if somebody else took over the row.
+def accepted(tx: Transaction, posts: Sequence[Taken]) -> list[bool]:
+    """Record that the service took these images. Finds a submission even if another worker took over its row.
+
+    :return: for each, in their order, whether its row is submitted by this; False if it has moved on meanwhile.
+    """
+    alike: dict[PostFacts, list[Taken]] = defaultdict(list)
+    for post in posts:
+        alike[post.facts].append(post)
+    moved = set()
+    for facts, some in alike.items():
+        moved |= _move_taken(tx, some, _note_taken(tx, some, facts))
+    return [post.submit_token in moved or _accept_one(tx, post) for post in posts]
+
+
+def _accept_one(tx: Transaction, post: Taken) -> bool:
+    """Record it for a submission that is not as its claim left it: answered already, counted, or with a row that moved.
 
     :return: False if the row has moved on meanwhile.
     """
-    billed = _note_post(tx, submit_token, "accepted", facts, task_id=task_id)
+    submit_token = post.submit_token
+    billed = _note_post(tx, submit_token, Outcome.ACCEPTED, post.facts, task_id=post.task_id)
     price = _submission(tx, submit_token)
     if billed:
         tx.events.append(Event(EventKind.BILLED, cost=price.price, currency=price.currency))
-    values = submitted_columns(tx) | {"task_id": task_id, "price": price.price, "currency": price.currency}
+    values = submitted_columns(tx) | {"task_id": post.task_id, "price": price.price, "currency": price.currency}
     moved = move_row(tx, is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT), **values) or (
         price.settled_at is None and _take_back(tx, submit_token, values)
     )
@@ -91,16 +113,15 @@ def _take_back(tx: Transaction, submit_token: str, values: dict[str, Any]) -> bo
         return False
 
 
-def not_taken(tx: Transaction, submit_token: str, outcome: str, facts: PostFacts) -> bool:
+def not_taken(tx: Transaction, submit_token: str, outcome: Outcome, facts: PostFacts) -> bool:
     """Record that the service surely did not take the image: it is pending again, the attempt is not counted.
 
-    :param outcome: ``full``, ``unavailable``, ``denied``, ``broken_off`` (a POST without an answer that the service
-        does not know of) or ``never_sent`` (the worker died first).
+    :param outcome: one that costs nothing.
     """
     _note_post(tx, submit_token, outcome, facts)
     attempts = tx.tables.images.c.attempts
     not_before = None
-    if outcome in _PERHAPS_THE_IMAGE:
+    if outcome in TURNED_AWAY:
         if _is_the_image(tx, submit_token):
             return _give_up(tx, submit_token, facts)
         # Another image is tried next: if this one is the cause, it must not hold up all that come after it.
@@ -132,7 +153,7 @@ def _is_the_image(tx: Transaction, submit_token: str) -> bool:
     others_taken = select(other.c.id).where(
         other.c.account == turned_away.c.account,
         other.c.image_id != turned_away.c.image_id,
-        other.c.outcome == "accepted",
+        other.c.outcome == Outcome.ACCEPTED,
         or_(
             other.c.claimed_at > turned_away.c.claimed_at,
             and_(
@@ -144,7 +165,7 @@ def _is_the_image(tx: Transaction, submit_token: str) -> bool:
     passed_over = func.sum(case((others_taken.exists(), 1), else_=0))
     query = select(func.count(), passed_over).where(
         turned_away.c.image_id == this_one,
-        turned_away.c.outcome.in_(_PERHAPS_THE_IMAGE),
+        turned_away.c.outcome.in_(TURNED_AWAY),
         turned_away.c.claimed_at > tx.now - timedelta(days=1),
     )
     times, while_others_were_taken = tx.connection.execute(query).one()
@@ -164,7 +185,7 @@ def _give_up(tx: Transaction, submit_token: str, facts: PostFacts) -> bool:
 
 def refused(tx: Transaction, submit_token: str, reason: Reason, facts: PostFacts) -> bool:
     """Record that the service does not want this image. Nothing was paid."""
-    _note_post(tx, submit_token, "refused", facts, result=Status.FAILED, reason=reason)
+    _note_post(tx, submit_token, Outcome.REFUSED, facts, result=Status.FAILED, reason=reason)
     return _fail(tx, submit_token, reason, facts.detail)
 
 
@@ -185,7 +206,7 @@ def _fail(tx: Transaction, submit_token: str, reason: Reason, detail: str) -> bo
 
 def ambiguous(tx: Transaction, submit_token: str, facts: PostFacts) -> None:
     """Record that the image may have been taken. Its row becomes doubtful when the time for an answer is over."""
-    _note_post(tx, submit_token, "ambiguous", facts)
+    _note_post(tx, submit_token, Outcome.AMBIGUOUS, facts)
 
 
 def doubt_overdue(tx: Transaction) -> int:
@@ -241,7 +262,7 @@ def _submission(tx: Transaction, submit_token: str) -> Any:
 def _note_post(
     tx: Transaction,
     submit_token: str,
-    outcome: str,
+    outcome: Outcome,
     facts: PostFacts,
     *,
     task_id: str | None = None,
@@ -258,7 +279,7 @@ def _note_post(
         submissions.update()
         .where(submissions.c.submit_token == submit_token, _gives_way(submissions.c.outcome, outcome))
         .values(
-            outcome=outcome,
+            outcome=outcome.value,
             task_id=task_id,
             http_status=facts.http_status,
             code=None if facts.code is None else str(facts.code),
@@ -272,11 +293,11 @@ def _note_post(
     return noted.rowcount == 1
 
 
-def _gives_way(known: ColumnElement[str], outcome: str) -> ColumnElement[bool]:
+def _gives_way(known: ColumnElement[str], outcome: Outcome) -> ColumnElement[bool]:
     """Give the condition that an outcome is news: a late answer may meet one that somebody has found out already."""
-    if outcome == "accepted":
-        return known != "accepted"
-    return known == "sent" if outcome == "ambiguous" else known.in_(("sent", "ambiguous"))
+    if outcome is Outcome.ACCEPTED:
+        return known != Outcome.ACCEPTED
+    return known == Outcome.SENT if outcome is Outcome.AMBIGUOUS else known.in_(UNDECIDED)
 
 
 def note_result(tx: Transaction, submit_token: str, result: Status, reason: Reason | None) -> None:
@@ -287,28 +308,6 @@ def note_result(tx: Transaction, submit_token: str, result: Status, reason: Reas
         .where(submissions.c.submit_token == submit_token, submissions.c.settled_at.is_(None))
         .values(result=result.value, reason=reason.value if reason else None, settled_at=tx.now)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A POST that the service accepted, as its answer said."""
-
-    submit_token: str
-    task_id: str
-    facts: PostFacts
-
-
-def accepted_together(tx: Transaction, posts: Sequence[Taken]) -> None:
-    """Record that the service took these images. What is not as it was left when they were claimed is done singly."""
-    alike: dict[PostFacts, list[Taken]] = defaultdict(list)
-    for post in posts:
-        alike[post.facts].append(post)
-    recorded = set()
-    for facts, some in alike.items():
-        recorded |= _move_taken(tx, some, _note_taken(tx, some, facts))
-    for post in posts:
-        if post.submit_token not in recorded:
-            accepted(tx, post.submit_token, post.task_id, post.facts)
 
 
 def _note_taken(tx: Transaction, posts: Sequence[Taken], facts: PostFacts) -> set[str]:
@@ -322,7 +321,7 @@ def _note_taken(tx: Transaction, posts: Sequence[Taken], facts: PostFacts) -> se
         submissions.update()
         .where(token.in_([post.submit_token for post in posts]), will_not_be_covered(tx))
         .values(
-            outcome="accepted",
+            outcome=Outcome.ACCEPTED.value,
             task_id=_task_id(token, posts),
             http_status=facts.http_status,
             code=None if facts.code is None else str(facts.code),
