@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.service.prompt_text.cleaning import clean
-from airflow_midjourney.describe.service.prompt_text.folding import folded, with_plain_breaks, without_invisible
+from airflow_midjourney.describe.service.prompt_text.folding import (
+    folded,
+    with_plain_breaks,
+    without_invisible,
+    without_quoting,
+)
 from airflow_midjourney.describe.service.prompt_text.lists import (
     MOST_PROMPTS,
     entries,
+    is_notice,
     speaks_to_reader,
     without_heading,
 )
@@ -63,13 +69,13 @@ def parse_prompts(text: str) -> ParsedPrompts | None:
 
 
 def _blocks(text: str) -> list[str]:
-    plain = without_buttons(with_plain_breaks(text))
+    plain = without_buttons(without_quoting(with_plain_breaks(text)))
     shadow = folded(plain)
     signs = marks_of_signs(shadow)
     if len(signs) > 1 or (signs and not plain[: signs[0].start].strip()):
         return _numbered(plain, signs)
     numbers = marks_of_numbers(shadow)
-    if numbers and not speaks_to_reader(plain[: numbers[0].start]):
+    if numbers and not is_notice(plain[: numbers[0].start]):
         return _numbered(plain, numbers)
     return _numbered(plain, signs) if signs else entries(text)
 

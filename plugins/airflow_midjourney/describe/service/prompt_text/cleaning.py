@@ -30,14 +30,14 @@ _CLOSING: Final = {
 _QUOTES: Final = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "『": "』"}
 
 #: What a cut pair of markdown or a selector without its keycap leaves at the ends.
-_LEFTOVERS: Final = " *~`\ufe0e\ufe0f"
+_LEFTOVERS: Final = " *~`|"
 
 
 def clean(block: str) -> Divided:
     """Turn one block into its prompt and the aspect ratio that it names."""
     line = _plain(without_links(on_one_line(block)))
     divided = divide(line)
-    text = " ".join(divided.text.strip(_LEFTOVERS).split())
+    text = " ".join(divided.text.lstrip("\ufe0e\ufe0f").strip(_LEFTOVERS).split())
     return Divided(_unquoted(text), divided.aspect_ratio, divided.ends_in_ratio)
 
 
@@ -48,7 +48,7 @@ def _plain(line: str) -> str:
         line = line.replace("`", "")
     for sign in "*_":
         line = _without_pairs(line, sign)
-    return _ESCAPED.sub(r"\1", line.strip(_LEFTOVERS))
+    return _ESCAPED.sub(r"\1", line.lstrip("\ufe0e\ufe0f").strip(_LEFTOVERS))
 
 
 def _without_pairs(line: str, sign: str) -> str:

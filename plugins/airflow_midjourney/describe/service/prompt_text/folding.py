@@ -12,6 +12,8 @@ _JOINERS: Final = re.compile("[\u200c\u200d]+")
 
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]|<br ?/?>", re.IGNORECASE)
 
+_QUOTING: Final = re.compile(r"^[ \t]{0,8}>{1,3}[ \t]?", re.MULTILINE)
+
 _HYPHENS: Final = "‐‑﹣⁃－"
 _DASHES: Final = "‒–—―−﹘⸺⸻─━"
 _COLONS: Final = "：∶꞉﹕ː"
@@ -46,6 +48,11 @@ def _joiner(found: re.Match[str]) -> str:
 
 def _takes_joiner(character: str) -> bool:
     return ord(character) > 0x2FF and not character.isspace()
+
+
+def without_quoting(text: str) -> str:
+    """Remove the ``>`` that each line of a quotation begins with."""
+    return _QUOTING.sub("", text)
 
 
 def with_plain_breaks(text: str) -> str:

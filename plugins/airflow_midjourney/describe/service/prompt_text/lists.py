@@ -21,11 +21,18 @@ _NOTICE: Final = re.compile(
     re.IGNORECASE,
 )
 
+_ANNOUNCEMENT: Final = re.compile(r"\b(?:prompts|descriptions|captions)\b|提示词|描述", re.IGNORECASE)
+
 _BULLET: Final = re.compile(r"^[ \t]{0,8}([-*+•·▪●‣–—])[ \t]+", re.MULTILINE)
 
 _PARAGRAPHS: Final = re.compile(r"\n[ \t]*+\n\s*+")
 
 _HEADING_ENDS: Final = (":", "：", ":**", "：**")
+
+
+def is_notice(before: str) -> bool:
+    """Say whether the text before a list speaks of something else than prompts, as an error does before its steps."""
+    return speaks_to_reader(before) and _ANNOUNCEMENT.search(before) is None
 
 
 def speaks_to_reader(text: str) -> bool:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Quotes, bullets, headings and bold before a mark belong to it. Every repetition is bounded: no text takes long.
-_AT_LINE_START: Final = "(?P<lead>^[ \t>*_#~`\"'“•·▪●+—-]{0,12})"
+_AT_LINE_START: Final = "(?P<lead>^[ \t>|*_#~`\"'“•·▪●+—-]{0,12})"
 
 # A mark may be followed by one more sign, as in "1️⃣. a boat" or "**1️⃣** a boat".
 _CLOSED: Final = r"(?:[*_~`]{1,3}(?=[\s.)\]:、。,—-]))?"
@@ -27,9 +27,13 @@ _WORDS: Final = {
 }
 _CHINESE: Final = {numeral: n for n, numeral in enumerate("一二三四五六七八九", 1)}
 _LETTERS: Final = {letter: n % 4 + 1 for n, letter in enumerate("ABCDabcd")}
-_NUMBER_OF: Final = _CIRCLED | _WORDS | _CHINESE | _LETTERS | {str(n): n for n in range(1, 10)}
+_ROMAN: Final = {"I": 1, "i": 1, "ii": 2, "iii": 3, "iv": 4}
+_NUMBER_OF: Final = _CIRCLED | _ROMAN | _WORDS | _CHINESE | _LETTERS | {str(n): n for n in range(1, 10)}
 
-_LABEL: Final = "(?:prompt|option|description|caption|version|variation|提示词|提示|选项|方案|描述)"
+_LABEL: Final = (
+    "(?:prompt|option|description|caption|version|variation|image|picture|idea|concept|scene"
+    "|提示词|提示|选项|方案|描述)"
+)
 
 #: Signs that stand for nothing but a number: they are marks inside a line, too.
 _SIGNS: Final = tuple(
@@ -51,7 +55,7 @@ _DIGIT: Final = (
 )
 _WEAK_END: Final = rf"{_CLOSED}[ \t]{{0,3}}(?:[.)\]:、。,](?![0-9])|[-—|/](?=[ \t]))?{_CLOSED}"
 _NUMBERS: Final = tuple(
-    re.compile(f"(?:{_AT_LINE_START}|(?<=[ \t:])[*_~`]{{0,3}})(?:{body}){_WEAK_END}", re.MULTILINE | re.IGNORECASE)
+    re.compile(f"(?:{_AT_LINE_START}|(?<=[ \t:;。])[*_~`]{{0,3}})(?:{body}){_WEAK_END}", re.MULTILINE | re.IGNORECASE)
     for body in (
         _DIGIT,
         r"\((?P<round>[一二三四五六七八九])\)|第?(?P<plain>[一二三四五六七八九])[个条种组]?(?=[、.:)，,](?![0-9]))",
@@ -61,7 +65,11 @@ _NUMBERS: Final = tuple(
 # Without a sign behind it, only a full list from 1 to 4 is one.
 _BARE: Final = tuple(
     re.compile(f"{_AT_LINE_START}{body}", re.MULTILINE)
-    for body in (r"(?P<bare>[1-9])[*_]{0,2}[ \t]{1,4}(?=[^ \t\n])", r"(?P<letter>[A-Da-d])[.):]\s?(?=[^ \t\n.])")
+    for body in (
+        r"(?P<bare>[1-9])[*_]{0,2}[ \t]{1,4}(?=[^ \t\n])",
+        r"(?P<letter>[A-Da-d])[.):]\s?(?=[^ \t\n.])",
+        r"(?P<roman>[Ii]{1,3}|[Ii][Vv])[.):]\s?(?=[^ \t\n.])",
+    )
 )
 
 _FULL: Final = [1, 2, 3, 4]
@@ -166,6 +174,10 @@ def _of_any_order(marks: list[Mark]) -> list[Mark]:
     for mark in marks:
         if mark.number > rising[-1].number if rising else mark.number == smallest:
             rising.append(mark)
+    # A list that is given twice ends where it begins again.
+    again = next((mark for mark in marks if mark.number == smallest and mark.start > rising[-1].start), None)
+    if again is not None and len(rising) > 3:
+        rising.append(again)
     return rising if len(rising) > 1 else marks
 
 

@@ -69,6 +69,9 @@ _VALUES: Final = (
 )
 _KNOWN: Final = frozenset(_VALUES) | frozenset(_FLAG_NAMES) | {"no"}
 
+# Codes of profiles have seven signs, and need not have a digit among them.
+_PROFILE: Final = re.compile("[a-z0-9]{7}")
+
 _OF_ANY_LENGTH: Final = frozenset({"no", "sref", "cref", "oref"})
 
 # Longer runs of dashes are lines; the bound keeps the search linear.
@@ -149,9 +152,9 @@ def _read(shadow: str, match: re.Match[str]) -> _Found | None:
         return _Found(name, match.start(), value.end(), sure=True, doubtful=False, ratio=ratio)
     dashes = match["dashes"]
     may_be_one = dashes.count("-") >= 2 or ("—" in dashes and name in _KNOWN)
-    if glued or match["space"] or not may_be_one:
+    if match["space"] or not may_be_one or (glued and (name not in _KNOWN or dashes == "—")):
         return None
-    return _Found(name, match.start(), match.end(), sure=False, doubtful=dashes == "—")
+    return _Found(name, match.start(), match.end(), sure=False, doubtful=glued or dashes == "—")
 
 
 def _is_sure(match: re.Match[str], name: str, *, glued: bool) -> bool:
@@ -178,7 +181,9 @@ def _start_of_tail(shadow: str, found: list[_Found]) -> int:
 
 
 def _may_have(name: str, rest: str) -> bool:
-    return name in _OF_ANY_LENGTH or len(rest.split(None, 1)) == 1
+    if name in _OF_ANY_LENGTH or len(rest.split(None, 1)) == 1:
+        return True
+    return name in _CODE_NAMES and all(map(_PROFILE.fullmatch, rest.split()))
 
 
 def _follows_a_sure_one(shadow: str, found: list[_Found], at: int) -> bool:
