@@ -34,7 +34,7 @@ SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
-.PHONY: help setup demo env check test test-airflow test-pythons screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick lint
+.PHONY: help setup demo env check test test-airflow test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick lint
 .PHONY: format lock clean
 
 help: ## list the commands
@@ -70,6 +70,9 @@ test-pythons: setup ## run the tests of the rooms with the other Pythons that ar
 		$(BIN)/uv pip sync --quiet --python .venv-$$version/bin/python --require-hashes requirements.lock && \
 		.venv-$$version/bin/python -m pytest -n $(WORKERS) -ra $(ROOMS) || exit 1; \
 	done
+
+dictionary: setup ## write docs/table.md anew from the comments of the columns
+	PYTHONPATH=plugins $(BIN)/python -m airflow_midjourney.describe.table --dictionary > docs/table.md
 
 screenshots: setup ## take the pictures in docs/images anew, with a real browser
 	SCREENSHOTS=docs/images CI=true $(BIN)/python -m pytest tests/browser

@@ -64,7 +64,7 @@ def columns_and_indexes(database: Database) -> dict[str, Any]:
         inspector = inspect(tx.connection)
         for table in database.tables.metadata.sorted_tables:
             columns = {
-                column["name"]: (str(column["type"]), column["nullable"])
+                column["name"]: (str(column["type"]), column["nullable"], column.get("comment"))
                 for column in inspector.get_columns(table.name, schema=table.schema)
             }
             indexes = {
@@ -115,7 +115,7 @@ def test_frozen_tables_become_those_of_today(
         )
         for name, (columns, indexes) in columns_and_indexes(fresh).items()
     }
-    hint = "Name what was added in describe/table/revisions.py, under the next number."
+    hint = "Name what was added in describe/table/migrations.py, under the next number."
     assert columns_and_indexes(opened) == renamed, hint
     assert images_are_described(opened)
     fresh.close()

@@ -1,1 +1,4 @@
-"""The metadata table and the four tables beside it: the truth about every image, and the queue."""
+"""The metadata table and the seven tables beside it: the truth about every image, and the queue.
+
+Written by the engine and by admin/, read by queries/, too; a module for each fact that is written. See ``schema/``.
+"""

@@ -1,4 +1,4 @@
-"""Print the DDL of the tables: ``python -m airflow_midjourney.describe.table --dialect postgresql``."""
+"""Print the DDL of the tables, or what they mean: ``python -m airflow_midjourney.describe.table --help``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 from airflow_midjourney.describe.table.migrations import print_additions, print_ddl
 from airflow_midjourney.describe.table.schema import TableNames
+from airflow_midjourney.describe.table.schema.dictionary import print_dictionary
 
 
 def main() -> None:
@@ -22,9 +23,12 @@ def main() -> None:
         metavar="REVISION",
         help="only what was added since; the meta table says",
     )
+    parser.add_argument("--dictionary", action="store_true", help="print what each column means instead, as Markdown")
     chosen = parser.parse_args()
     names = TableNames(chosen.table, chosen.schema)
-    if chosen.since is None:
+    if chosen.dictionary:
+        sys.stdout.write(print_dictionary())
+    elif chosen.since is None:
         sys.stdout.write(print_ddl(chosen.dialect, names))
     else:
         sys.stdout.write(print_additions(chosen.dialect, names, chosen.since))

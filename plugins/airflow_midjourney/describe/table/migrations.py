@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, SetColumnComment, SetTableComment
 
 from airflow_midjourney.describe.model.errors import NoTablesError, TableError
 from airflow_midjourney.describe.table.schema import SCHEMA_VERSION, TableNames, build_tables
@@ -44,12 +44,15 @@ class Revision:
     :param columns: table and column.
     :param tables: whole tables, with their indexes.
     :param indexes: table and index; the index without the metadata table's name: ``ix_{}_scope``.
+    :param comments: tables whose comments, and those of their columns, are written anew. New tables and columns bring
+        theirs along.
     """
 
     number: int
     columns: tuple[tuple[str, str], ...] = ()
     tables: tuple[str, ...] = ()
     indexes: tuple[tuple[str, str], ...] = ()
+    comments: tuple[str, ...] = ()
 
 
 REVISIONS: Final = (
@@ -82,6 +85,10 @@ REVISIONS: Final = (
         6,
         tables=("tallies",),
         indexes=(("submissions", "ix_{}_submissions_run"), ("submissions", "ix_{}_submissions_account")),
+    ),
+    Revision(
+        7,
+        comments=("images", "submissions", "batches", "members", "accounts", "requests", "tallies", "meta"),
     ),
 )
 
@@ -154,6 +161,7 @@ def print_ddl(dialect_name: str, names: TableNames) -> str:
         statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         statements.extend(str(CreateIndex(index).compile(dialect=dialect)).strip() for index in indexes)
+        statements.extend(_comments(table, table.columns, dialect))
     for name, value in ((_VERSION, SCHEMA_VERSION), (_REVISION, latest())):
         statements.append(_literal(tables.meta.insert().values(name=name, value=str(value)), dialect))
     return _script(statements)
@@ -298,12 +306,14 @@ class Addition:
             yield str(CreateTable(self.table).compile(dialect=dialect)).strip()
             for index in sorted(self.table.indexes, key=lambda one: str(one.name)):
                 yield str(CreateIndex(index).compile(dialect=dialect)).strip()
+            yield from _comments(self.table, self.table.columns, dialect)
         elif self.part in self.table.indexes:
             yield str(CreateIndex(self.part).compile(dialect=dialect)).strip()  # type: ignore[arg-type]
         else:
             table = dialect.identifier_preparer.format_table(self.table)
             column = str(CreateColumn(self.part).compile(dialect=dialect)).strip()  # type: ignore[arg-type]
             yield f"ALTER TABLE {table} ADD COLUMN {column}"
+            yield from _column_comments([self.part], dialect)  # type: ignore[list-item]
 
     def is_there(self, inspector: Inspector) -> bool:
         """Say whether the database has it already."""
@@ -315,7 +325,41 @@ class Addition:
         return self.part.name in {column["name"] for column in inspector.get_columns(name, schema=schema)}
 
 
-def additions(tables: Tables, since: int, revisions: Iterable[Revision] = REVISIONS) -> Iterator[Addition]:
+@dataclass(frozen=True, slots=True)
+class Comments:
+    """What a table and its columns mean, to be written beside them. SQLite has no place for it."""
+
+    table: Table
+
+    def statements(self, dialect: Dialect) -> Iterator[str]:
+        """Give the statements that write it: they hold up no reader and no writer of rows."""
+        yield from _comments(self.table, self.table.columns, dialect)
+
+    def is_there(self, inspector: Inspector) -> bool:
+        """Say whether the table and every column have their comment already."""
+        name, schema = self.table.name, self.table.schema
+        if not inspector.dialect.supports_comments:
+            return True
+        if inspector.get_table_comment(name, schema=schema)["text"] != self.table.comment:
+            return False
+        known = {column["name"]: column.get("comment") for column in inspector.get_columns(name, schema=schema)}
+        return all(known.get(column.name) == column.comment for column in self.table.columns)
+
+
+def _comments(table: Table, columns: Iterable[Column[Any]], dialect: Dialect) -> Iterator[str]:
+    if dialect.supports_comments:
+        yield str(SetTableComment(table).compile(dialect=dialect)).strip()
+    yield from _column_comments(columns, dialect)
+
+
+def _column_comments(columns: Iterable[Column[Any]], dialect: Dialect) -> Iterator[str]:
+    if dialect.supports_comments:
+        yield from (
+            str(SetColumnComment(column).compile(dialect=dialect)).strip() for column in columns if column.comment
+        )
+
+
+def additions(tables: Tables, since: int, revisions: Iterable[Revision] = REVISIONS) -> Iterator[Addition | Comments]:
     """Give what was added after a revision, in the order in which to add it."""
     for revision in revisions:
         if revision.number > since:
@@ -324,6 +368,7 @@ def additions(tables: Tables, since: int, revisions: Iterable[Revision] = REVISI
                 yield Addition(getattr(tables, table), getattr(tables, table).c[column])
             for table, index in revision.indexes:
                 yield Addition(getattr(tables, table), _index(tables, table, index))
+            yield from (Comments(getattr(tables, table)) for table in revision.comments)
 
 
 def missing(tables: Tables, inspector: Inspector) -> list[str]:

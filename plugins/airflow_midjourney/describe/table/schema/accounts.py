@@ -1,0 +1,121 @@
+"""What is shared by all processes: the accounts of the service, and facts about the tables."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Float, MetaData, Table, Text
+
+from airflow_midjourney.describe.table.columns import KeyText, UTCDateTime
+
+
+def accounts_table(metadata: MetaData, name: str) -> Table:
+    """One row per account: the lock behind its slots, whose turn it is to poll, and the circuit breaker."""
+    return Table(
+        f"{name}_accounts",
+        metadata,
+        Column(
+            "account",
+            KeyText,
+            primary_key=True,
+            comment="Scheme, host, port and name of the account: the extra account, or a digest of the key.",
+        ),
+        Column(
+            "paused",
+            Boolean,
+            nullable=False,
+            default=False,
+            comment="True where a person has stopped all submissions of the account. Set it by hand.",
+        ),
+        Column(
+            "closed_until",
+            UTCDateTime,
+            comment=(
+                "No POST leaves before this moment: the service said no, or a probe is out. Empty when it accepts "
+                "again."
+            ),
+        ),
+        Column(
+            "closed_at",
+            UTCDateTime,
+            comment="When the service last said no to a submission. Stays afterwards. Empty where it never did.",
+        ),
+        Column(
+            "closed_reason",
+            Text,
+            comment="What the service said then, at most 200 characters. Emptied when it accepts again.",
+        ),
+        Column(
+            "submit_failing_since",
+            UTCDateTime,
+            comment=(
+                "Since when submissions have only failed because the service does not work. Empty while it works, or "
+                "is only full."
+            ),
+        ),
+        Column(
+            "poll_failing_since",
+            UTCDateTime,
+            comment="Since when polls have only failed. Emptied by the next poll that is answered.",
+        ),
+        Column(
+            "poll_failed_at",
+            UTCDateTime,
+            comment="When a poll last failed. Stays afterwards. Empty where none did.",
+        ),
+        Column(
+            "next_poll_at",
+            UTCDateTime,
+            nullable=False,
+            comment="When the next poll is due. The process that moves it forward has the turn.",
+        ),
+        Column(
+            "poll_interval",
+            Float,
+            nullable=False,
+            comment="Seconds from the last poll to the next, before the answers that are due shorten or lengthen it.",
+        ),
+        Column(
+            "calls_from",
+            UTCDateTime,
+            comment="From when on a callback makes a poll due before next_poll_at. Empty before the first poll.",
+        ),
+        Column(
+            "announced_at",
+            UTCDateTime,
+            comment="When a callback last announced an answer. Emptied when an answer comes without one.",
+        ),
+        Column(
+            "answered_at",
+            UTCDateTime,
+            comment=(
+                "When the service last answered a poll, or the first image of an idle account went out. Empty before."
+            ),
+        ),
+        Column(
+            "silence",
+            Float,
+            nullable=False,
+            default=0.0,
+            comment="Seconds in all in which the service answered no poll: task timeouts do not count them.",
+        ),
+        Column("created_at", UTCDateTime, nullable=False, comment="When the account was used first."),
+        Column("updated_at", UTCDateTime, nullable=False, comment="When the row was last written."),
+        comment="One row per account of the service: lock of its slots, turn to poll, circuit breaker.",
+    )
+
+
+def meta_table(metadata: MetaData, name: str) -> Table:
+    """One row per fact about the tables themselves."""
+    return Table(
+        f"{name}_meta",
+        metadata,
+        Column("name", Text, primary_key=True, comment="schema_version or revision."),
+        Column(
+            "value",
+            Text,
+            nullable=False,
+            comment=(
+                "A number as text: the oldest version that a release has to know, or the latest revision of the tables."
+            ),
+        ),
+        comment="One row per fact about the tables: the schema version and the revision.",
+    )

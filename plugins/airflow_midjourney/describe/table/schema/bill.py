@@ -1,0 +1,132 @@
+"""The bill: one row per POST, and tallies of its older part."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Numeric, Table, Text
+
+from airflow_midjourney.describe.table.columns import KeyText, RowNumber, UTCDateTime
+from airflow_midjourney.describe.table.schema.conditions import MAY_BE_ANSWERED, partial
+
+
+def submissions_table(metadata: MetaData, name: str) -> Table:
+    """One row per POST: the bill. Rows are added and completed, never given to another POST."""
+    return Table(
+        f"{name}_submissions",
+        metadata,
+        Column(
+            "id",
+            RowNumber,
+            primary_key=True,
+            autoincrement=True,
+            comment="Number of the submission, in the order of the claims.",
+        ),
+        Column("image_id", RowNumber, nullable=False, comment="Row of the metadata table that was submitted."),
+        Column(
+            "submit_token",
+            KeyText,
+            nullable=False,
+            unique=True,
+            comment="Unguessable token that travelled with the POST as state.",
+        ),
+        Column("batch_id", KeyText, nullable=False, comment="Batch for which a worker claimed the image."),
+        Column(
+            "cap_scope",
+            KeyText,
+            nullable=False,
+            comment="DAG, task and run over which max_submissions and max_cost are counted: all map indexes and tries.",
+        ),
+        Column("account", KeyText, nullable=False, comment="Account that was billed: scheme, host, port and name."),
+        Column(
+            "task_id",
+            KeyText,
+            comment=(
+                "Number of the describe at the service. Empty unless it accepted the image. Emptied when the image "
+                "is erased."
+            ),
+        ),
+        Column(
+            "outcome",
+            Text,
+            nullable=False,
+            comment=(
+                "What the POST came to: sent until its answer is known, then accepted, ambiguous, full, unavailable, "
+                "refused, denied, broken_off or never_sent."
+            ),
+        ),
+        Column("http_status", Integer, comment="HTTP status of the answer to the POST. Empty without an answer."),
+        Column("code", Text, comment="Code in the body of the answer. Empty without one."),
+        Column(
+            "detail",
+            Text,
+            comment=(
+                "What the service said, or who decided. Empty where it said nothing. Emptied when the image is erased."
+            ),
+        ),
+        Column(
+            "result",
+            Text,
+            comment=(
+                "What became of the accepted task: succeeded or failed. Failed for a refused POST, too. Empty while "
+                "it is not known."
+            ),
+        ),
+        Column("reason", Text, comment="Why the result is failed. Empty otherwise."),
+        Column(
+            "price",
+            Numeric(18, 6),
+            comment="Price of one submission on the connection at that time. Empty where none was set.",
+        ),
+        Column("currency", Text, comment="Currency of price. Empty where none was set."),
+        Column("dag_id", Text, comment="DAG of the task that claimed. Empty outside Airflow."),
+        Column("run_id", Text, comment="DAG run of the task that claimed. Empty outside Airflow."),
+        Column("dag_task_id", Text, comment="Task that claimed. Empty outside Airflow."),
+        Column(
+            "map_index",
+            Integer,
+            comment="Map index of that task, -1 where it is not mapped. Empty outside Airflow.",
+        ),
+        Column("try_number", Integer, comment="Try of that task. Empty outside Airflow."),
+        Column(
+            "claimed_at",
+            UTCDateTime,
+            nullable=False,
+            comment=(
+                "When a worker committed the intent, just before the POST. It decides to which UTC day the cost "
+                "belongs."
+            ),
+        ),
+        Column("answered_at", UTCDateTime, comment="When what the POST came to was written. Empty until then."),
+        Column("settled_at", UTCDateTime, comment="When the result was written. Empty until then."),
+        Index(f"ix_{name}_submissions_image", "image_id"),
+        Index(f"ix_{name}_submissions_cap", "cap_scope", "outcome"),
+        Index(f"ix_{name}_submissions_run", "cap_scope", "id"),
+        Index(f"ix_{name}_submissions_account", "account", "id"),
+        Index(f"ix_{name}_submissions_batch", "batch_id", "settled_at"),
+        Index(f"ix_{name}_submissions_day", "account", "claimed_at"),
+        partial(f"ix_{name}_submissions_unanswered", "account", "outcome", "claimed_at", where=MAY_BE_ANSWERED),
+        comment="The bill: one row per POST. Rows are added and completed, never used for another POST.",
+    )
+
+
+def tallies_table(metadata: MetaData, name: str) -> Table:
+    """One row per capped run, and per account and day with a cap: what the older part of the bill comes to."""
+    return Table(
+        f"{name}_tallies",
+        metadata,
+        Column(
+            "scope",
+            KeyText,
+            primary_key=True,
+            comment="Run (run, then cap_scope) or day of an account (day, date, account) whose bill is added up.",
+        ),
+        Column(
+            "up_to_id",
+            RowNumber,
+            nullable=False,
+            comment="Last submission that is included. Those with higher numbers are counted anew each time.",
+        ),
+        Column("submissions", BigInteger, nullable=False, comment="Paid submissions up to that number."),
+        Column("cost", Numeric(18, 6), nullable=False, comment="What they cost, in the currency of the account."),
+        Column("updated_at", UTCDateTime, nullable=False, comment="When a claim last moved the tally on."),
+        comment="One row per capped run, and per account and day with a cap: what the older part of the bill comes to.",
+    )
