@@ -41,6 +41,7 @@ ALWAYS: Final = frozenset(
         "end_probe_turn",
         "ensure_account",
         "given_up",
+        "has_claimable",
         "in_flight",
         "list_all",
         "list_by_condition",

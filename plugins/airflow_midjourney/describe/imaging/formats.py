@@ -21,6 +21,8 @@ from PIL import (
     features,
 )
 
+from airflow_midjourney.describe.imaging.limits import WatchedFile
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -123,7 +125,7 @@ def open_image(body: bytes, image_format: ImageFormat) -> Image.Image:
     opener = _heif_opener() if image_format is HEIF else None
     if opener is not None:
         return opener(BytesIO(body))
-    return Image.open(BytesIO(body), formats=(image_format.name,))
+    return Image.open(WatchedFile(body), formats=(image_format.name,))
 
 
 def read_through(body: bytes, image_format: ImageFormat) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from airflow_midjourney.describe.imaging import formats
+from airflow_midjourney.describe.imaging.appearance import UPRIGHT, orientation_of
 from airflow_midjourney.describe.imaging.jpeg import to_small_jpeg
+from airflow_midjourney.describe.imaging.limits import check_cost
 from airflow_midjourney.describe.imaging.metadata import pixels_only
+from airflow_midjourney.describe.imaging.repair import candidates
+from airflow_midjourney.describe.imaging.unreadable import is_whole_but_unknown
 from airflow_midjourney.describe.model.errors import ImageRejectedError
 from airflow_midjourney.describe.model.status import Reason
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Raise this whenever more images can be read than before, or other limits hold.
-READER_VERSION: Final = 1
+READER_VERSION: Final = 2
 
 MAX_PIXELS: Final = 100_000_000
 
@@ -33,12 +37,10 @@ MAX_PIXELS: Final = 100_000_000
 MAX_SENT_BYTES: Final = 2 * 1024 * 1024
 MAX_SENT_SIDE: Final = 2048
 
-#: Decodes at once in this process. An image of 100 megapixels takes 400 MB while it is decoded.
+#: Decodes at once in this process; ``limits`` bounds what each may take.
 DECODES_AT_ONCE: Final = 2
 
 _decodes: Final = BoundedSemaphore(DECODES_AT_ONCE)
-
-_UPRIGHT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def reader_fingerprint() -> str:
 
 
 @contextmanager
-def _rejections(image_uri: str) -> Iterator[None]:
+def _rejections(body: bytes, image_uri: str) -> Iterator[None]:
     try:
         yield
     except ImageRejectedError as error:
@@ -144,8 +146,19 @@ def _rejections(image_uri: str) -> Iterator[None]:
         message = "The image does not fit into the memory of this worker."
         raise ImageRejectedError(Reason.TOO_LARGE, message, image_uri=image_uri) from error
     except Exception as error:  # strangers' bytes make decoders raise nearly anything
-        message = f"The image cannot be decoded: {_printable(error)}"
-        raise ImageRejectedError(Reason.CORRUPT, message, image_uri=image_uri) from error
+        raise _unreadable(body, image_uri, error) from error
+
+
+def _unreadable(body: bytes, image_uri: str, error: Exception) -> ImageRejectedError:
+    image_format = formats.recognise(body)
+    if image_format is not None and is_whole_but_unknown(body, image_format, error):
+        message = (
+            f"The file is whole, but a {image_format.name} of this kind cannot be read ({_printable(error)}). Save it"
+            " anew, as a plain PNG or JPEG."
+        )
+        return ImageRejectedError(Reason.UNSUPPORTED_FORMAT, message, image_uri=image_uri)
+    message = f"The image cannot be decoded: {_printable(error)}"
+    return ImageRejectedError(Reason.CORRUPT, message, image_uri=image_uri)
 
 
 def _printable(error: Exception) -> str:
@@ -171,7 +184,7 @@ def _supported_format(body: bytes) -> ImageFormat:
 
 def _decoded(body: bytes, image_uri: str, decode: Callable[[bytes, ImageFormat], T]) -> tuple[ImageFormat, T]:
     """Decode an image that is no bigger than may be, side by side with at most one other."""
-    with _rejections(image_uri):
+    with _rejections(body, image_uri):
         image_format = _supported_format(body)
         with _decodes:
             return image_format, _despite_metadata(body, image_format, decode)
@@ -184,19 +197,17 @@ def _despite_metadata(body: bytes, image_format: ImageFormat, decode: Callable[[
         raise
     except Exception:
         # Pillow reads metadata along with the pixels: a text of 2 MB or a broken EXIF block must not cost
-        # the image.
-        stripped = pixels_only(body, image_format.media_type)
-        if stripped is None or stripped == body:
-            raise
-        return decode(stripped, image_format)
+        # the image, nor must an end marker that is missing.
+        for file in candidates(body, image_format):
+            with suppress(Exception):
+                return decode(file, image_format)
+        raise
 
 
 def _opened(body: bytes, image_format: ImageFormat, most_pixels: int) -> Image.Image:
     """Open an image by its header, if that promises no more pixels than may be decoded."""
     image = formats.open_image(body, image_format)
-    if image.width * image.height > most_pixels:
-        message = f"The image has {image.width} x {image.height} pixels; at most {most_pixels} are decoded."
-        raise ImageRejectedError(Reason.TOO_LARGE, message)
+    check_cost(image, body, most_pixels)
     return image
 
 
@@ -217,5 +228,5 @@ def _needs_no_change(image: Image.Image) -> bool:
         max(image.size) <= MAX_SENT_SIDE
         and image.mode != "CMYK"
         and not getattr(image, "is_animated", False)
-        and image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) == _UPRIGHT
+        and orientation_of(image) == UPRIGHT
     )
