@@ -104,6 +104,7 @@ lint: setup ## check style and types, and that the rooms of the engine import on
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/*.py
 	PYTHONPATH=plugins $(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
 
 format: setup ## format the code
 	$(BIN)/ruff check --fix

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk.observability.stats import Stats, normalize_name_for_stats
 
-from airflow_midjourney.describe.model.events import EventKind
-
 if TYPE_CHECKING:
     from airflow_midjourney.describe.model.events import Event
 
@@ -21,9 +19,6 @@ BILLED_COST: Final = f"{PREFIX}.billed_cost"
 
 #: Images on their way.
 IN_FLIGHT: Final = f"{PREFIX}.in_flight"
-
-#: Every name that is ever sent, without the reasons and connections that some end in.
-NAMES: Final = (*(f"{PREFIX}.{kind}" for kind in EventKind), BILLED_COST, IN_FLIGHT, WAIT)
 
 
 class StatsObserver:

@@ -69,12 +69,15 @@ CURES: Final[dict[Reason, Cure]] = {
         remedy="Upload it again",
     ),
     Reason.UNSUPPORTED_FORMAT: Cure(
-        meaning="Not an image, or a format that is not read; HEIC needs the extra `heif`",
-        remedy="Convert it, or install `airflow-provider-midjourney[heif]` on the workers",
+        meaning=(
+            "Not an image, a format that is not read (HEIC needs the extra `heif`), or a whole file of a rare kind,"
+            " such as a JPEG of 12 bits"
+        ),
+        remedy="Save it anew as a plain PNG or JPEG, or install `airflow-provider-midjourney[heif]` on the workers",
     ),
     Reason.TOO_LARGE: Cure(
-        meaning="Over 100 MB or 100 megapixels",
-        remedy="Make it smaller",
+        meaning="Over 100 MB or 100 megapixels, or more than 400 MB or 5 s to decode",
+        remedy="Make it smaller, or save it as a baseline JPEG",
     ),
     Reason.EMPTY: Cure(
         meaning="No bytes",

@@ -52,9 +52,6 @@ IN_FLIGHT: Final = (Status.SUBMITTING, Status.SUBMITTED)
 #: Rows that something still has to happen to before their batch has ended.
 OPEN: Final = (Status.PENDING, Status.SUBMITTING, Status.SUBMITTED)
 
-#: Rows that stay as they are until the object changes or somebody asks for them again.
-FINAL: Final = (Status.SUCCEEDED, Status.FAILED, Status.REJECTED)
-
 #: Why an image was never sent; all other reasons are those of images that the service had, or refused.
 REJECTED_FOR: Final = frozenset(
     {
