@@ -18,7 +18,7 @@ COMPOSE := tests/deploy/test_compose_native.py
 # Makes environments, and resolves all of Airflow and its providers, twice.
 PACKAGING := tests/packaging
 # Pure functions, and rooms that are tested without a table: they take seconds.
-QUICK := tests/model tests/service tests/imaging tests/storage
+QUICK := tests/model tests/service tests/imaging tests/storage --ignore=tests/imaging/test_image_costs.py
 # What an author of a DAG meets first stays in `make test`; the other DAGs, the pages, and the parts of benchmarks that
 # run DAGs take as long as all the rest together.
 AIRFLOW_FIRST := $(patsubst %,tests/airflow/test_%.py,arrivals batch_trigger describe_images_dag describe_operator \
