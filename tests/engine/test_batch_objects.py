@@ -152,13 +152,13 @@ def test_several_prefixes_and_pages_are_one_listing(
     assert len(starts) == 6
 
 
-def short_pages(monkeypatch: pytest.MonkeyPatch, page_size: int) -> list[str]:
+def short_pages(monkeypatch: pytest.MonkeyPatch, page_size: int) -> list[tuple[str, str]]:
     """Let S3 give short pages, and note where each of them started."""
-    starts: list[str] = []
+    starts: list[tuple[str, str]] = []
     whole = ImageStore.list_page
 
     def short(store: ImageStore, bucket: str, prefix: str, **options: Any) -> Any:
-        starts.append(options["after"])
+        starts.append((options["after"], options["continuation"]))
         return whole(store, bucket, prefix, page_size=page_size, **options)
 
     monkeypatch.setattr(ImageStore, "list_page", short)
@@ -190,7 +190,7 @@ def test_an_unknown_bucket_is_one_error_that_names_it(engine: Engine, simulator:
 def test_when_reading_is_denied_the_run_stops_and_rows_wait(
     database: Database, s3: S3Client, s3_url: str, bucket: str, simulator: RunningSimulator
 ) -> None:
-    put_photos(s3, bucket, range(5))
+    put_photos(s3, bucket, range(12))
     broken: S3Client = boto3.client("s3", endpoint_url=s3_url)
     break_s3(broken, S3Faults(lasting={"AccessDenied": 1.0}), "Access Denied")
     engine = Engine(database, broken, simulator.url)
@@ -204,7 +204,7 @@ def test_when_reading_is_denied_the_run_stops_and_rows_wait(
     }
     assert simulator.counters()["accepted"] == 0
     _, counts = Engine(database, s3, simulator.url).run(Scope(bucket, ("in/",)))
-    assert counts.succeeded == 5
+    assert counts.succeeded == 12
 
 
 def test_an_object_replaced_between_listing_and_reading_is_described_as_it_is_now(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, judge, summary
-from airflow_midjourney.describe.model.batch import Batch, BatchOptions, Listed, Origin, Scope
+from airflow_midjourney.describe.model.batch import Batch, BatchOptions, Listed, OnEmpty, Origin, Scope
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.table.counts import Counts
 from tests.support.rows import LONG_AGO
@@ -35,6 +35,8 @@ def test_a_batch_is_bad_exactly_when_more_went_wrong_than_was_allowed(
     too_many_rejected = ended > 0 and Decimal(rejected) / ended > Decimal(str(rejections))
 
     expected = Ending.INCOMPLETE if pending else Ending.GOOD
+    if counts == Counts():
+        expected = Ending.EMPTY
     if too_many_failures or too_many_rejected:
         expected = Ending.BAD
 
@@ -44,7 +46,7 @@ def test_a_batch_is_bad_exactly_when_more_went_wrong_than_was_allowed(
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        (Counts(), Ending.GOOD),
+        (Counts(), Ending.EMPTY),
         (Counts(succeeded=19, failed=1), Ending.GOOD),
         (Counts(succeeded=18, failed=1), Ending.BAD),
         (Counts(succeeded=18, in_doubt=1), Ending.BAD),
@@ -56,6 +58,55 @@ def test_a_batch_is_bad_exactly_when_more_went_wrong_than_was_allowed(
 )
 def test_the_defaults_allow_one_failure_in_twenty_and_any_rejection(counts: Counts, expected: Ending) -> None:
     assert ending(counts) is expected
+
+
+@pytest.mark.parametrize("reason", ["missing", "replaced", "archived", "denied", "not_allowed"])
+def test_where_nothing_succeeded_reasons_that_are_not_the_images_content_are_bad(reason: str) -> None:
+    alone = Counts(rejected=1, reasons={reason: 1})
+    among_bad_files = Counts(rejected=9, reasons={"corrupt": 8, reason: 1})
+    beside_one_success = Counts(succeeded=1, rejected=99, reasons={reason: 99})
+
+    assert ending(alone) is ending(among_bad_files) is Ending.BAD
+    assert ending(beside_one_success) is Ending.GOOD
+    message = judge(BATCH, among_bad_files, Tolerance(), "image_prompts").message
+    assert message.startswith("Not one image got its prompts.")
+    assert f"{reason}: 1" in message
+
+
+@pytest.mark.parametrize("reason", ["corrupt", "unsupported_format", "too_large", "empty", "unprocessable", "erased"])
+def test_files_that_are_no_images_are_no_failure(reason: str) -> None:
+    assert ending(Counts(rejected=5, reasons={reason: 5})) is Ending.GOOD
+
+
+@pytest.mark.parametrize(
+    ("of_batch", "of_sensor", "expected"),
+    [
+        ("skip", None, Ending.EMPTY),
+        ("finish", None, Ending.GOOD),
+        ("fail", None, Ending.BAD),
+        ("skip", "fail", Ending.BAD),
+        ("fail", "finish", Ending.GOOD),
+        ("finish", "skip", Ending.EMPTY),
+    ],
+)
+def test_an_empty_scope_ends_as_it_was_asked_to(of_batch: OnEmpty, of_sensor: OnEmpty | None, expected: Ending) -> None:
+    batch = replace(BATCH, options=BatchOptions(on_empty=of_batch), listed=Listed(keys=1203))
+
+    verdict = judge(batch, Counts(), Tolerance(), "image_prompts", of_sensor)
+
+    assert verdict.ending is expected
+    assert "s3://photos/in/: 1,203 keys" in verdict.message
+
+
+def test_a_scope_whose_images_are_all_done_is_not_empty() -> None:
+    done = replace(BATCH, options=BatchOptions(on_empty="fail"), listed=Listed(keys=3, images=3, done=3))
+
+    assert judge(done, Counts(), Tolerance(), "image_prompts").ending is Ending.GOOD
+
+
+def test_on_empty_is_one_of_three() -> None:
+    with pytest.raises(SettingsError, match="on_empty"):
+        BatchOptions(on_empty="ignore")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rate", [-0.01, 1.01, 5])

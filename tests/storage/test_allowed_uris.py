@@ -29,6 +29,38 @@ def test_patterns_match_the_whole_uri(pattern: str, uri: str, allowed: bool) -> 
     assert AllowedUris([pattern]).allow(uri) is allowed
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "public/../private/x.jpg",
+        "public/./x.jpg",
+        "public/a/../../private/x.jpg",
+        "public/..",
+        "public/../x.jpg",
+        "public/%2e%2e/private/x.jpg",
+        "public/..%2fprivate/x.jpg",
+        "public\\..\\private/x.jpg",
+        "../x.jpg",
+    ],
+)
+def test_keys_that_climb_match_no_pattern(key: str) -> None:
+    for pattern in ("s3://photos/public/*", "s3://photos/*", f"s3://photos/{key}"):
+        assert not AllowedUris([pattern]).allow(f"s3://photos/{key}")
+    assert AllowedUris([]).allow(f"s3://photos/{key}")
+
+
+@pytest.mark.parametrize("key", ["public/..x.jpg", "public/.hidden/x.jpg", "public/x..jpg", "public/...", "public//x"])
+def test_names_with_dots_are_names(key: str) -> None:
+    assert AllowedUris(["s3://photos/public/*"]).allow(f"s3://photos/{key}")
+
+
+def test_a_prefix_that_climbs_is_outside() -> None:
+    allowed = AllowedUris(["s3://photos/public/*"])
+    assert not allowed.reach_into("s3://photos/public/../private/")
+    assert allowed.reach_into("s3://photos/public/.")
+    assert AllowedUris([]).reach_into("s3://photos/public/../private/")
+
+
 def test_one_of_several_patterns_is_enough() -> None:
     allowed = AllowedUris(["s3://a/*", "s3://b/*"])
     assert allowed.allow("s3://b/x.jpg")

@@ -19,6 +19,7 @@ from airflow_midjourney.describe.model.errors import (
     StorageError,
     StorageUnavailableError,
 )
+from airflow_midjourney.describe.storage.etags import plain_etag
 from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES, ImageStore, ListedImage, normalise_suffixes
 from tests.support.stubbed_s3 import Stubbed, connect, listed, put
 
@@ -168,10 +169,10 @@ def test_listing_without_etags_is_refused() -> None:
         stubbed.store.list_page("photos", "", suffixes=None)
 
 
-def test_truncated_page_without_keys_ends_the_listing() -> None:
+def test_truncated_page_without_keys_is_not_believed_to_be_the_last() -> None:
     stubbed = Stubbed()
     stubbed.answers.add_response("list_objects_v2", {"IsTruncated": True})
-    assert stubbed.store.list_page("photos", "", suffixes=None).is_last
+    assert not stubbed.store.list_page("photos", "", suffixes=None).is_last
 
 
 def test_requester_pays_is_said_in_every_request() -> None:
@@ -349,9 +350,9 @@ def test_allowed_uris_bound_what_is_listed_and_read(client: S3Client, bucket: st
     with pytest.raises(SettingsError, match=r"private/c\.jpg"):
         store.look_up(bucket, "private/c.jpg")
     hidden = ImageStore(client, name="aws").look_up(bucket, "private/c.jpg")
-    with pytest.raises(SettingsError, match="allowed_uris") as caught:
+    with pytest.raises(ImageRejectedError, match="allowed_uris") as caught:
         store.read(hidden)
-    assert caught.value.image_uri == hidden.uri
+    assert (caught.value.reason, caught.value.image_uri) == ("not_allowed", hidden.uri)
     assert not store.allows(hidden.uri)
 
 
@@ -362,8 +363,38 @@ def test_s3_is_not_even_asked_about_what_is_not_allowed() -> None:
         store.list_page("photos", "in/", suffixes=None)
     with pytest.raises(SettingsError):
         store.look_up("photos", "a.jpg")
-    with pytest.raises(SettingsError):
-        store.read(listed())
+    assert rejection(store, listed()) == "not_allowed"
+
+
+@pytest.mark.parametrize("tag", ['"abc"', "abc", 'W/"abc"', "W/abc", 'w/"abc"', ' W/ "abc" ', '"abc', 'W/""abc""'])
+def test_etags_are_kept_and_sent_in_one_form(tag: str) -> None:
+    stubbed, when = Stubbed(), datetime.now(UTC)
+    sent: list[str] = []
+    stubbed.client.meta.events.register(
+        "provide-client-params.s3.GetObject", lambda params, **_: sent.append(params["IfMatch"])
+    )
+    entry = {"Key": "a.jpg", "ETag": tag, "Size": 1, "LastModified": when}
+    stubbed.answers.add_response("list_objects_v2", {"Contents": [entry]})
+    stubbed.answers.add_response("head_object", {"ETag": tag, "ContentLength": 1, "LastModified": when})
+    stubbed.answers.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"x"), 1), "ETag": tag})
+    (image,) = stubbed.store.list_page("photos", "", suffixes=None).images
+    assert image.etag == stubbed.store.look_up("photos", "a.jpg").etag == "abc"
+    stubbed.store.read(image)
+    assert sent == ['"abc"']
+
+
+@pytest.mark.parametrize(
+    ("tag", "plain"),
+    [
+        ('W/"9b2cf535f27731c974343645a3985328"', "9b2cf535f27731c974343645a3985328"),
+        ('"9b2cf535f27731c974343645a3985328-gzip"', "9b2cf535f27731c974343645a3985328"),
+        ('W/"9b2cf535f27731c974343645a3985328-12--gzip"', "9b2cf535f27731c974343645a3985328-12"),
+        ('"9b2cf535f27731c974343645a3985328-12"', "9b2cf535f27731c974343645a3985328-12"),
+        ('"mine-gzip"', "mine-gzip"),
+    ],
+)
+def test_what_a_proxy_adds_to_an_etag_is_taken_off(tag: str, plain: str) -> None:
+    assert plain_etag(tag) == plain
 
 
 # Suffixes

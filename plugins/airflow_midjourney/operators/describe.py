@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.engine.context import Worker
     from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.observability.lineage import LineageFacts
 
 
@@ -114,7 +115,26 @@ class DescribeImagesOperator(ImageScopeOperator):
                 counts = await self._tell(worker, progress)
                 context["ti"].xcom_push(key="counts", value=counts)
                 tell_outlets(context, [{"batch": batch_id, **counts}])
+                await self._look_whether_empty(worker, progress.batch)
         return progress
+
+    async def _look_whether_empty(self, worker: Worker, batch: Batch) -> None:
+        """Warn where nothing was found; the sensor ends by ``on_empty``.
+
+        :raises BatchError: if that is ``fail``.
+        """
+        from airflow_midjourney.describe.engine.verdict import is_empty, summary
+        from airflow_midjourney.describe.model.errors import BatchError
+        from airflow_midjourney.describe.table.counts import count
+
+        counts = await worker.database.read(count, batch)
+        if not is_empty(batch, counts):
+            return
+        if batch.options.on_empty == "fail":
+            raise BatchError(
+                f"{summary(batch, counts)} Check bucket and prefix, or set on_empty to 'skip' or 'finish'."
+            )
+        self.log.warning(summary(batch, counts))
 
     async def _tell(self, worker: Worker, progress: Progress) -> dict[str, Any]:
         """Say what was found and sent.

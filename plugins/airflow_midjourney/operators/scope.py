@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_midjourney.describe.engine.context import Worker
-    from airflow_midjourney.describe.model.batch import Backlog, Batch, BatchOptions, InDoubt
+    from airflow_midjourney.describe.model.batch import Backlog, Batch, BatchOptions, InDoubt, OnEmpty
 
 #: For ``suffixes``: the endings that image files usually have.
 IMAGE_SUFFIXES: Final = "image"
@@ -58,6 +58,9 @@ class ImageScopeOperator(BaseOperator):
         all to a person.
     :param backlog: ``own`` to submit, after the batch's own images, what a cap made earlier runs of this task leave
         pending; ``none`` to leave it.
+    :param on_empty: where nothing was found in the scope, ``skip`` ends the sensor skipped, with a warning that names
+        the prefix and how many keys there were; ``finish`` ends it well; ``fail`` fails operator and sensor. None is
+        what the operator of the batch was given, else ``skip``.
     :param strip_metadata: False to send EXIF, GPS and the like along.
     :param requester_pays: True to pay for requests to a requester-pays bucket.
     :param mj_conn_id: connection of the describe service (templated).
@@ -95,6 +98,7 @@ class ImageScopeOperator(BaseOperator):
         redescribe: str | None = None,
         in_doubt: InDoubt = "resubmit",
         backlog: Backlog = "own",
+        on_empty: OnEmpty | None = None,
         strip_metadata: bool = True,
         requester_pays: bool = False,
         mj_conn_id: str = "midjourney_default",
@@ -116,6 +120,7 @@ class ImageScopeOperator(BaseOperator):
         self.redescribe = redescribe
         self.in_doubt = in_doubt
         self.backlog = backlog
+        self.on_empty = on_empty
         self.strip_metadata = strip_metadata
         self.requester_pays = requester_pays
         self.mj_conn_id = mj_conn_id
@@ -219,6 +224,7 @@ class ImageScopeOperator(BaseOperator):
             redescribe=read_choice(self.redescribe),
             in_doubt=self.in_doubt,
             backlog=self.backlog,
+            on_empty=self.on_empty or "skip",
             strip_metadata=self.strip_metadata,
             requester_pays=self.requester_pays,
             plan_only=plan_only,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,8 +38,9 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
     A retry or a clear looks at the same batch again: it pays for nothing that has an answer, and judges all that
     ended since the batch first started.
 
-    The task fails, without a retry, if too many images failed; ends skipped if a cap left images pending, or if the
-    batch is only a plan; and says in one line how many ended how.
+    The task fails, without a retry, if too many images failed, or if not one succeeded and some failed, are gone or may
+    not be read; ends skipped if a cap left images pending, if nothing was found (``on_empty``), or if the batch is only
+    a plan; and says in one line how many ended how.
 
     :param batch: one batch id, or the list that a mapped operator gives (templated). If given, ``bucket`` and what
         goes with it are not looked at.
@@ -240,19 +242,21 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         """Say how the batches ended, and fail or skip if that is not good enough.
 
         :raises AirflowFailException: if too many images failed or were rejected.
-        :raises AirflowSkipException: if a cap, or a plan, left images pending.
+        :raises AirflowSkipException: if a cap, or a plan, left images pending, or if nothing was found in any scope.
         """
         from airflow_midjourney.describe.engine.verdict import Ending
 
         with airflow_errors():
             verdicts = asyncio.run(self._judge(context))
         for verdict in verdicts:
-            self.log.info(verdict.message)
+            self.log.log(logging.WARNING if verdict.ending is Ending.EMPTY else logging.INFO, verdict.message)
         if bad := [verdict.message for verdict in verdicts if verdict.ending is Ending.BAD]:
             raise AirflowFailException(" ".join(bad))
         incomplete = [verdict.message for verdict in verdicts if verdict.ending is Ending.INCOMPLETE]
         if incomplete and self.on_cap == "skip":
             raise AirflowSkipException(" ".join(incomplete))
+        if verdicts and all(verdict.ending is Ending.EMPTY for verdict in verdicts):
+            raise AirflowSkipException(" ".join(verdict.message for verdict in verdicts))
 
     async def _judge(self, context: Context) -> list[Verdict]:
         from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, Verdict, judge
@@ -270,7 +274,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             if batch.options.plan_only:
                 verdicts.append(Verdict(Ending.INCOMPLETE, f"Batch {batch_id} is only a plan: nothing was submitted."))
             else:
-                verdicts.append(judge(batch, counts, tolerance, database.tables.images.fullname))
+                verdicts.append(judge(batch, counts, tolerance, database.tables.images.fullname, self.on_empty))
             counted.append((batch, counts))
         self._lineage = lineage_facts(database, counted)
         context["ti"].xcom_push(key="counts", value=list(self._lineage.batches))

@@ -45,8 +45,10 @@ _AWAY: Final = "S3 cannot be reached from here"
 _WORDS: Final = {
     "archived": "archived",
     "corrupt": "not a whole image",
+    "denied": "may not be read",
     "empty": "empty",
     "missing": "not there any more",
+    "not_allowed": "may not be read from here",
     "replaced": "replaced since",
     "too_large": "too large to show",
     "unsupported_format": "not an image that can be shown",

@@ -95,6 +95,17 @@ CURES: Final[dict[Reason, Cure]] = {
         meaning="In Glacier or Deep Archive",
         remedy="Restore it; the next run takes it",
     ),
+    Reason.DENIED: Cure(
+        meaning=(
+            "S3 denies or refuses this object, and gave others: a policy, a KMS key, SSE-C, or the server fails at it;"
+            " `detail` quotes it. Many in a row, and none that can be read, stop the run"
+        ),
+        remedy="Grant what `detail` names, or store the object anew; the next run that lists it takes it",
+    ),
+    Reason.NOT_ALLOWED: Cure(
+        meaning="Outside `allowed_uris` of the midjourney connection, or with a segment `.` or `..` in its key",
+        remedy="Widen `allowed_uris`, or rename the object; the next run that lists it takes it",
+    ),
     Reason.UNPROCESSABLE: Cure(
         meaning="Three workers died while they read it, or its key cannot be stored",
         remedy=("Look for tasks killed by memory at that time; look at the file before anybody opens it elsewhere"),

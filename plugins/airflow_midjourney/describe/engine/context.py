@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from airflow_midjourney.describe.engine.denials import Denials
+
 if TYPE_CHECKING:
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.service.client import MidjourneyClient
     from airflow_midjourney.describe.service.settings import ServiceSettings
+    from airflow_midjourney.describe.storage.listing import PrefixListing
     from airflow_midjourney.describe.storage.manifest.reader import ManifestReader
     from airflow_midjourney.describe.storage.objects import ImageStore
     from airflow_midjourney.describe.table.database import Database
@@ -47,7 +50,9 @@ class Worker(Watcher):
 
     :param try_number: of the Airflow task that works, for the lineage.
     :param holder: this worker's name on the rows that it reserves; unique.
-    :param manifest: the batch's manifest, where its listing stands; None before its first page.
+    :param listing: the listing of the batch's prefix, where it stands; None before its first page.
+    :param manifest: the same of the batch's manifest.
+    :param denials: what S3 has denied to this worker.
     :param told_to_stop: set from outside to claim nothing more; the worker finishes the POSTs that are on their way.
     :param claims_until: when the worker claims nothing more by itself, so that its POSTs end before Airflow cuts the
         task off at ``execution_timeout``; None if the task may take as long as it likes.
@@ -58,7 +63,9 @@ class Worker(Watcher):
     try_number: int | None = None
     holder: str = field(default_factory=new_holder)
     access_checked: bool = False
+    listing: PrefixListing | None = None
     manifest: ManifestReader | None = None
+    denials: Denials = field(default_factory=Denials)
     told_to_stop: bool = False
     claims_until: datetime | None = None
 

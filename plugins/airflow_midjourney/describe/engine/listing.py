@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.engine.manifest_listing import next_of_manifest
+from airflow_midjourney.describe.engine.named_keys import Found, look_up_keys
 from airflow_midjourney.describe.imaging.prepare import reader_fingerprint
-from airflow_midjourney.describe.model.batch import Batch, Position
-from airflow_midjourney.describe.model.errors import ImageRejectedError, ManifestError
-from airflow_midjourney.describe.model.text import storable
-from airflow_midjourney.describe.storage.manifest.reader import EXAMPLES, ManifestReader
-from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.model.batch import Listed, Position
+from airflow_midjourney.describe.storage.listing import PrefixListing, UnorderedListingError
 from airflow_midjourney.describe.table.batches import (
     add_members,
-    disputed_keys,
     end_listing,
     move_listing,
     read_batch,
@@ -23,16 +22,20 @@ from airflow_midjourney.describe.table.batches import (
 )
 from airflow_midjourney.describe.table.budgets import submissions_left
 from airflow_midjourney.describe.table.counts import count_open
-from airflow_midjourney.describe.table.matching import Asker, compare_page, insert_missing, write_page
+from airflow_midjourney.describe.table.matching import (
+    Asker,
+    compare_page,
+    insert_denied,
+    insert_missing,
+    write_page,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from airflow_midjourney.describe.engine.context import Worker
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
-    from airflow_midjourney.describe.storage.manifest.entries import Entry
-    from airflow_midjourney.describe.storage.manifest.reader import ManifestPage
     from airflow_midjourney.describe.table.counts import OpenRows
     from airflow_midjourney.describe.table.database import Transaction
 
@@ -53,28 +56,80 @@ async def list_further(worker: Worker, batch: Batch) -> None:
 
     The next page is fetched while one is compared.
 
-    :raises StorageError: when S3 refuses or is away.
+    :raises StorageError: when S3 refuses or is away, or its listing makes no sense.
     """
     if batch.listing_ended_at is not None or not await worker.database.read(_goes_on, batch, worker.account):
         return
-    step = _Step(batch, goes_on=True)
-    ahead: asyncio.Task[Found] | None = None
     try:
-        for left in reversed(range(PAGES_AT_ONCE)):
-            found = await (ahead or _next_step(worker, step.batch))
-            ahead = None
-            if left and found.then is not None and batch.is_of_prefixes:
-                ahead = asyncio.create_task(_next_page(worker, batch, found.then))
-            step = await worker.database.write(_write_step, step.batch, worker.account, found)
-            if not step.goes_on:
-                return
-            if ahead is not None and step.batch.position != found.then:
-                # Somebody else is listing, too, and is further.
-                await _drop(ahead)
-                ahead = None
-    finally:
-        if ahead is not None:
+        await _Walker(worker, batch).walk()
+    except UnorderedListingError as error:
+        await _walk_instead(worker, batch, error)
+
+
+async def _walk_instead(worker: Worker, batch: Batch, error: UnorderedListingError) -> None:
+    """List all prefixes of a batch from their beginning, by what the server itself says comes next."""
+    now = await worker.database.read(read_batch, batch.batch_id)
+    if now.position.pages is not None:
+        return
+    log.warning(
+        "Listing %s: %s %s, so it is not in the order of keys. All its pages are walked by continuation token, from the"
+        " beginning; a try that is interrupted meanwhile begins that walk anew, and submits nothing twice.",
+        batch.scope.describe(),
+        worker.images.server,
+        error,
+    )
+    await worker.database.write(restart_listing, batch.batch_id, now.position, Position.walked(0))
+
+
+class _Walker:
+    """Some pages of a listing, one after the other."""
+
+    def __init__(self, worker: Worker, batch: Batch) -> None:
+        self._worker = worker
+        self._step = _Step(batch, goes_on=True)
+        self._ahead: asyncio.Task[Found] | None = None
+
+    async def walk(self) -> None:
+        """Go on until there is enough for now.
+
+        :raises UnorderedListingError: the server has an order of its own, and the batch does not know yet.
+        """
+        try:
+            with _forgotten_on_failure(self._worker):
+                for left in reversed(range(PAGES_AT_ONCE)):
+                    await self._take_page(may_look_ahead=left > 0)
+                    if not self._step.goes_on:
+                        return
+        finally:
+            if self._ahead is not None:
+                await _drop(self._ahead)
+
+    async def _take_page(self, *, may_look_ahead: bool) -> None:
+        worker = self._worker
+        ahead, self._ahead = self._ahead, None
+        found = await (ahead or _next_step(worker, self._step.batch))
+        if may_look_ahead and found.then is not None and self._step.batch.is_of_prefixes:
+            self._look_ahead(found.then)
+        self._step = await worker.database.write(_write_step, self._step.batch, worker.account, found)
+        if self._ahead is not None and self._step.goes_on and self._step.batch.position != found.then:
+            # Another worker is listing, too, and is further.
+            ahead, self._ahead = self._ahead, None
             await _drop(ahead)
+
+    def _look_ahead(self, position: Position) -> None:
+        # Each page of a walk has to be written: there is no way back to one that was left out.
+        if position.pages is None:
+            self._ahead = asyncio.create_task(_next_page(self._worker, self._step.batch, position))
+
+
+@contextmanager
+def _forgotten_on_failure(worker: Worker) -> Iterator[None]:
+    """Let go of a listing when a page of it may not have been written."""
+    try:
+        yield
+    except BaseException:
+        worker.listing = None
+        raise
 
 
 async def _drop(ahead: asyncio.Task[Found]) -> None:
@@ -98,11 +153,14 @@ class _Step:
 def is_worth_listing(batch: Batch, open_rows: OpenRows, may_submit: int | None) -> bool:
     """Say whether a listing should go on now: while little is pending.
 
-    At a cap, and for a plan, it goes on to its end, so that what is left over is known.
+    At a cap, and for a plan, it goes on to its end, so that what is left over is known. So does a walk, which could not
+    go on from the middle.
 
     :param may_submit: POSTs that may still be paid for, None without a cap.
     """
-    return batch.options.plan_only or may_submit == 0 or open_rows.pending < LOOK_AHEAD
+    if batch.options.plan_only or batch.position.pages is not None:
+        return True
+    return may_submit == 0 or open_rows.pending < LOOK_AHEAD
 
 
 def _goes_on(tx: Transaction, batch: Batch, account: AccountSettings) -> bool:
@@ -118,18 +176,26 @@ async def _next_step(worker: Worker, batch: Batch) -> Found:
 
 
 async def _next_page(worker: Worker, batch: Batch, position: Position) -> Found:
-    suffixes = batch.options.suffixes
-    page = await asyncio.to_thread(
-        worker.images.list_page,
-        batch.scope.bucket,
-        batch.scope.prefixes[position.source],
-        after=position.after,
-        suffixes=None if suffixes is None else frozenset(suffixes),
-    )
-    if not page.is_last and page.last_key is not None:
-        return Found(page.images, page.seen, Position(position.source, page.last_key))
+    listing = _open_listing(worker, batch, position.source)
+    page = await asyncio.to_thread(listing.read, position)
+    if page.then is not None:
+        return Found(page.images, page.seen, page.then, is_counted=page.is_counted)
+    worker.listing = None
     following = position.source + 1
-    return Found(page.images, page.seen, Position(following) if following < batch.sources else None)
+    then = None
+    if following < batch.sources:
+        then = Position(following) if position.pages is None else Position.walked(following)
+    return Found(page.images, page.seen, then, is_counted=page.is_counted)
+
+
+def _open_listing(worker: Worker, batch: Batch, source: int) -> PrefixListing:
+    """Give the listing that the worker is at, or begin one."""
+    scope, suffixes = batch.scope, batch.options.suffixes
+    listing, prefix = worker.listing, scope.prefixes[source]
+    if listing is None or (listing.bucket, listing.prefix, listing.source) != (scope.bucket, prefix, source):
+        wanted = None if suffixes is None else frozenset(suffixes)
+        listing = worker.listing = PrefixListing(worker.images, scope.bucket, prefix, source, wanted)
+    return listing
 
 
 async def _next_keys(worker: Worker, batch: Batch) -> Found:
@@ -138,12 +204,12 @@ async def _next_keys(worker: Worker, batch: Batch) -> Found:
     chunk = keys[start : start + KEYS_AT_ONCE]
     following = start + len(chunk)
     then = Position(following) if following < len(keys) else None
-    images, missing = await look_up_keys(worker, batch.scope.bucket, chunk)
-    return Found(images, len(chunk), then, missing)
+    found = await look_up_keys(worker, batch.scope.bucket, chunk)
+    return Found(found.images, len(chunk), then, found.missing, found.denied)
 
 
 def _write_step(tx: Transaction, batch: Batch, account: AccountSettings, found: Found) -> _Step:
-    """Write one step and move on, in one transaction; a step that somebody else has written counts once."""
+    """Write one step and move on, in one transaction; a step that another worker has written counts once."""
     asker = Asker(
         batch_id=batch.batch_id,
         bot_type=batch.scope.bot_type,
@@ -153,117 +219,19 @@ def _write_step(tx: Transaction, batch: Batch, account: AccountSettings, found: 
         origin=batch.origin,
     )
     comparison = compare_page(tx, found.images, asker)
-    listed = replace(comparison.listed(found.keys, missing=len(found.missing)), bad_lines=found.bad_lines)
+    unread = len(found.missing) + len(found.denied)
+    listed = replace(comparison.listed(found.keys, missing=unread), bad_lines=found.bad_lines)
+    if not found.is_counted:
+        listed = Listed()
     mine = move_listing(tx, batch.batch_id, batch.position, found.then or batch.position, listed)
-    if mine and not batch.options.plan_only:
+    # Each worker has a walk of its own, whose pages need not be those of another's.
+    if (mine or batch.position.pages is not None) and not batch.options.plan_only:
         write_page(tx, comparison, asker)
         insert_missing(tx, batch.scope.bucket, found.missing, asker)
+        insert_denied(tx, batch.scope.bucket, found.denied, asker)
         if batch.scope.manifest:
             add_members(tx, batch, found.named)
     if mine and found.then is None:
         end_listing(tx, batch.batch_id)
     now = read_batch(tx, batch.batch_id)
     return _Step(now, goes_on=now.listing_ended_at is None and _goes_on(tx, now, account))
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One step of a listing.
-
-    :param keys: keys seen, images or not.
-    :param missing: named keys that have no object.
-    :param bad_lines: lines of a manifest that name no image.
-    :param then: where the next step starts; None at the end.
-    """
-
-    images: Sequence[ListedImage]
-    keys: int
-    then: Position | None
-    missing: Sequence[str] = ()
-    bad_lines: int = 0
-
-    @property
-    def named(self) -> list[str]:
-        """The keys of the images and of what is missing."""
-        return [*(image.key for image in self.images), *self.missing]
-
-
-async def look_up_keys(worker: Worker, bucket: str, keys: Sequence[str]) -> tuple[list[ListedImage], list[str]]:
-    """Look keys up side by side.
-
-    :return: the objects, and the keys that have none.
-    :raises StorageError: when S3 refuses or is away.
-    """
-    results = await asyncio.gather(*(asyncio.to_thread(_look_up, worker, bucket, key) for key in keys))
-    found = [image for image in results if image is not None]
-    return found, [key for key, image in zip(keys, results, strict=True) if image is None]
-
-
-def _look_up(worker: Worker, bucket: str, key: str) -> ListedImage | None:
-    try:
-        return worker.images.look_up(bucket, key)
-    except ImageRejectedError:
-        return None
-
-
-async def next_of_manifest(worker: Worker, batch: Batch) -> Found:
-    """Read the next page of a batch's manifest.
-
-    :raises ManifestError: the manifest is not there, cannot be read, was replaced, or names nothing at all; then the
-        next try lists it from the beginning.
-    :raises StorageError: when S3 refuses or is away.
-    """
-    reader = worker.manifest
-    if reader is None or (reader.uri, reader.bucket) != (batch.scope.manifest, batch.scope.bucket):
-        reader = worker.manifest = ManifestReader(worker.images, batch.scope.manifest, batch.scope.bucket)
-    try:
-        page = await asyncio.to_thread(reader.read, batch.position)
-        _tell_bad_lines(batch, page)
-    except ManifestError:
-        await worker.database.write(restart_listing, batch.batch_id, batch.position)
-        raise
-    entries = list({entry.key: entry for entry in page.entries}.values())
-    images, missing = await _images(worker, batch, _wanted(entries, page, batch.options.suffixes))
-    return Found(images, len(entries), page.then, missing, len(page.bad))
-
-
-def _tell_bad_lines(batch: Batch, page: ManifestPage) -> None:
-    """Log the first bad lines, and refuse a manifest that has no others.
-
-    :raises ManifestError: at its end, if not one line named an image of the bucket that may be read.
-    """
-    for line in page.bad[: max(0, EXAMPLES - batch.listed.bad_lines)]:
-        log.warning("The manifest %r: %s. It is passed over.", batch.scope.manifest, line)
-    number = batch.listed.bad_lines + len(page.bad)
-    if page.then is None and number and not batch.listed.keys and not page.entries:
-        raise ManifestError(
-            f"Not one line of the manifest {batch.scope.manifest!r} names an object of s3://{batch.scope.bucket} that"
-            f" may be read: {number:,} bad lines, such as {'; '.join(page.examples)}. One key or s3:// URI a line is"
-            " expected, or CSV with a column named key, or the manifest.json of an S3 Inventory."
-        )
-
-
-def _wanted(entries: list[Entry], page: ManifestPage, suffixes: Sequence[str] | None) -> list[Entry]:
-    """Choose the images of an inventory, which lists all that there is; other manifests are taken at their word."""
-    if not page.is_inventory:
-        return entries
-    files = [entry for entry in entries if not (entry.key.endswith("/") and entry.facts and not entry.facts.size_bytes)]
-    return [entry for entry in files if suffixes is None or entry.key.lower().endswith(tuple(suffixes))]
-
-
-async def _images(worker: Worker, batch: Batch, entries: list[Entry]) -> tuple[list[ListedImage], list[str]]:
-    """Give the objects of entries, and the keys that have none; S3 is asked where the entries do not say enough."""
-    told = [image for entry in entries if (image := _told(entry, batch.scope.bucket)) is not None]
-    disputed = await worker.database.read(disputed_keys, told, batch.scope.bot_type)
-    sure = [image for image in told if storable(image.key) not in disputed]
-    known = {image.key for image in sure}
-    unsure = [entry.key for entry in entries if entry.key not in known]
-    found, missing = await look_up_keys(worker, batch.scope.bucket, unsure)
-    return sorted([*sure, *found], key=lambda image: image.key), missing
-
-
-def _told(entry: Entry, bucket: str) -> ListedImage | None:
-    if entry.facts is None:
-        return None
-    facts = entry.facts
-    return ListedImage(bucket, entry.key, facts.etag, facts.size_bytes, facts.last_modified, facts.storage_class)

@@ -11,12 +11,15 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.engine.denials import as_listed, turn_away
 from airflow_midjourney.describe.engine.group_commit import Gathered
 from airflow_midjourney.describe.engine.settle import ask_once_more
 from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
 from airflow_midjourney.describe.model.errors import (
     DescribeError,
     ImageRejectedError,
+    ObjectDeniedError,
+    ObjectUnavailableError,
     ServiceUnavailableError,
     TableConflictError,
     TableError,
@@ -34,7 +37,6 @@ from airflow_midjourney.describe.service.submit_response import (
     SubmitOutcome,
     Unavailable,
 )
-from airflow_midjourney.describe.storage.objects import ListedImage
 from airflow_midjourney.describe.table import accounts, claims, leases, submissions
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
 from airflow_midjourney.describe.table.late_results import GivenUp
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.engine.context import Worker
     from airflow_midjourney.describe.model.batch import Batch
-    from airflow_midjourney.describe.storage.objects import ImageStore
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.leases import ReservedImage
 
@@ -91,11 +92,14 @@ class Sender:
             if await _needs_no_new_task(worker, row.id, former):
                 return True
         try:
-            ready = await asyncio.to_thread(_read, worker.images, row, self._batch.options.strip_metadata)
+            ready = await asyncio.to_thread(_read, worker, row, self._batch.options.strip_metadata)
         except ImageRejectedError as error:
             await database.write(
                 leases.reject, row.id, worker.holder, Reason(error.reason), str(error), reader_fingerprint()
             )
+            return True
+        except (ObjectDeniedError, ObjectUnavailableError) as error:
+            await turn_away(worker, self._batch, row, error)
             return True
         except DescribeError:
             await database.write(leases.release, [row.id], worker.holder)
@@ -192,18 +196,10 @@ async def _needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> 
         raise
 
 
-def _read(images: ImageStore, row: ReservedImage, strip_metadata: bool) -> _ReadyImage:
-    listed = ListedImage(
-        bucket=row.bucket,
-        key=row.key,
-        etag=row.etag,
-        size_bytes=row.size_bytes,
-        last_modified=row.last_modified,
-        storage_class=row.storage_class,
-        # An archived object may have been restored since it was listed; the read itself tells.
-        restored=True,
-    )
-    stored = images.read(listed)
+def _read(worker: Worker, row: ReservedImage, strip_metadata: bool) -> _ReadyImage:
+    listed = as_listed(row)
+    stored = worker.images.read(listed)
+    worker.denials.note_read()
     prepared = prepare(stored.body, image_uri=listed.uri, strip_metadata=strip_metadata)
     content = ContentFacts(
         content_sha256=prepared.content_sha256,

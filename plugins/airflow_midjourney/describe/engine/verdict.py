@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.model.status import NOT_THE_IMAGES_CONTENT
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.model.batch import Batch, OnEmpty
     from airflow_midjourney.describe.table.counts import Counts
 
 
 class Ending(StrEnum):
-    """How a batch ends."""
+    """How a batch ends; ``EMPTY`` where nothing was found in its scope, and that is no failure."""
 
     GOOD = "good"
     BAD = "bad"
     INCOMPLETE = "incomplete"
+    EMPTY = "empty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,28 @@ class Verdict:
     message: str
 
 
-def judge(batch: Batch, counts: Counts, tolerance: Tolerance, table: str) -> Verdict:
+#: How a batch ends in whose scope nothing was found.
+_ENDING_OF_NOTHING: Final[dict[OnEmpty, Ending]] = {
+    "skip": Ending.EMPTY,
+    "finish": Ending.GOOD,
+    "fail": Ending.BAD,
+}
+
+
+def is_empty(batch: Batch, counts: Counts) -> bool:
+    """Tell whether nothing was found in the scope of a batch whose listing has ended."""
+    return not counts.total and not batch.listed.images
+
+
+def judge(batch: Batch, counts: Counts, tolerance: Tolerance, table: str, on_empty: OnEmpty | None = None) -> Verdict:
     """Judge a batch whose rows have all ended, or that has reached its cap.
 
     :param table: the name of the metadata table, for the person who looks there.
+    :param on_empty: how a batch ends in whose scope nothing was found; None for what the batch itself says.
     """
     line = summary(batch, counts)
+    if is_empty(batch, counts):
+        return Verdict(_ENDING_OF_NOTHING[on_empty or batch.options.on_empty], line)
     where = f" Each has its row in {table}, with reason and detail."
     problem = _problem(counts, tolerance)
     if problem is not None:
@@ -86,7 +104,7 @@ def summary(batch: Batch, counts: Counts) -> str:
 def _nothing_to_do(batch: Batch) -> str:
     listed = batch.listed
     if not listed.images:
-        return f"There are no images in {batch.scope.describe()}: {listed.keys} keys, 0 with an image suffix."
+        return f"There are no images in {batch.scope.describe()}: {listed.keys:,} keys, 0 with an image suffix."
     line = f"Nothing to pay for: {listed.done} of {listed.images} images have their prompts"
     for name in ("failed", "rejected", "in_doubt", "erased"):
         if number := getattr(listed, name):
@@ -97,7 +115,7 @@ def _nothing_to_do(batch: Batch) -> str:
 def _problem(counts: Counts, tolerance: Tolerance) -> str | None:
     bad = counts.failed + counts.in_doubt
     judged = bad + counts.succeeded
-    if judged and not counts.succeeded:
+    if not counts.succeeded and (judged or _around_the_images(counts)):
         return "Not one image got its prompts."
     if judged and bad / judged > tolerance.max_failure_rate:
         return f"{bad / judged:.1%} failed, more than max_failure_rate={tolerance.max_failure_rate:g} allows."
@@ -105,3 +123,8 @@ def _problem(counts: Counts, tolerance: Tolerance) -> str | None:
         share = counts.rejected / counts.ended
         return f"{share:.1%} were rejected, more than max_rejected_rate={tolerance.max_rejected_rate:g} allows."
     return None
+
+
+def _around_the_images(counts: Counts) -> int:
+    """Count the images that ended for a reason that is not in them: they are gone, replaced, archived or denied."""
+    return sum(number for reason, number in counts.reasons.items() if reason in NOT_THE_IMAGES_CONTENT)

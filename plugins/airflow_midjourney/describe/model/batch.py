@@ -21,6 +21,9 @@ Redescribe = Literal["failed", "all", "in_doubt", "erased"]
 #: Whether pending rows of earlier runs of the same task are submitted after a batch's own.
 Backlog = Literal["own", "none"]
 
+#: How a scope ends in which nothing was found.
+OnEmpty = Literal["skip", "finish", "fail"]
+
 #: More keys than this belong in a manifest or under a prefix.
 MAX_KEYS: Final = 1000
 
@@ -71,6 +74,7 @@ class BatchOptions:
         ``erased``; at most once per batch, however often it is retried. None for none.
     :param max_cost: money that the run may spend in all, as text; needs a price. None for no cap.
     :param backlog: ``own`` to submit what earlier runs of the same task left pending, after the batch's own images.
+    :param on_empty: how the batch ends if nothing was found in its scope.
     """
 
     mj_conn_id: str = "midjourney_default"
@@ -85,6 +89,7 @@ class BatchOptions:
     redescribe: Redescribe | None = None
     max_cost: str | None = None
     backlog: Backlog = "own"
+    on_empty: OnEmpty = "skip"
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
@@ -98,6 +103,7 @@ class BatchOptions:
             "in_doubt": get_args(InDoubt),
             "redescribe": (None, *get_args(Redescribe)),
             "backlog": get_args(Backlog),
+            "on_empty": get_args(OnEmpty),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -153,15 +159,35 @@ class Scope:
         return ", ".join(f"s3://{self.bucket}/{prefix}" for prefix in self.prefixes)
 
 
+#: Begins the position in a prefix whose server has an order of its own. A key could only begin so by malice, and then
+#: the walk that it starts finds all keys as well.
+_WALKED: Final = "\uffffpages:"
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """How far a listing has come: which prefix (chunk of keys, file of a manifest), and after which key of it.
+
+    Where a server has an order of its own, no key says how far it has come. Then the prefixes are *walked*: the
+    position is the number of pages that were counted, and a worker that takes such a listing up walks the prefix from
+    its beginning.
 
     :param after: of a manifest, where in the file and of which version of it.
     """
 
     source: int = 0
     after: str = ""
+
+    @classmethod
+    def walked(cls, source: int, pages: int = 0) -> Position:
+        """Give the position after so many pages of a walk."""
+        return cls(source, f"{_WALKED}{pages}")
+
+    @property
+    def pages(self) -> int | None:
+        """How many pages of a walk were counted; None where keys say how far the listing has come."""
+        number = self.after.removeprefix(_WALKED)
+        return int(number) if number != self.after and number.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,14 @@ class StorageUnavailableError(StorageError):
     """S3 cannot be reached or is throttling beyond the client's own retries."""
 
 
+class ObjectDeniedError(StorageDeniedError):
+    """S3 denies or refuses this one object, and may well give the others."""
+
+
+class ObjectUnavailableError(StorageUnavailableError):
+    """S3 answers, and fails at this one object."""
+
+
 class TableError(DescribeError):
     """The metadata table cannot be used."""
 

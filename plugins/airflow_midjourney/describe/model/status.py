@@ -42,6 +42,8 @@ class Reason(StrEnum):
     MISSING = "missing"
     REPLACED = "replaced"
     ARCHIVED = "archived"
+    DENIED = "denied"
+    NOT_ALLOWED = "not_allowed"
     UNPROCESSABLE = "unprocessable"
     ERASED = "erased"
 
@@ -62,6 +64,8 @@ REJECTED_FOR: Final = frozenset(
         Reason.MISSING,
         Reason.REPLACED,
         Reason.ARCHIVED,
+        Reason.DENIED,
+        Reason.NOT_ALLOWED,
         Reason.UNPROCESSABLE,
         Reason.ERASED,
     }
@@ -75,3 +79,8 @@ NOT_THE_IMAGES_FAULT: Final = frozenset({Reason.REFUSED, Reason.TIMEOUT, Reason.
 
 #: A reader that knows more formats, or has higher limits, may take these after all.
 DEPENDS_ON_THE_READER: Final = frozenset({Reason.CORRUPT, Reason.UNSUPPORTED_FORMAT, Reason.TOO_LARGE})
+
+#: Rejected for what stands around the image, not for what is in it: where nothing succeeded, these fail a batch.
+NOT_THE_IMAGES_CONTENT: Final = frozenset(
+    {Reason.MISSING, Reason.REPLACED, Reason.ARCHIVED, Reason.DENIED, Reason.NOT_ALLOWED}
+)

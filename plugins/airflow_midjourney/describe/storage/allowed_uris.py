@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from airflow_midjourney.describe.model.errors import SettingsError
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 _FIRST_WILDCARD: Final = re.compile(r"[*?\[]")
 
+#: Ways up, as servers on top of a file system take them; some decode a key once more, or know backslashes.
+_DOTS: Final = frozenset({".", ".."})
+
 
 class AllowedUris:
     """Patterns over ``s3://bucket/key``; without any pattern, everything is allowed.
@@ -20,6 +24,9 @@ class AllowedUris:
     A pattern is matched against the whole URI with the raw key, case-sensitively: ``*`` stands for any
     characters, ``/`` among them, ``?`` for one, ``[ab]`` for one of these; everything else is literal. So
     ``s3://photos/public/*`` allows all below that prefix, and ``s3://photos/public`` that one key only.
+
+    A key with a segment ``.`` or ``..`` matches no pattern: to S3 these are names like any other, but servers that keep
+    objects as files go up a folder there, and so out of the pattern.
 
     :param patterns: the patterns; each starts with ``s3://``.
     :raises SettingsError: a pattern starts with anything else, and so could never match.
@@ -37,7 +44,9 @@ class AllowedUris:
 
         :param uri: ``s3://bucket/key`` with the raw key.
         """
-        return not self._patterns or any(fnmatchcase(uri, pattern) for pattern in self._patterns)
+        if not self._patterns:
+            return True
+        return not _climbs(uri.split("/")) and any(fnmatchcase(uri, pattern) for pattern in self._patterns)
 
     def reach_into(self, prefix_uri: str) -> bool:
         """Tell whether an allowed image may lie below this prefix.
@@ -47,5 +56,13 @@ class AllowedUris:
 
         :param prefix_uri: ``s3://bucket/prefix`` with the raw prefix.
         """
+        # What comes after the last slash may still become a name that begins with dots.
+        if self._patterns and _climbs(prefix_uri.split("/")[:-1]):
+            return False
         heads = (_FIRST_WILDCARD.split(pattern, maxsplit=1)[0] for pattern in self._patterns)
         return not self._patterns or any(head.startswith(prefix_uri) or prefix_uri.startswith(head) for head in heads)
+
+
+def _climbs(segments: Sequence[str]) -> bool:
+    parts = (part for segment in segments for part in re.split(r"[/\\]", unquote(segment)))
+    return any(part in _DOTS for part in parts)

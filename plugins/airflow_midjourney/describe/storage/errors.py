@@ -7,23 +7,34 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from airflow_midjourney.describe.model.errors import (
     DescribeError,
     ImageRejectedError,
+    ObjectDeniedError,
+    ObjectUnavailableError,
     SettingsError,
     StorageDeniedError,
     StorageError,
     StorageUnavailableError,
 )
 from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.storage.answer_roots import OtherAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Everything that a boto3 call, or the reading of the body it returned, raises by itself.
-RAISED_BY_BOTO: Final = (boto.BotoCoreError, boto.ClientError, HTTPError, OSError)
+RAISED_BY_BOTO: Final = (
+    boto.BotoCoreError,
+    boto.ClientError,
+    ResponseParserError,
+    OtherAnswerError,
+    HTTPError,
+    OSError,
+)
 
 #: The connection broke while the body was on its way, past what boto3 retries by itself.
 BROKEN_STREAM: Final = (
@@ -33,6 +44,14 @@ BROKEN_STREAM: Final = (
     boto.FlexibleChecksumError,
     HTTPError,
     OSError,
+)
+
+#: The server was reached, and failed at what it was asked for.
+_BROKEN_ANSWER: Final = (
+    boto.IncompleteReadError,
+    boto.FlexibleChecksumError,
+    boto.ReadTimeoutError,
+    boto.ResponseStreamingError,
 )
 
 _NO_CREDENTIALS: Final = (
@@ -62,6 +81,9 @@ _IMAGE_REASONS: Final = {
     "InvalidObjectState": Reason.ARCHIVED,
 }
 
+#: The same of servers that have codes of their own.
+_STATUS_OF_IMAGES: Final[dict[int | None, Reason]] = {404: Reason.MISSING, 412: Reason.REPLACED}
+
 _IMAGE_MESSAGES: Final = {
     Reason.MISSING: "S3 has no object of this key any more.",
     Reason.REPLACED: "The object was replaced after it was listed; the new version gets its own row.",
@@ -72,14 +94,22 @@ _NO_BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 _BAD_CREDENTIALS: Final = frozenset(
     {
+        "AccountProblem",
+        "AllAccessDisabled",
+        "AuthorizationQueryParametersError",
+        "CredentialsNotSupported",
         "ExpiredToken",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidSecurity",
         "InvalidToken",
+        "MissingSecurityHeader",
+        "NotSignedUp",
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",
         "UnrecognizedClientException",
+        "UserSuspended",
     }
 )
 
@@ -96,6 +126,11 @@ _TRY_LATER: Final = frozenset(
         "TooManyRequests",
     }
 )
+
+#: The server fails at one thing, rather than having too much to do.
+_FAILS_AT_IT: Final = frozenset({500, 502, 504})
+
+_PROXY_WANTS_A_LOGIN: Final = 407
 
 _OTHER_REGION: Final = frozenset(
     {"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
@@ -132,7 +167,9 @@ def translated(place: Place) -> Iterator[None]:
     :param place: what the call is about.
     :raises ImageRejectedError: the object is missing, was replaced or is archived; only with a key.
     :raises SettingsError: boto3 refuses the bucket name, the key or the endpoint before any request.
-    :raises StorageDeniedError: credentials, permissions or the encryption key.
+    :raises ObjectDeniedError: S3 denies or refuses this object; only with a key.
+    :raises ObjectUnavailableError: S3 fails at this object; only with a key.
+    :raises StorageDeniedError: credentials, or permissions on the bucket.
     :raises StorageUnavailableError: a later attempt may succeed.
     :raises StorageError: anything else, such as a bucket that does not exist.
     """
@@ -140,6 +177,14 @@ def translated(place: Place) -> Iterator[None]:
         yield
     except RAISED_BY_BOTO as error:
         raise _translate(error, place) from error
+
+
+def is_condition_failed(error: boto.ClientError) -> bool:
+    """Tell whether S3 says that an object is not the version that was asked for."""
+    answer: dict[str, Any] = dict(error.response)
+    return answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == 412 or str(
+        answer.get("Error", {}).get("Code", "")
+    ) in ("412", "PreconditionFailed")
 
 
 def _translate(error: Exception, place: Place) -> DescribeError:
@@ -157,13 +202,32 @@ def _translate(error: Exception, place: Place) -> DescribeError:
             "Set `verify` of the connection to the CA bundle of that endpoint."
         )
         return StorageError(message, image_uri=place.uri)
+    if isinstance(error, OtherAnswerError):
+        return _no_listing(error, place)
     if isinstance(error, BROKEN_STREAM):
         message = (
             f"S3 could not be reached for {place} ({kind}, connection {place.connection!r}). "
             "If this lasts, check the endpoint_url of the connection and the network."
         )
+        one_object = place.key is not None and isinstance(error, _BROKEN_ANSWER)
+        unavailable = ObjectUnavailableError if one_object else StorageUnavailableError
+        return unavailable(message, retry_helps=True, image_uri=place.uri)
+    if isinstance(error, ResponseParserError):
+        message = (
+            f"The answer for {place} is no whole XML (connection {place.connection!r}). If this lasts, check the"
+            " endpoint_url of the connection, and any proxy before it."
+        )
         return StorageUnavailableError(message, retry_helps=True, image_uri=place.uri)
     return StorageError(f"boto3 failed on {place} with {kind} (connection {place.connection!r}).", image_uri=place.uri)
+
+
+def _no_listing(error: OtherAnswerError, place: Place) -> StorageError:
+    what = f"answers {error.root!r}" if error.root else "answers with no XML, such as a web page,"
+    return StorageError(
+        f"What stands at the endpoint_url of connection {place.connection!r} {what} where a listing of {place} was"
+        " asked for, so nothing was listed. Check endpoint_url; a server that takes the bucket's name in the path only"
+        ' also needs {"config_kwargs": {"s3": {"addressing_style": "path"}}} in the extra of the connection.'
+    )
 
 
 def _translate_answer(error: boto.ClientError, place: Place) -> DescribeError:
@@ -174,19 +238,35 @@ def _translate_answer(error: boto.ClientError, place: Place) -> DescribeError:
     if place.key is not None and code in _IMAGE_REASONS:
         reason = _IMAGE_REASONS[code]
         return ImageRejectedError(reason, _IMAGE_MESSAGES[reason], image_uri=place.uri)
-    if code in _NO_BUCKET or status == 404:
+    if code in _NO_BUCKET or (status == 404 and place.key is None):
         return _no_bucket(place)
-    if code in _TRY_LATER or _is_passing(status):
-        message = (
-            f"S3 is not able to answer for {place} now ({code}, HTTP {status}, "
-            f"connection {place.connection!r}). Try again later."
-        )
-        return StorageUnavailableError(message, retry_helps=True, http_status=status, code=code, image_uri=place.uri)
-    if code in _BAD_CREDENTIALS:
+    if status in _STATUS_OF_IMAGES and place.key is not None:
+        reason = _STATUS_OF_IMAGES[status]
+        return ImageRejectedError(reason, _IMAGE_MESSAGES[reason], image_uri=place.uri)
+    if code in _BAD_CREDENTIALS or status == 401:
         return _bad_credentials(code, status, place)
-    if code.startswith("KMS.") or status in (401, 403):
+    if code in _OTHER_REGION or status in (301, 307, _PROXY_WANTS_A_LOGIN):
+        return _other(code, status, place)
+    if code in _TRY_LATER or _is_passing(status):
+        return _not_now(code, status, place)
+    if place.key is not None:
+        return _object_denied(error, code, status, place)
+    if code.startswith("KMS.") or status == 403:
         return _denied(error, code, status, place)
     return _other(code, status, place)
+
+
+def _not_now(code: str, status: int | None, place: Place) -> StorageUnavailableError:
+    one_object = place.key is not None and code not in _TRY_LATER and status in _FAILS_AT_IT
+    unavailable = ObjectUnavailableError if one_object else StorageUnavailableError
+    return unavailable(
+        f"S3 is not able to answer for {place} now ({code}, HTTP {status}, "
+        f"connection {place.connection!r}). Try again later.",
+        retry_helps=True,
+        http_status=status,
+        code=code,
+        image_uri=place.uri,
+    )
 
 
 def _is_passing(status: int | None) -> bool:
@@ -214,21 +294,39 @@ def _bad_credentials(code: str, status: int | None, place: Place) -> StorageDeni
 
 
 def _denied(error: boto.ClientError, code: str, status: int | None, place: Place) -> StorageDeniedError:
-    about_kms = code.startswith("KMS.") or "kms:" in str(error).lower()
-    if about_kms:
-        cure = "The object is encrypted with a KMS key that these credentials may not use: grant kms:Decrypt."
-    elif place.key is None:
-        cure = "Grant s3:ListBucket on the bucket; a requester-pays bucket also needs request_payer."
-    else:
-        cure = (
-            "Grant s3:GetObject on it; a requester-pays bucket also needs request_payer. "
-            "Without s3:ListBucket, S3 says this of objects that do not exist, too."
-        )
     return StorageDeniedError(
-        f"S3 denies access to {place} with connection {place.connection!r} ({code}). {cure}",
+        f"S3 denies access to {place} with connection {place.connection!r} ({code}). {_cure(error, code, place)}",
+        http_status=status,
+        code=code,
+    )
+
+
+def _object_denied(error: boto.ClientError, code: str, status: int | None, place: Place) -> ObjectDeniedError:
+    if code.startswith("KMS.") or status == 403:
+        what = f"S3 denies access to {place} with connection {place.connection!r} ({code}). "
+    else:
+        what = f"S3 refuses to give {place} with connection {place.connection!r} ({code}, HTTP {status}). "
+    return ObjectDeniedError(
+        what + _cure(error, code, place),
         http_status=status,
         code=code,
         image_uri=place.uri,
+    )
+
+
+def _cure(error: boto.ClientError, code: str, place: Place) -> str:
+    words = str(error).lower()
+    if code.startswith("KMS.") or "kms:" in words:
+        return "The object is encrypted with a KMS key that these credentials may not use: grant kms:Decrypt."
+    if "encryption" in words:
+        return (
+            "It is encrypted with a key of its owner (SSE-C), which cannot be given: store it with SSE-S3 or SSE-KMS."
+        )
+    if place.key is None:
+        return "Grant s3:ListBucket on the bucket; a requester-pays bucket also needs request_payer."
+    return (
+        "Grant s3:GetObject on it; a requester-pays bucket also needs request_payer. "
+        "Without s3:ListBucket, S3 says this of objects that do not exist, too."
     )
 
 

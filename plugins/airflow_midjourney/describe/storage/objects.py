@@ -7,19 +7,34 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
+from botocore.exceptions import ClientError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from airflow_midjourney.describe.model.errors import ImageRejectedError, SettingsError, StorageDeniedError, StorageError
+from airflow_midjourney.describe.model.errors import (
+    DescribeError,
+    ImageRejectedError,
+    ObjectDeniedError,
+    SettingsError,
+    StorageDeniedError,
+    StorageError,
+)
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.storage.allowed_uris import AllowedUris
-from airflow_midjourney.describe.storage.errors import BROKEN_STREAM, Place, translated
+from airflow_midjourney.describe.storage.answer_roots import check_roots_of_listings
+from airflow_midjourney.describe.storage.errors import BROKEN_STREAM, Place, is_condition_failed, translated
+from airflow_midjourney.describe.storage.etags import plain_etag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, ObjectTypeDef
+    from mypy_boto3_s3.type_defs import (
+        GetObjectOutputTypeDef,
+        HeadObjectOutputTypeDef,
+        ListObjectsV2OutputTypeDef,
+        ObjectTypeDef,
+    )
 
 #: Keys with these endings are images unless the user says otherwise. HEIC is among them whether it can be
 #: read here or not: a row that says ``unsupported_format`` is better than an image that nobody hears of.
@@ -53,6 +68,15 @@ class _Payer(TypedDict, total=False):
     RequestPayer: Literal["requester"]
 
 
+class _Start(TypedDict, total=False):
+    StartAfter: str
+    ContinuationToken: str
+
+
+class _Range(TypedDict, total=False):
+    Range: str
+
+
 @dataclass(frozen=True, slots=True)
 class ListedImage:
     """One version of one object, as S3 lists it.
@@ -82,18 +106,28 @@ class ListedImage:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a listing.
+    """One page of a listing, as the server gave it; see :mod:`airflow_midjourney.describe.storage.listing`.
 
     :param images: what is wanted of it, in the order of the keys.
-    :param seen: how many keys the page had, the unwanted among them.
-    :param last_key: the last of these keys, where the next page starts after; None where there was none.
+    :param keys: all its keys, the unwanted among them, in the order of the server.
     :param is_last: True where nothing follows.
+    :param continuation: what asks for the next page in the order of the server; empty where it gave nothing.
     """
 
     images: tuple[ListedImage, ...]
-    seen: int
-    last_key: str | None
+    keys: tuple[str, ...]
     is_last: bool
+    continuation: str = ""
+
+    @property
+    def seen(self) -> int:
+        """How many keys the page has."""
+        return len(self.keys)
+
+    @property
+    def last_key(self) -> str | None:
+        """The last of the keys; None where there is none."""
+        return self.keys[-1] if self.keys else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +165,17 @@ class ImageStore:
         allowed_uris: Sequence[str] = (),
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
+        check_roots_of_listings(client)
         self._client = client
         self._name = name
         self._payer: _Payer = {"RequestPayer": "requester"} if request_payer else {}
         self._allowed = AllowedUris(allowed_uris)
         self._max_bytes = max_bytes
+
+    @property
+    def server(self) -> str:
+        """What messages call the S3 server: its connection and its address."""
+        return f"the S3 server of connection {self._name!r} ({self._client.meta.endpoint_url})"
 
     def allows(self, image_uri: str) -> bool:
         """Tell whether ``allowed_uris`` lets this image be read.
@@ -150,42 +190,70 @@ class ImageStore:
         prefix: str,
         *,
         after: str = "",
+        continuation: str = "",
         suffixes: frozenset[str] | None,
         page_size: int = 1000,
     ) -> Page:
-        """List the next images below a prefix, in the order of their keys.
+        """List the next images below a prefix, in the order of the server.
 
         Keys outside ``allowed_uris`` and the empty objects that consoles make for folders are left out.
 
         :param bucket: the bucket.
         :param prefix: the prefix, raw; empty for the whole bucket.
-        :param after: the key that the page starts after: the ``last_key`` of the page before.
+        :param after: the key that the page starts after.
+        :param continuation: what the page before gave to be gone on with; instead of ``after``.
         :param suffixes: the wanted endings, as :func:`normalise_suffixes` gives them; None for all keys.
         :param page_size: keys per page, at most 1,000.
         :raises SettingsError: no key below the prefix can be within ``allowed_uris``.
-        :raises StorageError: S3 cannot be read; the subclass says why.
+        :raises StorageError: S3 cannot be read, or the answer is no listing of this prefix.
         """
         if not self._allowed.reach_into(f"s3://{bucket}/{prefix}"):
             raise _outside(f"s3://{bucket}/{prefix}")
+        start: _Start = {}
+        if continuation:
+            start = {"ContinuationToken": continuation}
+        elif after:
+            start = {"StartAfter": after}
         with translated(Place(self._name, bucket)):
-            # A plain key as the position survives processes and years; a continuation token does not.
             answer = self._client.list_objects_v2(
                 Bucket=bucket,
                 Prefix=prefix,
-                StartAfter=after,
                 MaxKeys=page_size,
                 OptionalObjectAttributes=["RestoreStatus"],
+                **start,
                 **self._payer,
             )
         entries = answer.get("Contents", [])
+        self._check_entries(answer, bucket, prefix)
         wanted = (entry for entry in entries if _is_wanted(entry, suffixes))
         images = (_listed(bucket, entry, self._name) for entry in wanted)
+        goes_on = answer.get("NextContinuationToken", "")
         return Page(
             images=tuple(image for image in images if self.allows(image.uri)),
-            seen=len(entries),
-            last_key=entries[-1]["Key"] if entries else None,
-            is_last=not (answer.get("IsTruncated") and entries),
+            keys=tuple(entry["Key"] for entry in entries),
+            # A server that does not say whether there is more is asked until it gives nothing.
+            is_last=not answer.get("IsTruncated", bool(goes_on or entries)),
+            continuation=goes_on,
         )
+
+    def _check_entries(self, answer: ListObjectsV2OutputTypeDef, bucket: str, prefix: str) -> None:
+        """Refuse an answer that is about something else than was asked for.
+
+        :raises StorageError: it groups keys, or lists keys of another prefix, or entries without a key or a time.
+        """
+        trouble = ""
+        entries = answer.get("Contents", [])
+        if answer.get("CommonPrefixes"):
+            trouble = "groups keys to folders, though it was not asked to, and so hides the images in them"
+        elif any(not entry.get("Key") or not entry.get("LastModified") for entry in entries):
+            trouble = "lists objects without a key or a time"
+        elif strange := next((entry["Key"] for entry in entries if not entry["Key"].startswith(prefix)), None):
+            trouble = f"lists keys outside the prefix, such as {strange!r}"
+        if trouble:
+            raise StorageError(
+                f"For {f's3://{bucket}/{prefix}'!r} {self.server} {trouble}. Nothing of that page was taken. Give"
+                " the images in a list with manifest= or keys=, or read them through another endpoint of the store."
+            )
 
     def look_up(self, bucket: str, key: str) -> ListedImage:
         """Find out about one object, as a listing would say it.
@@ -204,7 +272,16 @@ class ImageStore:
         except ImageRejectedError:
             self._check_bucket(bucket)
             raise
+        except ObjectDeniedError:
+            self._ask_why_denied(place, key)
+            raise
         return _looked_up(bucket, key, answer)
+
+    def _ask_why_denied(self, place: Place, key: str) -> None:
+        """Let S3 say why it denies an object: its answer to HEAD has no body, so old credentials look like one key."""
+        with translated(place):
+            answer = self._client.get_object(Bucket=place.bucket, Key=key, Range="bytes=0-0", **self._payer)
+        answer["Body"].close()
 
     def read(self, image: ListedImage) -> StoredImage:
         """Read one image, if it is still the version that was listed.
@@ -212,11 +289,14 @@ class ImageStore:
         A broken connection is retried twice here, as boto3 retries requests but not their bodies.
 
         :param image: as :meth:`list_page` or :meth:`look_up` gave it.
-        :raises ImageRejectedError: ``missing``, ``replaced``, ``archived``, ``empty`` or ``too_large``.
-        :raises SettingsError: the object is outside ``allowed_uris``; it was not read.
+        :raises ImageRejectedError: ``missing``, ``replaced``, ``archived``, ``empty``, ``too_large``, or
+            ``not_allowed``: then it was not read.
+        :raises ObjectDeniedError: S3 denies or refuses this object.
+        :raises ObjectUnavailableError: S3 fails at this object.
         :raises StorageError: S3 cannot be read; the subclass says why.
         """
-        self._check_allowed(image.uri)
+        if not self.allows(image.uri):
+            raise ImageRejectedError(Reason.NOT_ALLOWED, str(_outside(image.uri)), image_uri=image.uri)
         self._check_readable(image)
         with translated(Place(self._name, image.bucket, image.key)):
             return _patient()(self._read_once, image)
@@ -236,22 +316,56 @@ class ImageStore:
             return _patient()(self._read_part_once, stored, start, size)
 
     def _read_part_once(self, stored: ListedImage, start: int, size: int) -> bytes:
-        answer = self._client.get_object(
-            Bucket=stored.bucket,
-            Key=stored.key,
-            IfMatch=f'"{stored.etag}"',
-            Range=f"bytes={start}-{start + size - 1}",
-            **self._payer,
-        )
+        answer = self._get(stored, {"Range": f"bytes={start}-{start + size - 1}"})
         with closing(answer["Body"]) as stream:
             return bytes(stream.read(size))
 
     def _read_once(self, image: ListedImage) -> StoredImage:
-        answer = self._client.get_object(Bucket=image.bucket, Key=image.key, IfMatch=f'"{image.etag}"', **self._payer)
+        answer = self._get(image, {})
         body = self._read_body(answer, image)
         if not body:
             raise _empty(image)
         return StoredImage(image=image, body=body, version_id=answer.get("VersionId"))
+
+    def _get(self, image: ListedImage, part: _Range) -> GetObjectOutputTypeDef:
+        """Ask for the bytes of the version that was listed.
+
+        A store that answers 412 though the version has not changed cannot be asked that way: then the tag of the
+        answer says which version it is.
+        """
+        try:
+            return self._client.get_object(
+                Bucket=image.bucket, Key=image.key, IfMatch=f'"{image.etag}"', **part, **self._payer
+            )
+        except ClientError as error:
+            if not is_condition_failed(error) or not self._is_unchanged(image):
+                raise
+        try:
+            answer = self._client.get_object(Bucket=image.bucket, Key=image.key, **part, **self._payer)
+        except ClientError as error:
+            if not is_condition_failed(error):
+                raise
+            raise self._will_not_match(image) from error
+        if plain_etag(answer["ETag"]) != image.etag:
+            answer["Body"].close()
+            raise ImageRejectedError(Reason.REPLACED, "The object was replaced while it was read.", image_uri=image.uri)
+        return answer
+
+    def _is_unchanged(self, image: ListedImage) -> bool:
+        try:
+            return self.look_up(image.bucket, image.key).etag == image.etag
+        except DescribeError:
+            return False
+
+    def _will_not_match(self, image: ListedImage) -> ObjectDeniedError:
+        return ObjectDeniedError(
+            f"For {image.uri!r} {self.server} answers 412 (PreconditionFailed) to every read, though the ETag that it"
+            " gives for the object is still the one that was listed. Upgrade that server, or take away what changes"
+            " ETags or conditions on the way, such as a proxy that compresses.",
+            http_status=412,
+            code="PreconditionFailed",
+            image_uri=image.uri,
+        )
 
     def _read_body(self, answer: GetObjectOutputTypeDef, image: ListedImage) -> bytes:
         # The size that S3 listed is not trusted: what is held in memory is bounded here.
@@ -326,7 +440,7 @@ def _listed(bucket: str, entry: ObjectTypeDef, name: str) -> ListedImage:
     return ListedImage(
         bucket=bucket,
         key=entry["Key"],
-        etag=entry["ETag"].strip('"'),
+        etag=plain_etag(entry["ETag"]),
         size_bytes=entry.get("Size", 0),
         last_modified=entry["LastModified"].astimezone(UTC),
         storage_class=entry.get("StorageClass", "STANDARD"),
@@ -338,7 +452,7 @@ def _looked_up(bucket: str, key: str, answer: HeadObjectOutputTypeDef) -> Listed
     return ListedImage(
         bucket=bucket,
         key=key,
-        etag=answer["ETag"].strip('"'),
+        etag=plain_etag(answer["ETag"]),
         size_bytes=answer["ContentLength"],
         last_modified=answer["LastModified"].astimezone(UTC),
         # HEAD leaves the class out where it is the usual one.

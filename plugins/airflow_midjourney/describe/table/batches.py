@@ -131,18 +131,19 @@ def end_listing(tx: Transaction, batch_id: str) -> None:
     )
 
 
-def restart_listing(tx: Transaction, batch_id: str, seen: Position) -> None:
-    """Let the next try list from the beginning, because what was listed is not there any more or makes no sense.
+def restart_listing(tx: Transaction, batch_id: str, seen: Position, at: Position | None = None) -> None:
+    """List from the beginning again, because what was listed is not there any more or makes no sense.
 
-    :param seen: where the listing stood when that was found; if somebody has moved it since, it stays.
+    :param seen: where the listing stood when that was found; if another process has moved it since, it stays.
+    :param at: how the beginning is written down, where it is not the usual one.
     """
     batches = tx.tables.batches
     if _locked_batch(tx, batch_id).position != seen:
         return
     forget_members(tx, batch_id)
-    tx.connection.execute(
-        batches.update().where(batches.c.batch_id == batch_id).values(updated_at=tx.now, **_fresh_listing())
-    )
+    start = at or Position()
+    fresh = _fresh_listing() | {"listing_source": start.source, "listing_after": start.after}
+    tx.connection.execute(batches.update().where(batches.c.batch_id == batch_id).values(updated_at=tx.now, **fresh))
 
 
 def in_scope(tables: Tables, batch: Batch) -> ColumnElement[bool]:

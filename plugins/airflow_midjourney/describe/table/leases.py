@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, or_, select
 
@@ -96,20 +96,30 @@ def _reserve(tx: Transaction, wanted: ColumnElement[bool], holder: str, limit: i
             reservations=columns.reservations + 1,
             updated_at=tx.now,
         )
-        .returning(
-            columns.id,
-            columns.bucket,
-            columns.key,
-            columns.image_uri,
-            columns.etag,
-            columns.size_bytes,
-            columns.last_modified,
-            columns.storage_class,
-            columns.task_id,
-            columns.submit_token,
-        )
+        .returning(*_reserved(tx))
     )
     return sorted((ReservedImage(*row) for row in taken), key=lambda row: row.id)
+
+
+def furthest_pending(tx: Transaction, batch: Batch, but: Sequence[int], limit: int) -> list[ReservedImage]:
+    """Give pending rows that workers of the batch would come to last, reserved or not, without reserving them.
+
+    :param but: ids of rows to leave out.
+    """
+    columns = tx.tables.images.c
+    query = select(*_reserved(tx)).where(
+        in_scope(tx.tables, batch),
+        has_status(tx.tables.images, *OPEN),
+        columns.status == Status.PENDING,
+        columns.id.not_in(but),
+    )
+    return [ReservedImage(*row) for row in tx.connection.execute(query.order_by(columns.id.desc()).limit(limit))]
+
+
+def _reserved(tx: Transaction) -> tuple[ColumnElement[Any], ...]:
+    """Give the columns of :class:`ReservedImage`."""
+    columns = tx.tables.images.c
+    return tuple(columns[name] for name in ReservedImage.__slots__)
 
 
 def _free_rows(tx: Transaction, wanted: ColumnElement[bool], limit: int) -> list[tuple[int, int]]:
@@ -169,6 +179,25 @@ def release(tx: Transaction, ids: Sequence[int], holder: str) -> None:
         images.update()
         .where(images.c.id.in_(ids), images.c.reserved_by == holder, images.c.status == Status.PENDING)
         .values(reserved_by=None, reserved_until=None, reservations=0, updated_at=tx.now)
+    )
+
+
+def put_last(tx: Transaction, image_id: int, holder: str, pause: float) -> None:
+    """Give a reserved row back that could not be read, to be tried again after all others.
+
+    :param pause: seconds until then at least.
+    """
+    images = tx.tables.images
+    tx.connection.execute(
+        images.update()
+        .where(images.c.id == image_id, images.c.reserved_by == holder, images.c.status == Status.PENDING)
+        .values(
+            reserved_by=None,
+            reserved_until=None,
+            reservations=0,
+            not_before=tx.now + timedelta(seconds=pause),
+            updated_at=tx.now,
+        )
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Table, and_, func, not_, or_, select
 
 from airflow_midjourney.describe.model.batch import Listed, Origin
 from airflow_midjourney.describe.model.events import Event, EventKind
-from airflow_midjourney.describe.model.status import DEPENDS_ON_THE_READER, Reason, Status
+from airflow_midjourney.describe.model.status import DEPENDS_ON_THE_READER, NOT_THE_IMAGES_CONTENT, Reason, Status
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.storage.objects import ListedImage
 from airflow_midjourney.describe.table.tombstones import erased_versions, forget_erasures
@@ -188,19 +188,44 @@ def write_page(tx: Transaction, comparison: Comparison, asker: Asker) -> None:
     _describe_again(tx, sorted(comparison.again), asker)
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadKey:
+    """A key that was named, and whose object cannot be looked up.
+
+    :param detail: what S3 said.
+    """
+
+    key: str
+    reason: Reason
+    detail: str
+
+
 def insert_missing(tx: Transaction, bucket: str, keys: Sequence[str], asker: Asker) -> None:
     """Give explicit keys that have no object a row that says so."""
-    rows = [_missing_row(tx, bucket, key, asker) for key in sorted(keys)]
-    if rows:
+    _insert_unread(
+        tx, bucket, [UnreadKey(key, Reason.MISSING, "There is no object with this key.") for key in keys], asker
+    )
+
+
+def insert_denied(tx: Transaction, bucket: str, keys: Sequence[UnreadKey], asker: Asker) -> None:
+    """Give explicit keys whose objects may not be looked up a row that says why."""
+    _insert_unread(tx, bucket, keys, asker)
+
+
+def _insert_unread(tx: Transaction, bucket: str, unread: Sequence[UnreadKey], asker: Asker) -> None:
+    for reason in sorted({one.reason for one in unread}):
+        rows = [_unread_row(tx, bucket, one, asker) for one in unread if one.reason is reason]
+        rows.sort(key=lambda row: row["image_uri"])
         insert = tx.insert(tx.tables.images)
+        changed = ("reason", "detail", "ended_at", "updated_at")
         tx.connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["image_uri", "image_version", "bot_type"],
-                set_={"ended_at": tx.now, "updated_at": tx.now},
+                set_={name: insert.excluded[name] for name in changed},
             ),
             rows,
         )
-        _note_rejected(tx, rows, Reason.MISSING)
+        _note_rejected(tx, rows, reason)
 
 
 def _note_rejected(tx: Transaction, rows: Sequence[dict[str, Any]], reason: Reason) -> None:
@@ -216,8 +241,8 @@ def _note_rejected(tx: Transaction, rows: Sequence[dict[str, Any]], reason: Reas
         tx.events.append(Event(EventKind.REJECTED, number, reason))
 
 
-def _missing_row(tx: Transaction, bucket: str, key: str, asker: Asker) -> dict[str, Any]:
-    nothing = ListedImage(bucket=bucket, key=key, etag="", size_bytes=0, last_modified=tx.now, storage_class="")
+def _unread_row(tx: Transaction, bucket: str, unread: UnreadKey, asker: Asker) -> dict[str, Any]:
+    nothing = ListedImage(bucket=bucket, key=unread.key, etag="", size_bytes=0, last_modified=tx.now, storage_class="")
     return _new_row(tx, nothing, asker) | {
         "etag": None,
         "size_bytes": None,
@@ -225,8 +250,8 @@ def _missing_row(tx: Transaction, bucket: str, key: str, asker: Asker) -> dict[s
         "storage_class": None,
         "is_current": False,
         "status": Status.REJECTED.value,
-        "reason": Reason.MISSING.value,
-        "detail": "There is no object with this key.",
+        "reason": unread.reason.value,
+        "detail": unread.detail,
         "ended_at": tx.now,
     }
 
@@ -266,8 +291,8 @@ def _decide_again(image: ListedImage, known: KnownVersion, asker: Asker) -> Deci
     elif known.reason == Reason.ARCHIVED:
         may_work_now = image.restored or image.storage_class not in _ARCHIVES
     else:
-        # The very version that was gone or replaced is listed, so it is back.
-        may_work_now = known.reason in {Reason.MISSING, Reason.REPLACED}
+        # What was gone or replaced is listed, so it is back; what was denied may have been granted since.
+        may_work_now = known.reason in NOT_THE_IMAGES_CONTENT
     return Decision.REOPENED if may_work_now else Decision.REJECTED
 
 
