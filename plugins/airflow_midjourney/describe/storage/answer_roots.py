@@ -34,7 +34,7 @@ def check_roots_of_listings(client: S3Client) -> None:
 
     :param client: is changed; twice is the same.
     """
-    # The wildcard comes before botocore's own handler, which takes what is no XML for an error of the server that passes.
+    # The wildcard comes before botocore's own handler, which takes what is no XML for a passing error of the server.
     client.meta.events.register_first(
         "before-parse.*.ListObjectsV2", _check_root, unique_id="airflow-midjourney-root-of-listings"
     )
