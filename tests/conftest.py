@@ -17,7 +17,7 @@ from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.schema import TableNames
 from simulator.serving import running_simulator
 from tests.support.places import MetadataPlace
-from tests.support.postgres import IN_A_HURRY, running_postgres
+from tests.support.postgres import DRIVERS, IN_A_HURRY, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Database
     from simulator.serving import RunningSimulator
+    from tests.support.postgres import RunningPostgres
 
 
 # How long it takes to think up examples says something about the machine, and nothing about what is tested.
@@ -45,11 +46,22 @@ def _no_proxies_and_no_real_accounts() -> None:
     }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Choose the driver of Postgres: psycopg is what Airflow's hook takes by itself, psycopg2 what it took before."""
+    parser.addoption("--postgres-driver", choices=DRIVERS, default=DRIVERS[0])
+
+
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The SQLAlchemy URL of a real Postgres server that runs for this session only."""
-    with running_postgres(tmp_path_factory.mktemp("postgres"), IN_A_HURRY) as url:
-        yield url
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPostgres]:
+    """A real Postgres server that runs for this session only."""
+    with running_server(tmp_path_factory.mktemp("postgres"), IN_A_HURRY) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: RunningPostgres, pytestconfig: pytest.Config) -> str:
+    """The SQLAlchemy URL of the session's Postgres server, with the driver that was chosen."""
+    return postgres_server.url(pytestconfig.getoption("--postgres-driver"))
 
 
 @pytest.fixture

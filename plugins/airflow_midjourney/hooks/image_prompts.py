@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from airflow_midjourney.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from airflow_midjourney.describe.table.database import Database
 
 DEFAULT_CONN_ID: Final = "image_prompts_db"
@@ -111,18 +114,37 @@ def _open(db_conn_id: str, _digest: int, settings: Settings) -> Database:
 
 def _unchecked(db_conn_id: str, settings: Settings) -> Database:
     """Make the database object; whether anything is there has yet to be seen."""
+    from sqlalchemy.exc import ArgumentError
+
     from airflow_midjourney.describe.model.errors import TableError
-    from airflow_midjourney.describe.table.database import Database, engine_options
+    from airflow_midjourney.describe.table.database import Database
     from airflow_midjourney.describe.table.schema import TableNames
     from airflow_midjourney.observability.metrics import StatsObserver
 
     hook = _hook(db_conn_id)
     try:
-        engine = hook.get_sqlalchemy_engine(engine_options(hook.get_uri()))
-    except (AirflowException, ImportError, ValueError) as error:
+        engine = _engine(hook)
+    except (AirflowException, ArgumentError, ImportError, TypeError, ValueError) as error:
         raise TableError(f"Connection {db_conn_id!r} gives no database: {error}") from error
     names = TableNames(settings.table, settings.schema)
     return Database(engine, names, name=db_conn_id, observer=StatsObserver())
+
+
+def _engine(hook: Any) -> Engine:
+    """Make the engine with the driver, the extras and the cloud's login that ``PostgresHook`` itself would take."""
+    from airflow_midjourney.describe.table.drivers.engines import engine_options, renew_logins
+
+    uri = hook.get_uri()
+    if uri.startswith("sqlite"):
+        engine: Engine = hook.get_sqlalchemy_engine(engine_options(uri))
+        return engine
+    connection = hook.get_connection(hook.get_conn_id())
+    extras = connection.extra_dejson
+    passed_on = {name: value for name, value in extras.items() if name not in hook.ignored_extra_options}
+    engine = hook.get_sqlalchemy_engine(engine_options(hook.sqlalchemy_url, passed_on))
+    if extras.get("iam", False):
+        renew_logins(engine, lambda: hook.get_iam_token(deepcopy(connection)))
+    return engine
 
 
 def _connection_digest(db_conn_id: str) -> int:

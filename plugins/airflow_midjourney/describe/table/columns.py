@@ -10,15 +10,38 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
+from airflow_midjourney.describe.model.text import storable
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.sql.compiler import SQLCompiler
+    from sqlalchemy.types import TypeEngine
 
 #: A growing row number: SQLite numbers rows by itself only in a column of the exact type INTEGER.
 RowNumber: Final = BigInteger().with_variant(Integer(), "sqlite")
 
-#: Text that compares byte by byte, as S3 orders its listings, whatever the locale of the database.
-KeyText: Final = Text().with_variant(Text(collation="C"), "postgresql")
+
+class PlainText(TypeDecorator[str]):
+    """Text without what no database takes: the record of a paid answer must not fail on a stranger's NUL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Remove NUL and lone surrogates."""
+        if value is None or (value.isascii() and "\x00" not in value):
+            return value
+        return storable(value)
+
+
+class KeyText(PlainText):
+    """Text that compares byte by byte, as S3 orders its listings, whatever the locale of the database."""
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Give the collation that does not depend on the database."""
+        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
 
 
 class FilteredText(FunctionElement[str]):
@@ -28,7 +51,7 @@ class FilteredText(FunctionElement[str]):
     the finished rows of a prefix. Postgres knows better, and is left alone.
     """
 
-    type = KeyText
+    type = KeyText()
     inherit_cache = True
 
 

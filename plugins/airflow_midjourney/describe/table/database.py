@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
     from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
 
 from airflow_midjourney.describe.model.errors import TableConflictError, TableError
 from airflow_midjourney.describe.model.events import Event, Nobody, Observer, tell
+from airflow_midjourney.describe.table.drivers.engines import READING, THREADS, WRITING, engine_options, prepare_engine
+from airflow_midjourney.describe.table.drivers.faults import Fault, cure_of, fault_of, is_passing
+from airflow_midjourney.describe.table.drivers.settings import begin, limit_statements
 from airflow_midjourney.describe.table.schema import TableNames, Tables, build_tables
-
-SUPPORTED_DIALECTS: Final = ("postgresql", "sqlite")
 
 #: Seconds that an ordinary transaction is tried again while the database is away or busy.
 PATIENCE: Final = 120.0
@@ -34,41 +35,13 @@ PATIENCE: Final = 120.0
 IMPATIENCE: Final = 2.0
 LONGEST_LOOK: Final = 20
 
-#: Threads that talk to the database; the event loop never does.
-THREADS: Final = 4
+#: Seconds that a statement is tried again that is wrong in itself: a pooler may have mixed it up with another.
+DISBELIEF: Final = 5.0
 
-#: Postgres: deadlock, serialization failure, lock not available. All say "again, please".
-_AGAIN: Final = frozenset({"40P01", "40001", "55P03"})
+#: After so many attempts, each a few seconds after the one before, the log says again that a record waits.
+_ATTEMPTS_PER_LINE: Final = 12
 
-#: A row that moves between two queries of one read would be counted twice, or not at all.
-_SNAPSHOT: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-
-#: Words of SQLite, libpq and the drivers for what passes: locks, restarts, networks.
-_PASSING: Final = (
-    "closed unexpectedly",
-    "connection refused",
-    "connection reset",
-    "connection slots",
-    "could not connect",
-    "could not receive data",
-    "could not send data",
-    "could not translate host name",
-    "database is locked",
-    "eof detected",
-    "is the server running",
-    "network is unreachable",
-    "no route to host",
-    "no such file or directory",
-    "not yet accepting connections",
-    "recovery mode",
-    "server closed the connection",
-    "shutting down",
-    "starting up",
-    "terminating connection",
-    "timed out",
-    "timeout expired",
-    "too many clients",
-)
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -121,21 +94,15 @@ class Database:
         self.names = names or TableNames()
         self.tables = build_tables(self.names)
         self.engine = engine
-        self._check_dialect()
-        if engine.dialect.name == "sqlite":
-            _prepare_sqlite(engine)
-        self._writer = engine.execution_options(writes=True)
-        self._reader = engine.execution_options(**_SNAPSHOT) if engine.dialect.name == "postgresql" else engine
+        prepare_engine(engine, name)
+        self._check_schema()
+        on_postgres = engine.dialect.name == "postgresql"
+        self._writer = engine.execution_options(writes=True, **(WRITING if on_postgres else {}))
+        self._reader = engine.execution_options(**READING) if on_postgres else engine
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="image-prompts")
 
-    def _check_dialect(self) -> None:
-        dialect = self.engine.dialect.name
-        if dialect not in SUPPORTED_DIALECTS:
-            raise TableError(
-                f"Connection {self.name!r} is a {dialect} database. The metadata table needs Postgres, or"
-                " SQLite on one host; export the rows to any other database from there."
-            )
-        if dialect == "sqlite" and self.names.schema:
+    def _check_schema(self) -> None:
+        if self.engine.dialect.name == "sqlite" and self.names.schema:
             raise TableError(
                 f"Connection {self.name!r} is SQLite, which has no schemas: leave [midjourney] schema empty."
             )
@@ -144,7 +111,7 @@ class Database:
     def writing(self) -> Iterator[Transaction]:
         """Open a transaction that may write; it commits at the end of the block."""
         with self._writer.begin() as connection:
-            tx = Transaction(connection, self.tables, _clock(connection))
+            tx = Transaction(connection, self.tables, begin(connection, self.name))
             yield tx
         tell(self.observer, tx.events)
 
@@ -152,14 +119,13 @@ class Database:
     def reading(self) -> Iterator[Transaction]:
         """Open a transaction that only reads; all its queries see the same moment."""
         with self._reader.connect() as connection:
-            yield Transaction(connection, self.tables, _clock(connection))
+            yield Transaction(connection, self.tables, begin(connection, self.name))
 
     @contextmanager
     def looking(self) -> Iterator[Transaction]:
         """Open a transaction that only reads, each query of which is given up after a while."""
         with self.reading() as tx:
-            if tx.is_postgres:
-                tx.connection.execute(text(f"SET LOCAL statement_timeout = '{LONGEST_LOOK}s'"))
+            limit_statements(tx.connection, LONGEST_LOOK)
             yield tx
 
     async def write(self, query: Callable[Concatenate[Transaction, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -174,7 +140,9 @@ class Database:
     ) -> R:
         """Run a query whose facts would be lost with this process: try as long as the process lives.
 
-        Rights, disks and logins are mended by people, so only a statement that is wrong in itself ends it.
+        Rights, disks and logins are mended by people, so only a statement that stays wrong in itself ends it.
+
+        :raises TableError: if it does.
         """
         return await self._in_thread(self.writing, _at_any_cost(), query, *args, **kwargs)
 
@@ -249,8 +217,8 @@ class Database:
         first_line = next(iter(str(cause or error).strip().splitlines()), "")[:200]
         return TableError(
             f"The metadata database of connection {self.name!r} refused or could not be reached:"
-            f" {type(cause or error).__name__}: {first_line}. Check the connection's host, login, database"
-            " and rights; nothing that was committed is lost.",
+            f" {type(cause or error).__name__}: {first_line.rstrip('.')}. {cure_of(error)}; nothing that was committed"
+            " is lost.",
             retry_helps=is_passing(error),
         )
 
@@ -265,73 +233,38 @@ def open_database(url: str, names: TableNames | None = None, *, name: str = "the
     return Database(create_engine(url, **engine_options(url)), names, name=name)
 
 
-def engine_options(url: str) -> dict[str, Any]:
-    """Give the options that every engine of ours is made with."""
-    if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": 30}, "hide_parameters": True}
-    return {
-        "isolation_level": "READ COMMITTED",
-        "pool_pre_ping": True,
-        "pool_size": THREADS,
-        "max_overflow": 0,
-        "hide_parameters": True,
-    }
-
-
 def _with_patience(seconds: float = PATIENCE) -> Retrying:
     return Retrying(retry=retry_if_exception(is_passing), stop=stop_after_delay(seconds), wait=_pauses(), reraise=True)
 
 
 def _at_any_cost() -> Retrying:
-    return Retrying(retry=retry_if_exception(_can_be_mended), wait=_pauses(), reraise=True)
+    return Retrying(
+        retry=retry_if_exception(_may_be_written),
+        stop=_stays_wrong,
+        wait=_pauses(),
+        before_sleep=_say_that_it_waits,
+        reraise=True,
+    )
 
 
 def _pauses() -> wait_random_exponential:
     return wait_random_exponential(multiplier=0.05, max=5)
 
 
-def _can_be_mended(error: BaseException) -> bool:
-    """Say whether the database may take the same transaction some day: it is away, full, locked or read-only."""
-    return isinstance(error, PoolTimeoutError) or (
-        isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | ProgrammingError | DataError)
-    )
+def _may_be_written(error: BaseException) -> bool:
+    return isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError)
 
 
-def is_passing(error: BaseException) -> bool:
-    """Say whether the same transaction may succeed a moment later."""
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _AGAIN:
-        return True
-    if getattr(error.orig, "pgcode", None) in _AGAIN:
-        return True
-    message = str(error.orig).lower()
-    return isinstance(error, OperationalError) and any(words in message for words in _PASSING)
+def _stays_wrong(attempts: RetryCallState) -> bool:
+    error = attempts.outcome.exception() if attempts.outcome else None
+    return error is not None and fault_of(error) is Fault.WRONG and (attempts.seconds_since_start or 0) > DISBELIEF
 
 
-def _clock(connection: Connection) -> datetime:
-    """Ask Postgres for the moment; SQLite lives on one host and has that host's clock."""
-    if connection.dialect.name == "sqlite":
-        return datetime.now(UTC)
-    moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return moment.astimezone(UTC)
-
-
-def _prepare_sqlite(engine: Engine) -> None:
-    """Let many processes share the file: WAL, a lock taken when a write begins, and patience."""
-
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _record: Any) -> None:
-        # The driver would begin a transaction by itself, later than BEGIN IMMEDIATE has to.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout=30000")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        # FULL: a claim that a power cut undoes would be paid for twice.
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _say_that_it_waits(attempts: RetryCallState) -> None:
+    error = attempts.outcome.exception() if attempts.outcome else None
+    if error is not None and attempts.attempt_number % _ATTEMPTS_PER_LINE == 0:
+        log.warning(
+            "What the service answered cannot be written yet, and is tried again: %s. %s.",
+            type(getattr(error, "orig", None) or error).__name__,
+            cure_of(error),
+        )

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.outcome import TURNED_AWAY, UNDECIDED, Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.table.budgets import before_a_change, will_not_be_covered
+from airflow_midjourney.describe.table.columns import KeyText
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
@@ -370,4 +371,4 @@ def _move_taken(tx: Transaction, posts: Sequence[Taken], tokens: set[str]) -> se
 
 
 def _task_id(token: ColumnElement[str], posts: Sequence[Taken]) -> ColumnElement[str]:
-    return case({post.submit_token: post.task_id for post in posts}, value=token)
+    return case({post.submit_token: literal(post.task_id, KeyText()) for post in posts}, value=token)

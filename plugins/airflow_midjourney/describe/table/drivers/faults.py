@@ -1,0 +1,202 @@
+"""What an error of the database or its driver means: it passes, a person can mend it, or the statement is wrong.
+
+psycopg2 and psycopg 3 give SQLSTATE for what the server says amid a session, and only libpq's words for a connection
+that did not come about; PgBouncer says nearly all that it has to say under one SQLSTATE. So both are looked at.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+
+class Fault(Enum):
+    """What is to be done about an error."""
+
+    PASSING = "the same transaction may succeed a moment later"
+    MENDABLE = "the database takes the same transaction once a person has mended it: rights, logins, disks"
+    WRONG = "the statement or its values are wrong in themselves"
+
+
+#: By SQLSTATE or its class. 40: rolled back; 53300, 53400: too many connections; 55P03: lock not available;
+#: 57P0x: shut down, crashed, starting up, idle for too long; 25P0x: a transaction that took too long.
+#: 26000 and 42P05: a pooler mixed up prepared statements.
+_PASSING_STATES: Final = frozenset(
+    [
+        "08",
+        "40",
+        "25006",
+        "25P03",
+        "25P04",
+        "26000",
+        "42P05",
+        "53200",
+        "53300",
+        "53400",
+        "55006",
+        "55P03",
+        "57P01",
+        "57P02",
+        "57P03",
+        "57P05",
+    ]
+)
+
+#: What PgBouncer and libpq say about themselves, under which SQLSTATE says nothing.
+_PROTOCOL: Final = "08P01"
+
+#: Who may do what, how much fits, and what an administrator switches on and off.
+_MENDABLE_STATES: Final = frozenset(["28", "3D", "42501", "53", "55", "57", "58", "XX"])
+
+#: Words for what no waiting mends. They win over those for what passes: a driver tells of several hosts at once.
+_LASTING: Final = (
+    "authentication failed",
+    "certificate verify failed",
+    "does not exist",
+    "does not support ssl",
+    "invalid connection option",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "no such database",
+    "no such user",
+    "root certificate file",
+    "unsupported startup parameter",
+)
+
+#: Words of SQLite, libpq, the drivers and the poolers for what passes: locks, restarts, networks, full pools.
+_PASSING: Final = (
+    "client connections exceeded",
+    "closed unexpectedly",
+    "connection refused",
+    "connection reset",
+    "connection slots",
+    "connection timeout",
+    "could not connect",
+    "could not receive data",
+    "could not send data",
+    "could not translate host name",
+    "database is locked",
+    "eof detected",
+    "failed to resolve host",
+    "is the server running",
+    "is not currently accepting connections",
+    "login has been failing",
+    "max client connections reached",
+    "max clients reached",
+    "max_client_conn",
+    "network is unreachable",
+    "no more connections allowed",
+    "no route to host",
+    "no such file or directory",
+    "not yet accepting connections",
+    "pgbouncer cannot connect to server",
+    "query_wait_timeout",
+    "recovery mode",
+    "remaining connection slots",
+    "resource temporarily unavailable",
+    "server closed the connection",
+    "server conn crashed",
+    "session is not read-write",
+    "session is read-only",
+    "server is in hot standby mode",
+    "shutting down",
+    "ssl connection has been closed",
+    "starting up",
+    "temporary failure in name resolution",
+    "terminating connection",
+    "timed out",
+    "timeout expired",
+    "too many clients",
+    "too many connections",
+    "user requested cancel",
+)
+
+#: What each lasting or frequent trouble is cured by, by a word of its message.
+_CURES: Final = (
+    (
+        "unsupported startup parameter",
+        "PgBouncer does not take this setting: leave it out of the connection's extra, or name it in"
+        " ignore_startup_parameters of pgbouncer.ini",
+    ),
+    (
+        "certificate",
+        "Check sslmode, sslrootcert, sslcert and sslkey in the connection's extra, on every host of Airflow",
+    ),
+    ("invalid connection option", "Take it out of the connection's extra: libpq knows no such setting"),
+    ("too many", "Raise the limit of the role, the database or the pooler, or run fewer tasks at once"),
+    ("max_client_conn", "Raise max_client_conn in pgbouncer.ini, or run fewer tasks at once"),
+    ("connection slots", "Raise max_connections, put a PgBouncer in between, or run fewer tasks at once"),
+    ("read-only", 'Connect to the primary: name all hosts, and set "target_session_attrs": "read-write" in the extra'),
+    ("during recovery", 'Connect to the primary: set "target_session_attrs": "read-write" in the extra'),
+    ("no schema has been selected", "Set [midjourney] schema, or a search_path that exists for the role"),
+    ("conversion between", "Create the database with ENCODING 'UTF8'"),
+)
+
+_CURE: Final = "Check the connection's host, login, database and rights"
+
+
+def fault_of(error: BaseException) -> Fault | None:
+    """Say what an error means; None for what has nothing to do with the database."""
+    if isinstance(error, PoolTimeoutError):
+        return Fault.PASSING
+    if not isinstance(error, DBAPIError):
+        return Fault.WRONG if isinstance(error, SQLAlchemyError) else None
+    if isinstance(error, IntegrityError):
+        return Fault.WRONG
+    if error.connection_invalidated or is_another_server(error.orig):
+        return Fault.PASSING
+    state = sqlstate_of(error.orig)
+    if state is not None and state != _PROTOCOL:
+        return _by_state(state)
+    return _by_words(error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Say whether the same transaction may succeed a moment later."""
+    return fault_of(error) is Fault.PASSING
+
+
+def is_another_server(error: BaseException | None) -> bool:
+    """Say whether a server that was the primary has become a standby, or has been made read-only."""
+    state = sqlstate_of(error)
+    return state == "25006" or (state == "0A000" and "during recovery" in str(error))
+
+
+def sqlstate_of(error: BaseException | None) -> str | None:
+    """Give the SQLSTATE of a driver's error, where it has one."""
+    # psycopg 3 calls it sqlstate, psycopg2 pgcode; sqlite3 has none.
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return state if isinstance(state, str) else None
+
+
+def cure_of(error: BaseException) -> str:
+    """Say what a person can do about an error."""
+    message = str(getattr(error, "orig", None) or error).lower()
+    return next((cure for words, cure in _CURES if words in message), _CURE)
+
+
+def _by_state(state: str) -> Fault:
+    if state in _PASSING_STATES or state[:2] in _PASSING_STATES:
+        return Fault.PASSING
+    return Fault.MENDABLE if state in _MENDABLE_STATES or state[:2] in _MENDABLE_STATES else Fault.WRONG
+
+
+def _by_words(error: DBAPIError) -> Fault:
+    message = str(error.orig).lower()
+    lasting = any(words in message for words in _LASTING)
+    if isinstance(error, OperationalError | InterfaceError | InternalError):
+        passing = not lasting and any(words in message for words in _PASSING)
+        return Fault.PASSING if passing else Fault.MENDABLE
+    return Fault.WRONG if isinstance(error, ProgrammingError | DataError) else Fault.MENDABLE
