@@ -95,7 +95,10 @@ def test_what_people_have_to_mend_does_not_lose_a_record(database: Database, wor
         asyncio.run(database.write(_Trouble(error)))
 
 
-def test_a_statement_that_is_wrong_in_itself_is_not_repeated_for_ever(database: Database) -> None:
+def test_a_statement_that_is_wrong_in_itself_is_not_repeated_for_ever(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_midjourney.describe.table.database.DISBELIEF", 0.0)
     error = ProgrammingError("", {}, sqlite3.ProgrammingError("no such column"))
 
     with pytest.raises(TableError, match="no such column"):

@@ -2,13 +2,23 @@
 
 The package is used for its programs and for a data folder that they may use; starting and stopping is done here. Its
 own start gives up after ten seconds, and its end is tied to a list of process ids and to the exit of processes.
+
+Postgres never runs as root. Where the tests do, it runs as another user, whose data may not lie among pytest's own
+folders: each session of pytest that starts takes the rights to them from all others, and a server that cannot open its
+files any more dies ("Connection refused").
 """
 
 from __future__ import annotations
 
+import atexit
+import hashlib
+import os
+import shutil
 import subprocess
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -20,7 +30,6 @@ from sqlalchemy.engine import URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 #: What tests need not wait for: that data outlives a crash of the machine.
 IN_A_HURRY: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -84,21 +93,41 @@ def running_server(folder: Path, settings: Mapping[str, str] = _NOTHING) -> Iter
 
 def start_server(folder: Path, settings: Mapping[str, str] = _NOTHING) -> RunningPostgres:
     """Start a server in a folder, which is made if need be, and wait until it takes connections."""
-    folder.mkdir(exist_ok=True)
+    data = _data(folder)
+    data.mkdir(exist_ok=True)
     # Not `get_server`: that would register an end of its own.
-    package = PostgresServer(folder, cleanup_mode=None)
+    package = PostgresServer(data, cleanup_mode=None)
     package.ensure_pgdata_inited()
-    sockets = find_suitable_socket_dir(folder, package.runtime_path)
+    sockets = find_suitable_socket_dir(data, package.runtime_path)
     options = [f"-c {name}={value}" for name, value in settings.items()]
-    _pg_ctl(folder, "start", "-o", " ".join(["-h ''", f"-k {sockets}", *options]), "-l", str(_log(folder)))
-    return RunningPostgres(folder, sockets)
+    _pg_ctl(data, "start", "-o", " ".join(["-h ''", f"-k {sockets}", *options]), "-l", str(_log(data)))
+    return RunningPostgres(data, sockets)
+
+
+def _data(folder: Path) -> Path:
+    """Give the folder of the data: the same for the same folder, so that a server can be started again."""
+    if os.geteuid() != 0:
+        return folder
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    data = Path(tempfile.gettempdir()) / f"tests-postgres-{name}"
+    if not data.exists():
+        atexit.register(_remove, data)
+    return data
+
+
+def _remove(data: Path) -> None:
+    """Remove the data; what a server left that died is kept for its log."""
+    if not _log(data).with_suffix(".kept").exists():
+        shutil.rmtree(data, ignore_errors=True)
 
 
 def stop_server(folder: Path) -> None:
     """Stop a server at once; a failure of the tests tells what its log says if it was gone already."""
-    if not (folder / "postmaster.pid").exists():
-        pytest.fail(f"Postgres was gone before its tests had ended. Its log, {_log(folder)}, ends:\n{_end(folder)}")
-    _pg_ctl(folder, "stop", "-m", "fast")
+    data = _data(folder)
+    if not (data / "postmaster.pid").exists():
+        _log(data).with_suffix(".kept").touch()
+        pytest.fail(f"Postgres was gone before its tests had ended. Its log, {_log(data)}, ends:\n{_end(data)}")
+    _pg_ctl(data, "stop", "-m", "fast")
 
 
 def _pg_ctl(folder: Path, command: str, *arguments: str) -> None:

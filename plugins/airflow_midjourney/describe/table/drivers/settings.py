@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 #: Prompts have keycaps, Chinese and emoji in them.
 ENCODING: Final = "UTF8"
 
-#: What text, numbers and moments look like on their way, and that a statement is not cut short by a role's setting.
+#: What numbers and moments look like on their way, and that a statement is not cut short by a role's setting.
+#: Never standard_conforming_strings: psycopg2 quotes as it was when the connection began.
 _OURS: Final = {
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "extra_float_digits": "1",
-    "standard_conforming_strings": "on",
     "statement_timeout": "0",
     "lock_timeout": "0",
 }

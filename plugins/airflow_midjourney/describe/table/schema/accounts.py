@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Float, MetaData, Table
 
-from airflow_midjourney.describe.table.columns import KeyText, UTCDateTime
+from airflow_midjourney.describe.table.columns import KeyText, PlainText, UTCDateTime
 
 
 def accounts_table(metadata: MetaData, name: str) -> Table:
@@ -40,7 +40,7 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "closed_reason",
-            Text,
+            PlainText,
             comment="What the service said then, at most 200 characters. Emptied when it accepts again.",
         ),
         Column(
@@ -108,10 +108,10 @@ def meta_table(metadata: MetaData, name: str) -> Table:
     return Table(
         f"{name}_meta",
         metadata,
-        Column("name", Text, primary_key=True, comment="schema_version or revision."),
+        Column("name", PlainText, primary_key=True, comment="schema_version or revision."),
         Column(
             "value",
-            Text,
+            PlainText,
             nullable=False,
             comment=(
                 "A number as text: the oldest version that a release has to know, or the latest revision of the tables."

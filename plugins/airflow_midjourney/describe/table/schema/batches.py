@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Index, Integer, MetaData, Numeric, Table, Text
+from sqlalchemy import JSON, Column, Index, Integer, MetaData, Numeric, Table
 
-from airflow_midjourney.describe.table.columns import KeyText, RowNumber, UTCDateTime
+from airflow_midjourney.describe.table.columns import KeyText, PlainText, RowNumber, UTCDateTime
 
 
 def batches_table(metadata: MetaData, name: str) -> Table:
@@ -85,9 +85,9 @@ def batches_table(metadata: MetaData, name: str) -> Table:
             nullable=False,
             comment="What the listing found so far: counts of images by the work that each needs. A JSON object.",
         ),
-        Column("dag_id", Text, comment="DAG of the task. Empty outside Airflow."),
-        Column("run_id", Text, comment="DAG run of the task. Empty outside Airflow."),
-        Column("dag_task_id", Text, comment="Task that opened the batch. Empty outside Airflow."),
+        Column("dag_id", PlainText, comment="DAG of the task. Empty outside Airflow."),
+        Column("run_id", PlainText, comment="DAG run of the task. Empty outside Airflow."),
+        Column("dag_task_id", PlainText, comment="Task that opened the batch. Empty outside Airflow."),
         Column(
             "map_index",
             Integer,
@@ -141,7 +141,7 @@ def requests_table(metadata: MetaData, name: str) -> Table:
             primary_key=True,
             comment="Unguessable number of the form. A form that is sent twice is one request.",
         ),
-        Column("asked_by", Text, nullable=False, comment="Airflow's name of the user who asked."),
+        Column("asked_by", PlainText, nullable=False, comment="Airflow's name of the user who asked."),
         Column("asked_at", UTCDateTime, nullable=False, comment="When the user asked."),
         Column(
             "image_ids",
@@ -154,6 +154,6 @@ def requests_table(metadata: MetaData, name: str) -> Table:
             Numeric(18, 6),
             comment="Price of one image that the user was shown. Empty where none was known, or several were.",
         ),
-        Column("currency", Text, comment="Currency of price. Empty where there is none."),
+        Column("currency", PlainText, comment="Currency of price. Empty where there is none."),
         comment="One row per time that a person asked on a page for images to be described again.",
     )

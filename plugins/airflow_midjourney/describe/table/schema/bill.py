@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Numeric, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Numeric, Table
 
-from airflow_midjourney.describe.table.columns import KeyText, RowNumber, UTCDateTime
+from airflow_midjourney.describe.table.columns import KeyText, PlainText, RowNumber, UTCDateTime
 from airflow_midjourney.describe.table.schema.conditions import MAY_BE_ANSWERED, partial
 
 
@@ -46,7 +46,7 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "outcome",
-            Text,
+            PlainText,
             nullable=False,
             comment=(
                 "What the POST came to: sent until its answer is known, then accepted, ambiguous, full, unavailable, "
@@ -54,32 +54,32 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
             ),
         ),
         Column("http_status", Integer, comment="HTTP status of the answer to the POST. Empty without an answer."),
-        Column("code", Text, comment="Code in the body of the answer. Empty without one."),
+        Column("code", PlainText, comment="Code in the body of the answer. Empty without one."),
         Column(
             "detail",
-            Text,
+            PlainText,
             comment=(
                 "What the service said, or who decided. Empty where it said nothing. Emptied when the image is erased."
             ),
         ),
         Column(
             "result",
-            Text,
+            PlainText,
             comment=(
                 "What became of the accepted task: succeeded or failed. Failed for a refused POST, too. Empty while "
                 "it is not known."
             ),
         ),
-        Column("reason", Text, comment="Why the result is failed. Empty otherwise."),
+        Column("reason", PlainText, comment="Why the result is failed. Empty otherwise."),
         Column(
             "price",
             Numeric(18, 6),
             comment="Price of one submission on the connection at that time. Empty where none was set.",
         ),
-        Column("currency", Text, comment="Currency of price. Empty where none was set."),
-        Column("dag_id", Text, comment="DAG of the task that claimed. Empty outside Airflow."),
-        Column("run_id", Text, comment="DAG run of the task that claimed. Empty outside Airflow."),
-        Column("dag_task_id", Text, comment="Task that claimed. Empty outside Airflow."),
+        Column("currency", PlainText, comment="Currency of price. Empty where none was set."),
+        Column("dag_id", PlainText, comment="DAG of the task that claimed. Empty outside Airflow."),
+        Column("run_id", PlainText, comment="DAG run of the task that claimed. Empty outside Airflow."),
+        Column("dag_task_id", PlainText, comment="Task that claimed. Empty outside Airflow."),
         Column(
             "map_index",
             Integer,

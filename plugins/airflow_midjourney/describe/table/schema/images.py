@@ -14,12 +14,11 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     Table,
-    Text,
     UniqueConstraint,
 )
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN, Status
-from airflow_midjourney.describe.table.columns import KeyText, RowNumber, UTCDateTime
+from airflow_midjourney.describe.table.columns import KeyText, PlainText, RowNumber, UTCDateTime
 from airflow_midjourney.describe.table.schema.conditions import SHARING, WITH_A_REASON, one_of, partial
 
 PROMPT_COLUMNS: Final = ("prompt_1", "prompt_2", "prompt_3", "prompt_4")
@@ -65,12 +64,12 @@ def images_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "etag",
-            Text,
+            PlainText,
             comment="ETag as listed. The object is read with If-Match on it. Empty for a key that has no object.",
         ),
         Column(
             "version_id",
-            Text,
+            PlainText,
             comment=(
                 "S3 version id of the bytes that were read. Empty before the object is read, and in buckets without "
                 "versions."
@@ -95,7 +94,7 @@ def images_table(metadata: MetaData, name: str) -> Table:
             UTCDateTime,
             comment="When the object was last changed, by S3, as listed. Empty for a key that has no object.",
         ),
-        Column("storage_class", Text, comment="S3 storage class, as listed. Empty for a key that has no object."),
+        Column("storage_class", PlainText, comment="S3 storage class, as listed. Empty for a key that has no object."),
         Column(
             "content_sha256",
             KeyText,
@@ -106,7 +105,7 @@ def images_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "media_type",
-            Text,
+            PlainText,
             comment=(
                 "Media type of what a worker found in the bytes, such as image/png. Empty before the object is read."
             ),
@@ -127,7 +126,7 @@ def images_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "reason",
-            Text,
+            PlainText,
             comment=(
                 "Why the row failed or was rejected, or why its last attempt failed while it is pending again. Empty "
                 "otherwise."
@@ -135,7 +134,7 @@ def images_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "detail",
-            Text,
+            PlainText,
             comment=(
                 "The reason in words: what the service, S3 or the reader said, or who decided. Empty where there is "
                 "no more to say."
@@ -205,16 +204,16 @@ def images_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "prompt_1",
-            Text,
+            PlainText,
             comment="First prompt, cleaned. Empty until an answer comes, then kept until a new answer is committed.",
         ),
-        Column("prompt_2", Text, comment="Second prompt, cleaned. Empty where the answer had fewer."),
-        Column("prompt_3", Text, comment="Third prompt, cleaned. Empty where the answer had fewer."),
-        Column("prompt_4", Text, comment="Fourth prompt, cleaned. Empty where the answer had fewer."),
+        Column("prompt_2", PlainText, comment="Second prompt, cleaned. Empty where the answer had fewer."),
+        Column("prompt_3", PlainText, comment="Third prompt, cleaned. Empty where the answer had fewer."),
+        Column("prompt_4", PlainText, comment="Fourth prompt, cleaned. Empty where the answer had fewer."),
         Column("prompt_count", Integer, comment="Prompts in the answer, 1 to 4. Empty until the image is described."),
         Column(
             "prompt_raw",
-            Text,
+            PlainText,
             comment=(
                 "The answer as the service gave it, for a better parser. Also kept of an answer that could not be "
                 "read. Empty before an answer."
@@ -222,7 +221,7 @@ def images_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "aspect_ratio",
-            Text,
+            PlainText,
             comment="Value of --ar in the answer, such as 3:2. Empty where the answer names none.",
         ),
         Column(
@@ -232,7 +231,7 @@ def images_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "reader",
-            Text,
+            PlainText,
             comment=(
                 "Fingerprint of what could be read (formats, limits) by the worker that read or rejected the object. "
                 "Empty before."
@@ -246,7 +245,7 @@ def images_table(metadata: MetaData, name: str) -> Table:
                 "set."
             ),
         ),
-        Column("currency", Text, comment="Currency of price, as set on the connection. Empty where none is set."),
+        Column("currency", PlainText, comment="Currency of price, as set on the connection. Empty where none is set."),
         Column(
             "submitted_at",
             UTCDateTime,
@@ -271,7 +270,7 @@ def images_table(metadata: MetaData, name: str) -> Table:
         ),
         Column(
             "reserved_by",
-            Text,
+            PlainText,
             comment="Name of the worker that holds the lease on the row. Empty without a lease.",
         ),
         Column(
@@ -356,13 +355,15 @@ def images_table(metadata: MetaData, name: str) -> Table:
             default=0.0,
             comment="Seconds of silence of the account when the service first did not know the task.",
         ),
-        Column("dag_id", Text, comment="DAG of the task that listed or claimed the row last. Empty outside Airflow."),
+        Column(
+            "dag_id", PlainText, comment="DAG of the task that listed or claimed the row last. Empty outside Airflow."
+        ),
         Column(
             "run_id",
-            Text,
+            PlainText,
             comment="DAG run of the task that listed or claimed the row last. Empty outside Airflow.",
         ),
-        Column("dag_task_id", Text, comment="Task that listed or claimed the row last. Empty outside Airflow."),
+        Column("dag_task_id", PlainText, comment="Task that listed or claimed the row last. Empty outside Airflow."),
         Column(
             "map_index",
             Integer,
