@@ -4,10 +4,10 @@
 
     airflow dags trigger spend_approval --conf '{"bucket": "photos", "prefix": "archive/2019/"}'
 
-``plan`` lists the images and prices them; nothing is submitted. Then the run waits, without a worker, until somebody
+``plan`` lists the images and prices them; nothing is submitted. Then the run waits, without a worker, until a person
 presses *Approve* or *Reject* on the run's page, under *Required Actions*. What was approved is the cap of ``submit``:
 images that come meanwhile are left to the next run. No answer within two days is a no. If nothing is to be paid for,
-nobody is asked.
+no question is put.
 
 The price is that of the connection (extra ``price``); without one, only the number of images is shown.
 """
@@ -31,7 +31,7 @@ COST = "{% if plan.cost %}, for at most {{ plan.cost }} {{ plan.currency or '' }
 
 @task.short_circuit
 def costs_something(plan: dict[str, object]) -> bool:
-    """Ask nobody about nothing."""
+    """Put no question where nothing would be paid for."""
     return bool(plan["plan"]["images"])  # type: ignore[index]
 
 

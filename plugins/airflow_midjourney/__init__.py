@@ -13,7 +13,7 @@ __all__ = ["__version__", "read_prompts", "read_prompts_as_arrow"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what notebooks use when they use it: whoever reads a DAG pays for none of it."""
+    """Load what notebooks use when they use it: a process that only reads DAGs pays for none of it."""
     if name in __all__:
         from airflow_midjourney import notebooks
 

@@ -1,1 +1,4 @@
-"""Airflow hooks, thin: connections in, the engine called, the result out."""
+"""Airflow hooks, thin: a connection is read and checked, and what the engine needs of it is given.
+
+Called by runtime.py, operators and pages; the only place that reads Airflow's connections.
+"""

@@ -34,7 +34,7 @@ class Patience:
     attempts: int
 
 
-#: Of a worker, and of somebody who waits for a page.
+#: Of a worker, and of a person who waits for a page.
 _WORKERS: Final = Patience(connect=10, read=60, attempts=5)
 _LOOKERS: Final = Patience(connect=3, read=10, attempts=2)
 
@@ -55,7 +55,7 @@ def open_images(aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[st
 def open_images_to_look(
     aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[str, ...], max_bytes: int
 ) -> ImageStore:
-    """As :func:`open_images`, for pages: smaller objects, and nobody waits for long."""
+    """As :func:`open_images`, for pages: smaller objects and short timeouts."""
     return _open(aws_conn_id, _LOOKERS, request_payer, allowed_uris, max_bytes)
 
 
@@ -105,7 +105,7 @@ def connection_name(aws_conn_id: str) -> str:
 
 
 def _check_connection(aws_conn_id: str) -> None:
-    """Refuse a connection that is not there: the hook would go on as whoever boto3 finds on this machine.
+    """Refuse a connection that is not there: the hook would go on with the credentials of this machine.
 
     :raises SettingsError: if it is missing.
     """

@@ -48,7 +48,7 @@ class ExportPromptsOperator(TableScopeOperator):
     :param seed: another one gives other random prompts and other splits.
     :param splits: a name for one split, or names and shares such as ``{"train": 0.9, "validation": 0.1}``; the same
         bytes are always in the same split. None for no splits.
-    :param copy_images: True to copy the images along, byte by byte; those that are gone or were replaced are left out
+    :param copy_images: True to copy the images along, byte by byte; images that are gone or were replaced are left out
         and counted. Only objects within ``allowed_uris`` of ``mj_conn_id`` are read.
     :param deduplicate: False to take the same bytes under several keys more than once.
     :param on_collision: what becomes of two keys that some disk would put into one file (``a.jpg`` and ``A.jpg``), or

@@ -1,4 +1,4 @@
-"""Erasing images from the metadata table, when somebody asks for it."""
+"""Erasing images from the metadata table, on a person's order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PurgePromptsOperator(TableScopeOperator):
     :class:`~airflow_midjourney.operators.describe.DescribeImagesOperator` describes them again on purpose.
 
     Images that are on their way are not touched: the task erases all others, and fails. A retry, some minutes later,
-    erases those that have been answered meanwhile; give the task ``retries``. Erasing twice changes nothing.
+    erases the rows that have been answered meanwhile; give the task ``retries``. Erasing twice changes nothing.
 
     Objects in S3, exports, backups of the database, Airflow's own logs, and what the service and its third parties
     hold are not erased by this.

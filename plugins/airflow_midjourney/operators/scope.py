@@ -199,7 +199,7 @@ class ImageScopeOperator(BaseOperator):
         return bucket_of(images, manifest)
 
     def _check_price(self, options: BatchOptions) -> None:
-        """Refuse a cap on money while nobody knows what an image costs."""
+        """Refuse a cap on money while the connection names no price."""
         from airflow_midjourney.describe.model.errors import SettingsError
         from airflow_midjourney.hooks.midjourney import MidjourneyHook
 

@@ -201,7 +201,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         return all_ended
 
     async def _wait(self, context: Context) -> list[str]:
-        """Work on the batches one after the other; those that stay open are waited for elsewhere.
+        """Work on the batches one after the other; the trigger or the next poke waits for batches that stay open.
 
         :return: the ids of the batches that are still open.
         :raises AirflowSensorTimeout: when the sensor's time is over.

@@ -1,1 +1,4 @@
-"""Pages in Airflow's API server. Nothing else loads them."""
+"""Pages in Airflow's UI and the receiver of callbacks.
+
+Loaded by Airflow's API server alone, through plugin.py; workers and triggerers import nothing of it.
+"""

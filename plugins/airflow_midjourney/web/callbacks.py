@@ -1,8 +1,8 @@
 """The receiver of the service's callbacks. Mounted without a login, and apart from the pages, which all ask for one.
 
-A callback is a knock, not a message: whatever it says, the row whose value it bears is looked at earlier, and that is
-all. It always gets the same answer, at once: nobody learns anything from it, and no service waits for our database.
-Nothing that a stranger sends is read, kept or logged here, and a flood costs a few small updates a second.
+A callback only makes the next poll come earlier: the receiver marks the row whose value it bears, and the poller then
+asks the service. The body is never read, kept or logged. Every request gets the same answer, 204, so a stranger learns
+nothing and the service never waits for our database. A flood costs at most five small updates a second.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Callbacks that wait to be written in one update; more are passed over, and polling finds what they meant.
+#: Callbacks that wait to be written in one update; more are dropped, and polls find what they announced.
 MOST_WAITING: Final = 500
 
 #: Seconds between two updates of one process, and after one that failed.
@@ -31,7 +31,7 @@ PAUSE_AFTER_FAILURE: Final = 30.0
 
 
 class Doorbell:
-    """Writes callbacks down: one update at a time, and in it all that have come since the last one.
+    """Marks rows: one update at a time, for all callbacks that have come since the last one.
 
     Belongs to one event loop and never blocks it.
 
@@ -64,7 +64,7 @@ class Doorbell:
 def make_receiver(doorbell: Doorbell | None) -> FastAPI:
     """Make the app.
 
-    :param doorbell: what a callback rings; None to do nothing.
+    :param doorbell: writes the marks; None to answer and do nothing.
     """
 
     async def nothing_to_say(_request: Any, _error: Exception) -> Response:

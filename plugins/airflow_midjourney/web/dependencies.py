@@ -1,4 +1,4 @@
-"""The metadata database as the pages read it: it makes no tables, and nobody waits for minutes."""
+"""The metadata database as the pages read it: it makes no tables, and gives up after seconds."""
 
 from __future__ import annotations
 

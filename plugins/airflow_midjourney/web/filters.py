@@ -1,4 +1,4 @@
-"""Filters of the gallery as they are in an address, so that what somebody looks at can be linked to."""
+"""Filters of the gallery as they are in an address, so that a view can be linked to."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def query_of(filters: Filters, **more: str | None) -> str:
 
 
 def sealed(filters: Filters, cursor: Cursor | None) -> str | None:
-    """Give a cursor as text. It may name a row that its reader may not see, so nobody can make one up."""
+    """Give a cursor as text. It may name a row that its reader may not see, so it is signed."""
     return None if cursor is None else seal(_purpose(filters), [cursor.row_id, cursor.backwards])
 
 

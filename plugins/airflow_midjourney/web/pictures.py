@@ -81,7 +81,7 @@ class Connections:
 
 
 class NoPictureError(Exception):
-    """There is no picture, and why, in a few words for whoever looks at the page."""
+    """There is no picture, and why, in a few words for the reader of the page."""
 
 
 class Pictures:

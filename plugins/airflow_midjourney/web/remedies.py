@@ -112,7 +112,7 @@ CURES: Final[dict[Reason, Cure]] = {
     ),
     Reason.ERASED: Cure(
         meaning=(
-            "Somebody had the image erased; the same object, or the same bytes under another key, is not sent again by"
+            "A person had the image erased; the same object, or the same bytes under another key, is not sent again by"
             " accident"
         ),
         remedy='Nothing; to describe it all the same, on purpose and for money: `redescribe="erased"`',

@@ -71,7 +71,7 @@ def count(number: int) -> str:
 
 
 def money(amount: Decimal | None, currency: str | None = None) -> str:
-    """Give an amount with two decimals, or more where it has more; or say that nobody knows it."""
+    """Give an amount with two decimals, or more where it has more; or say that it is not known."""
     if amount is None:
         return "no price is set"
     exact = amount.normalize()

@@ -58,7 +58,7 @@ class Watch:
     looking: dict[str, asyncio.Future[Look]] = field(default_factory=dict)
 
     async def look(self, database: Database, batch: Batch) -> Look:
-        """Give where a batch stands; who asks while somebody else looks gets the same."""
+        """Give where a batch stands; requests that come while one is counting get its result."""
         known = self.looks.get(batch.batch_id)
         if known is not None and time.monotonic() < known.fresh_until:
             return known
@@ -66,7 +66,7 @@ class Watch:
         if under_way is None or under_way.done():
             under_way = self.looking[batch.batch_id] = asyncio.ensure_future(self._look(database, batch))
         try:
-            # Whoever asked first may be gone before the answer comes; the others still want it.
+            # The first request may be gone before the answer comes; the others still want it.
             return await asyncio.shield(under_way)
         finally:
             if under_way.done():

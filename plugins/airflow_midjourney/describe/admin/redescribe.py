@@ -104,8 +104,7 @@ def ask_again(
     """Make rows pending again, once per request. A repeated request changes nothing and gives what the first one did.
 
     :param request_id: unguessable; the form's.
-    :param image_ids: at most 500 rows. Those that have moved on, were replaced or belong to other DAGs stay as they
-        are.
+    :param image_ids: at most 500 rows. Rows that have moved on, were replaced or belong to other DAGs stay as they are.
     :param dag_ids: the DAGs whose rows the person may change.
     :param price: what the person was told, for the record; None if there was more than one price.
     """
@@ -144,7 +143,7 @@ def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds, looks: str) -> 
     """Say what has become of a request.
 
     :param dag_ids: the DAGs whose rows may be seen.
-    :param looks: who looks; a request that has changed nothing is shown to whoever made it.
+    :param looks: who looks; a request that has changed nothing is shown to the person who made it.
     :return: None if there is no such request, or nothing of it may be seen.
     """
     requests, images = tx.tables.requests.c, tx.tables.images.c

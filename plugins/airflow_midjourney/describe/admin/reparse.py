@@ -50,7 +50,7 @@ class Reread:
 
 
 def answered_rows(tx: Transaction, scope: Scope, after: int, *, again: bool) -> list[AnsweredRow]:
-    """Give the next rows of a scope with a raw answer: those that have prompts, and those that could not be read.
+    """Give the next rows of a scope with a raw answer: with prompts, or failed as ``unparseable``.
 
     Rows that a newer parser than ours has read are left to it.
 
@@ -135,7 +135,7 @@ class ReparseReport:
 
     :param rows: rows that were read anew.
     :param changed: of these, those with other prompts or another aspect ratio than before.
-    :param unchanged: those that say the same.
+    :param unchanged: of these, rows with the same prompts and aspect ratio.
     :param recovered: images that had failed as ``unparseable`` and have their prompts now.
     :param unreadable: raw answers in which this parser finds no prompts: their rows stay as they are.
     :param moved_on: rows that were described again, or erased, meanwhile.

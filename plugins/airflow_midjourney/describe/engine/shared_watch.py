@@ -1,7 +1,8 @@
-"""One look for all who wait for an account in one process: it polls, sees what changed, and tells those concerned.
+"""One shared poller per account and process, to which batches subscribe.
 
-However many batches wait, a round costs a handful of reads. A batch is looked at when one of its rows has changed, when
-there is room for it, and else now and then.
+The poller asks the service, reads which rows have changed, and tells the subscribers whose batches they concern. A
+round costs a handful of reads, however many batches wait. The poller reads where a batch stands when a row of it has
+changed, when there is room for it, and else once in a minute or more (``LOOK_ANYWAY_AFTER``).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ ROOM_KEPT_FOR: Final = 30.0
 
 @dataclass(eq=False)
 class Seat:
-    """One batch that somebody waits for.
+    """One subscription: a batch that a trigger waits for.
 
     :param news: set whenever something here has changed.
     :param progress: where the batch stood when it was last looked at.
@@ -88,7 +89,7 @@ class Seat:
 
 
 class Lookout:
-    """Settles one account and watches the batches of all seats, until the last one is given up.
+    """The shared poller: settles one account and watches the batches of all seats, until the last seat is given up.
 
     Belongs to one event loop and never blocks it.
 
@@ -108,7 +109,7 @@ class Lookout:
         self.has_ended = False
 
     def take_seat(self, batch_id: str, news: asyncio.Event) -> Seat:
-        """Watch a batch from now on."""
+        """Subscribe: watch a batch from now on."""
         seat = Seat(batch_id, news)
         self._seats.append(seat)
         self._stirred.set()
@@ -117,7 +118,7 @@ class Lookout:
         return seat
 
     def leave(self, seat: Seat) -> None:
-        """Watch it no more. A poll that is on its way is finished: nobody else may ask before it is."""
+        """End a subscription. A poll that has begun is finished: it has the account's turn until then."""
         if seat in self._seats:
             self._seats.remove(seat)
         self._stirred.set()
@@ -128,11 +129,11 @@ class Lookout:
                 while self._seats:
                     self._stirred.clear()
                     seconds = await self._round(watcher)
-                    # Hundreds may sit down at once: not each of them is worth a round of its own.
+                    # Hundreds may subscribe at once: not each of them is worth a round of its own.
                     await asyncio.sleep(SHORTEST_PAUSE)
                     await pause(watcher.database, watcher.account, seconds - SHORTEST_PAUSE, self._stirred)
                 self.has_ended = True
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must not wait for ever
+        except Exception as error:  # noqa: BLE001 - whatever it is, no subscriber may wait for ever
             self.has_ended = True
             seats, self._seats = self._seats, []
             for seat in seats:
@@ -188,7 +189,7 @@ class Lookout:
         seat.news.set()
 
     async def _give_room(self, watcher: Watcher, pulse: Pulse) -> None:
-        """Wake as many as there is room for, those that have waited longest first, and not all for the same slots."""
+        """Wake as many as there is room for, the longest waiting first, and not all for the same slots."""
         limit = watcher.account.max_in_flight
         given = sum(given.left for given in self._still_given())
         wanting = sorted((seat for seat in self._seats if seat.wants_room), key=lambda seat: seat.asked_at)

@@ -59,10 +59,11 @@ def expected_wait(progress: Progress, idle_since: datetime) -> float:
 
 
 def queue_seconds(progress: Progress) -> float:
-    """Give how long the service has enough to do if nothing more is sent; 0 where it does not say.
+    """Give the seconds for which the service's queue lasts if no more is submitted; 0 where it does not report a queue.
 
-    As many images leave the service in the time that one spends there as are in it. How long one spends there, the
-    answered ones tell late when a queue has only just been filled; the one that has waited longest tells sooner.
+    Little's law: images in flight = throughput x seconds that each spends at the service. So the throughput is
+    ``in_flight / spent``, and the queue lasts ``queued / throughput``. ``spent`` is the typical time of the answered
+    images, or the age of the oldest image in flight where that is more: answered images show a longer queue only late.
     """
     account = progress.account
     if progress.typical_seconds is None or progress.oldest_in_flight is None or account.in_flight == 0:

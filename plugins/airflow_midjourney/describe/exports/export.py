@@ -75,7 +75,7 @@ def export(
 ) -> None:
     """Write the rows of a plan.
 
-    :param files: where to; nothing of it is seen before whoever gave it publishes it.
+    :param files: where to; no reader sees any of it before the caller publishes it.
     :param images: where to copy the images from; None to copy none.
     :param report: is counted up.
     :param tell: takes a line of progress now and then.
@@ -129,7 +129,7 @@ class _Selection:
                 yield chosen
 
     def copied(self, chosen: list[_Chosen], copy: _Copy) -> Iterator[_Chosen]:
-        """Copy images, each content once, and give those that were; count the others.
+        """Copy images, each content once; give the copied ones and count the others.
 
         Where the first key of some bytes has lost its object, the next key with the same bytes takes its place.
         """

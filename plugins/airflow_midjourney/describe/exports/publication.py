@@ -138,7 +138,7 @@ class _Pointer:
     """What ``latest.json`` says about folders.
 
     :param versions: whole ones that are kept, the latest first.
-    :param obsolete: those that are being deleted, or were.
+    :param obsolete: versions that are being deleted, or were.
     """
 
     versions: tuple[str, ...] = ()

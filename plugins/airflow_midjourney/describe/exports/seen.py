@@ -18,7 +18,7 @@ class Ledger:
         self._connection = connection
 
     def take(self, kind: str, what: str, who: str = "") -> str | None:
-        """Take something, unless somebody has it.
+        """Take something, unless another taker has it.
 
         :return: who has taken it before; None if it was free.
         """
@@ -41,7 +41,7 @@ class Ledger:
         return None if found is None else str(found[0])
 
     def release(self, kind: str, what: str) -> None:
-        """Let somebody else take it."""
+        """Let another taker have it."""
         self._connection.execute("DELETE FROM taken WHERE digest = ?", (_digest(kind, what),))
 
 

@@ -69,7 +69,7 @@ class BatchOptions:
     :param strip_metadata: whether EXIF, GPS and the like are removed before sending.
     :param requester_pays: whether requests to the bucket are paid for by its reader.
     :param plan_only: list, compare and price, but write and submit nothing.
-    :param in_doubt: ``resubmit`` doubtful rows that nobody can tell about, within bounds, or ``hold`` them.
+    :param in_doubt: ``resubmit`` doubtful rows that the service cannot tell about, within bounds, or ``hold`` them.
     :param redescribe: describe rows again that ``failed``, ``all`` of them, those ``in_doubt``, or images that were
         ``erased``; at most once per batch, however often it is retried. None for none.
     :param max_cost: money that the run may spend in all, as text; needs a price. None for no cap.
@@ -206,7 +206,7 @@ class Listed:
     :param failed: images that failed before and stay so until someone asks again.
     :param rejected: images that cannot be sent.
     :param in_doubt: images that may have been taken and billed.
-    :param erased: images that somebody had erased, and that are not described again by accident.
+    :param erased: images that a person had erased, and that are not described again by accident.
     :param bad_lines: lines of a manifest that name no image of the bucket that may be read.
     """
 

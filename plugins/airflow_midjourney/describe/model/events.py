@@ -45,16 +45,16 @@ class Event:
 
 
 class Observer(Protocol):
-    """Whoever keeps count. Called from any thread; must neither block nor raise."""
+    """A receiver of events, such as metrics. Called from any thread; must neither block nor raise."""
 
     def happened(self, event: Event) -> None:
-        """Take note of an event. A process that dies between its commit and this call tells nobody of it."""
+        """Take note of an event. A process that dies between its commit and this call never reports it."""
 
     def in_flight(self, service: str, images: int) -> None:
         """Take note of how many images the account of a service connection has on their way."""
 
 
-class Nobody:
+class NoObserver:
     """Keeps no count."""
 
     def happened(self, event: Event) -> None:

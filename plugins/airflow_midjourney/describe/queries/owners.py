@@ -1,7 +1,7 @@
 """Which DAG a row belongs to, and so who may see it: the one home of that rule.
 
 A row belongs to the DAG that sent its image last, else to the one that listed it. Rows that an older release listed and
-nobody has sent have no DAG of their own: they belong to the DAG of the batch that wants them.
+no task has sent have no DAG of their own: they belong to the DAG of the batch that wants them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def was_sent_by(tables: Tables, dag_ids: DagIds) -> ColumnElement[bool]:
 
 
 def owners(tx: Transaction, image_ids: Iterable[int]) -> dict[int, str | None]:
-    """Give which DAG each of these rows belongs to; None for those that belong to none. Unknown ids are left out."""
+    """Give which DAG each of these rows belongs to; None for a row that belongs to none. Unknown ids are left out."""
     images, batches = tx.tables.images, tx.tables.batches
     dag_id = func.coalesce(images.c.dag_id, batches.c.dag_id)
     rows = tx.connection.execute(

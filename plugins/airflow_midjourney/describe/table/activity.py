@@ -1,4 +1,4 @@
-"""What all who wait for one account have to know of it, in one read."""
+"""What the shared poller of an account has to know in each round, in one read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ActiveRow:
 class Pulse:
     """An account at one moment.
 
-    :param rows: those on their way, and those that ended lately, whoever sent them.
+    :param rows: rows in flight, and rows that ended lately, of any sender.
     """
 
     account: AccountState
@@ -60,8 +60,8 @@ class Pulse:
         """Give how many images may be submitted when a worker that is woken now begins to.
 
         With a queue there the service has enough to do, and slots that are free now are early enough. Without one, each
-        answer leaves it idle: those that are due within the time that waking takes count, too; not those that are
-        overdue, since nobody knows when they come.
+        answer leaves it idle: answers that are due within the time that waking takes count, too. Overdue ones do not,
+        since no estimate says when they come.
 
         :param quickest_seconds: how long the service takes for an image at least; None if not known.
         """

@@ -101,7 +101,7 @@ def move_listing(tx: Transaction, batch_id: str, seen: Position, position: Posit
     """Keep how far the listing has come, in the transaction that wrote what it found.
 
     :param seen: where the listing stood when the page was asked for.
-    :return: False if somebody else has listed this page meanwhile; then it is not counted twice.
+    :return: False if another worker has listed this page meanwhile; then it is not counted twice.
     """
     batches = tx.tables.batches
     batch = _locked_batch(tx, batch_id)
@@ -134,7 +134,7 @@ def end_listing(tx: Transaction, batch_id: str) -> None:
 def restart_listing(tx: Transaction, batch_id: str, seen: Position, at: Position | None = None) -> None:
     """List from the beginning again, because what was listed is not there any more or makes no sense.
 
-    :param seen: where the listing stood when that was found; if another process has moved it since, it stays.
+    :param seen: where the listing stood when that was found; if another worker has moved it since, it stays.
     :param at: how the beginning is written down, where it is not the usual one.
     """
     batches = tx.tables.batches
@@ -282,7 +282,7 @@ def is_member(tables: Tables, batch_id: str) -> ColumnElement[bool]:
     """Give the condition that a row was listed by a batch's manifest.
 
     For each row that the other conditions leave, it is one look into an index; so the rows have to be few, and they
-    are: those still open, and those that ended since the batch started.
+    are: open rows, and rows that ended since the batch started.
     """
     members = tables.members.c
     wanted = select(members.image_id).where(members.batch_id == batch_id, members.image_id == tables.images.c.id)

@@ -1,4 +1,4 @@
-"""That a callback has come for a row: it says when to look at the row, and changes nothing else about it."""
+"""Marks of callbacks on rows: a mark makes the next poll come earlier, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def any_called(tx: Transaction, account: str) -> bool:
 
 
 def is_due(tx: Transaction, account: str) -> bool:
-    """Say whether a callback makes a poll due now. Cheap: whoever waits asks every second."""
+    """Say whether a callback makes a poll due now. Cheap: each waiting process asks every second."""
     accounts, images = tx.tables.accounts, tx.tables.images
     called = select(images.c.id).where(
         images.c.account == account, has_status(images, *IN_FLIGHT), is_to_be_looked_at(images)

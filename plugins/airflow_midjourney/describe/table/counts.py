@@ -1,4 +1,4 @@
-"""Where a batch stands: its open rows whoever works on them, and what ended since it started."""
+"""Where a batch stands: its open rows, of any worker, and what ended since it started."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALIKE_IN_A_ROW: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The rows of a batch's scope: those still open, and those that ended since it started.
+    """The rows of a batch's scope: open rows, and rows that ended since it started.
 
     :param reasons: how many ended rows per reason.
     :param shared: of the succeeded, how many cost no POST of their own.
@@ -99,8 +99,8 @@ def count(tx: Transaction, batch: Batch) -> Counts:
 class OpenRows:
     """The rows of a batch that have not ended: quick to count, however many have.
 
-    :param claimable: of the pending rows, those that a worker could reserve at this moment.
-    :param sharing: of the pending rows, those that wait for a twin that is on its way.
+    :param claimable: pending rows that a worker could reserve at this moment.
+    :param sharing: pending rows that wait for a twin that is in flight.
     """
 
     pending: int = 0
@@ -126,7 +126,7 @@ class OpenRows:
 
 
 def count_open(tx: Transaction, batch: Batch) -> OpenRows:
-    """Count a batch's rows that have not ended, whoever works on them."""
+    """Count a batch's rows that have not ended, of any worker."""
     images = tx.tables.images.c
 
     def how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:

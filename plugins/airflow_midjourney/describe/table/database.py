@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
 
 from airflow_midjourney.describe.model.errors import TableConflictError, TableError
-from airflow_midjourney.describe.model.events import Event, Nobody, Observer, tell
+from airflow_midjourney.describe.model.events import Event, NoObserver, Observer, tell
 from airflow_midjourney.describe.table.drivers.engines import READING, THREADS, WRITING, engine_options, prepare_engine
 from airflow_midjourney.describe.table.drivers.faults import Fault, cure_of, fault_of, is_passing
 from airflow_midjourney.describe.table.drivers.settings import begin, limit_statements
@@ -90,7 +90,7 @@ class Database:
         observer: Observer | None = None,
     ) -> None:
         self.name = name
-        self.observer: Observer = observer or Nobody()
+        self.observer: Observer = observer or NoObserver()
         self.names = names or TableNames()
         self.tables = build_tables(self.names)
         self.engine = engine

@@ -108,7 +108,7 @@ class _Made:
 def ensure_tables(
     database: Database, *, manage_schema: bool = True, revisions: tuple[Revision, ...] = REVISIONS
 ) -> None:
-    """Make the tables if they are not there and add what an older release lacked, whoever comes first; or only check.
+    """Make the tables if they are not there and add what an older release lacked; or only check.
 
     Safe to call from any number of processes at once, of this release and others: tables with more in them than this
     release knows are fine.
@@ -134,9 +134,9 @@ def ensure_tables(
 
 
 def require_tables(database: Database) -> None:
-    """Check that somebody has made the tables: whoever only looks makes none.
+    """Check that the tables are there: a process that only reads makes none.
 
-    :raises NoTablesError: if nobody has.
+    :raises NoTablesError: if they are not.
     :raises TableError: if the database cannot be reached.
     """
     try:
@@ -212,7 +212,7 @@ def _read_facts(connection: Connection, tables: Tables) -> _Made | None:
 
 
 def _create(tx: Transaction, revisions: tuple[Revision, ...]) -> None:
-    """Make or complete the tables, behind a lock: whoever waited for it finds nothing left to do."""
+    """Make or complete the tables, behind a lock: a process that waited for it finds nothing left to do."""
     if tx.is_postgres:
         tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
     meta = tx.tables.meta
@@ -230,7 +230,7 @@ def _create(tx: Transaction, revisions: tuple[Revision, ...]) -> None:
 
 def _add(tx: Transaction, since: int, revisions: tuple[Revision, ...]) -> None:
     if tx.is_postgres:
-        # An ALTER that waits for somebody's long transaction makes everybody else wait behind it.
+        # An ALTER that waits for a long transaction makes every other statement on the table wait behind it.
         tx.connection.execute(text("SET LOCAL lock_timeout = '20s'"))
     inspector = inspect(tx.connection)
     for addition in additions(tx.tables, since, revisions):

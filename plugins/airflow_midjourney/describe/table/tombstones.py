@@ -1,7 +1,7 @@
 """What is left of an erased image: two digests, so that it is not sent, and paid for, again by accident.
 
 They are plain SHA-256, without a key. The first is over the URI *and* the version, the second over the digest of the
-bytes: guessing names finds out nothing, only whoever has the very bytes (or their ETag) can.
+bytes: guessing names finds out nothing, it takes the very bytes (or their ETag).
 A key would have to be kept beside the digests for as long as these, and losing it would mean paying again.
 """
 
@@ -73,6 +73,6 @@ def was_erased(tx: Transaction, content_sha256: str, bot_type: str) -> bool:
 
 
 def forget_erasures(tx: Transaction, ids: Sequence[int]) -> None:
-    """Take back that images were erased, because somebody wants them described on purpose."""
+    """Take back that images were erased, because a person wants them described on purpose."""
     images = tx.tables.images
     tx.connection.execute(images.delete().where(images.c.id.in_(ids), images.c.reason == Reason.ERASED))

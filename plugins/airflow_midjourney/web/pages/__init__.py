@@ -1,1 +1,4 @@
-"""One module per page; each has a ``router``, which :mod:`airflow_midjourney.web.app` includes."""
+"""One module per page; each has a ``router``.
+
+Included by :mod:`airflow_midjourney.web.app` alone; pages read through queries/ and write through admin/.
+"""

@@ -23,7 +23,7 @@ router = APIRouter()
 #: Images on a page.
 PAGE_SIZE: Final = 48
 
-#: Filters that few need, and that are folded away until somebody does.
+#: Filters that few need, and that the page folds away until one is used.
 _SELDOM: Final = ("prefix", "run_id", "bot_type")
 
 
@@ -60,7 +60,7 @@ async def show_image(
     """Show all that is known about an image."""
     found = await database.read_now(look_at_image, id, dag_ids)
     if found is None:
-        raise HTTPException(404, "There is no such image among those that you may see.")
+        raise HTTPException(404, "There is no such image among the images that you may see.")
     owner = (await database.read_now(owners, [id])).get(id)
     askable = found.row["status"] in ASKABLE and found.row["is_current"]
     return page(

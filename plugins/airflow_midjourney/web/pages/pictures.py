@@ -22,7 +22,7 @@ router = APIRouter()
 
 _SIDES: Final = {"small": pictures.SMALL, "large": pictures.LARGE}
 
-#: A version of an image never changes. Whoever loses the right to see it has seen it.
+#: A version of an image never changes. A user who loses the right to see it has seen it.
 _KEPT: Final = "private, max-age=86400"
 
 #: What is wrong may be mended soon.

@@ -28,7 +28,7 @@ _PURPOSE: Final = "describe again"
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
-    """The rows that somebody chose.
+    """The rows that a user chose.
 
     :param editable: DAGs of theirs that this person may edit.
     :param off_limits: the other DAGs that this person may see, with how many of the rows each has.
@@ -75,7 +75,7 @@ async def describe_again(
     """Ask for images to be described again. The same form sent twice is one request."""
     asked: dict[str, Any] = unseal(_PURPOSE, question, max_age=LONGEST_THOUGHT)
     if asked["user"] != viewer.user.get_id():
-        raise HTTPException(403, "Somebody else was asked this. Open the page again.")
+        raise HTTPException(403, "This question was put to another user. Open the page again.")
     chosen = await _selection(viewer, database, asked["ids"])
     if not chosen.editable:
         raise HTTPException(403, "This needs the right to edit the DAGs that the images belong to.")

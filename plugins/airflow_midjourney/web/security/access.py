@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Viewer:
     """A user of Airflow who has logged in, and what the auth manager lets this user do.
 
-    What belongs to no DAG is shown to nobody: no rule says who may see it. Airflow's rules are asked anew with every
+    What belongs to no DAG is shown to no user: no rule says who may see it. Airflow's rules are asked anew with every
     request, so that a right that was taken away is gone with the next click.
     """
 
@@ -92,10 +92,10 @@ class Viewer:
 async def current_viewer(user: GetUserDep) -> Viewer:
     """Give who is asking.
 
-    :raises HTTPException: 401 for somebody who has not logged in.
+    :raises HTTPException: 401 without a login.
     """
     return Viewer(user)
 
 
-#: The type of a route's argument that is to be whoever is asking.
+#: The type of a route's argument that is to be the user who asks.
 CurrentViewer = Annotated[Viewer, Depends(current_viewer)]

@@ -1,4 +1,4 @@
-"""What every answer says to the browser: run nothing but ours, guess nothing, tell nobody, keep nothing."""
+"""What every answer says to the browser: run nothing but ours, guess nothing, send no referrer, keep nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ALWAYS: Final = {
 class SecurityHeaders:
     """Adds the headers to every answer of an app, also to its errors.
 
-    An answer that may be kept for a while says so in a ``Cache-Control`` of its own; all others are kept by nobody.
+    An answer that may be kept for a while says so in a ``Cache-Control`` of its own; no cache keeps any other.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""Values that we hand out and take back: signed with Airflow's own key, so that nobody can make them up.
+"""Values that we hand out and take back: signed with Airflow's own key, so that no user can make them up.
 
 The only place that knows where Airflow has its key.
 """
@@ -11,7 +11,7 @@ from airflow.api_fastapi.auth.tokens import get_signing_key
 from fastapi import HTTPException
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-#: Seconds for which somebody may look at a question before answering it.
+#: Seconds for which a user may look at a question before answering it.
 LONGEST_THOUGHT: Final = 3600
 
 

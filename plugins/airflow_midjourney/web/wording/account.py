@@ -37,7 +37,7 @@ def brake(found: BatchOverview) -> str:
         return ""
     state = account.state
     if state.paused:
-        return "The account is paused: nothing is sent until somebody sets its paused back to false (see the runbook)."
+        return "The account is paused: nothing is sent until a person sets its paused back to false (see the runbook)."
     if state.is_closed and state.closed_until is not None:
         why = f" It said: {state.closed_reason}." if state.closed_reason else ""
         return f"The service wants a pause until {clock(state.closed_until)}. Tasks go on by themselves.{why}"

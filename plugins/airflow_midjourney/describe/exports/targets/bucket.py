@@ -72,7 +72,7 @@ class BucketTarget:
             yield file
             file.seek(0)
             with self._explained():
-                # In parts where it is long; boto3 gives up those that it has sent when one cannot be sent.
+                # In parts where it is long; boto3 aborts the whole upload when one part cannot be sent.
                 self._client.upload_fileobj(file, self._bucket, self._prefix + name)
 
     def read(self, name: str) -> bytes | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Of files that are being written.
 _ENDING: Final = ".part"
 
-#: Seconds after which nobody writes on at a file any more that has not been touched.
+#: Seconds after which a file that no write has touched belongs to a dead export.
 _ABANDONED_AFTER: Final = 24 * 3600
 
 
@@ -65,7 +65,7 @@ class FolderTarget:
                     file.flush()
                     os.fsync(file.fileno())
             with _explained(self._root):
-                # mkstemp lets nobody else read.
+                # mkstemp lets no other user read.
                 os.chmod(temporary, 0o666 & ~_umask())
                 os.replace(temporary, path)
         except BaseException:

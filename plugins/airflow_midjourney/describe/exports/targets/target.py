@@ -35,7 +35,7 @@ class Target(Protocol):
         """Name all files below a folder."""
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete files; those that are gone are fine."""
+        """Delete files; files that are gone already are fine."""
 
     def point(self, name: str, folder: str) -> None:
         """Let a name lead to a folder, where the place knows such a thing."""
