@@ -34,7 +34,7 @@ SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
-.PHONY: help setup demo env check test test-airflow test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick lint
+.PHONY: help setup demo env check test test-airflow test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
 .PHONY: format lock clean
 
 help: ## list the commands
@@ -97,6 +97,9 @@ bench: setup ## measure next to what users would do instead, and fill docs/perfo
 
 bench-quick: setup ## the same at small sizes, to see that it works, in three minutes
 	$(BIN)/python -m benchmarks --quick
+
+mutants: setup ## plant faults into what writes, and say which no test notices (MODULE=table/claims.py TESTS=... MINUTES=30)
+	$(BIN)/python -m mutants $(MODULE) --minutes $(or $(MINUTES),30) $(if $(TESTS),--tests $(TESTS))
 
 lint: setup ## check style and types, and that the rooms of the engine import one way
 	$(BIN)/ruff check
