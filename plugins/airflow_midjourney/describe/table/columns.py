@@ -41,7 +41,7 @@ class KeyText(PlainText):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Give the collation that does not depend on the database."""
-        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+        return Text(collation="C") if dialect.name == "postgresql" else Text()
 
 
 class FilteredText(FunctionElement[str]):
