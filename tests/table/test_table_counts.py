@@ -134,6 +134,55 @@ def test_images_fault_or_mixed_reasons_stop_nothing(database: Database, mixed: l
         assert counts.alike_in_a_row(tx, batch) is None
 
 
+@pytest.mark.parametrize(
+    ("texts", "stops"),
+    [
+        (["Could not describe this image."] * 10, True),
+        (["Could not describe this image."] * 9, False),
+        (["Could not describe this image."] * 9 + ["a boat"], False),
+        ([f"number {number}" for number in range(12)], False),
+    ],
+)
+def test_one_and_the_same_answer_without_prompts_stops_a_run_whatever_it_says(
+    database: Database, texts: list[str], stops: bool
+) -> None:
+    with database.writing() as tx:
+        open_with_images(tx, len(texts))
+        batch = rows.open_batch(tx, max_attempts=1)
+        for index, text in enumerate(texts):
+            sent = rows.submit_next(tx, batch, f"{index}", account=PRICED)
+            results.ended(tx, sent, Reason.UNPARSEABLE, text, RemoteTimes(), text)
+
+        assert (counts.alike_in_a_row(tx, batch) == ("unparseable", texts[0])) == stops
+
+
+@pytest.mark.parametrize(("together", "stops"), [(True, False), (False, True)])
+def test_tasks_that_vanish_together_are_one_event(database: Database, together: bool, stops: bool) -> None:
+    with database.writing() as tx:
+        open_with_images(tx, 12)
+        batch = rows.open_batch(tx, max_attempts=1)
+        sent = [rows.submit_next(tx, batch, f"{index}", account=PRICED) for index in range(12)]
+    for some in [sent] if together else [[one] for one in sent]:
+        with database.writing() as tx:
+            for one in some:
+                results.ended(tx, one, Reason.LOST, "unknown", RemoteTimes(), "")
+
+    with database.reading() as tx:
+        assert (counts.alike_in_a_row(tx, batch) is not None) == stops
+
+
+def test_one_image_that_fails_again_and_again_is_one_event(database: Database) -> None:
+    with database.writing() as tx:
+        open_with_images(tx, 1)
+        batch = rows.open_batch(tx, max_attempts=12)
+        for index in range(12):
+            sent = rows.submit_next(tx, batch, f"{index}", account=PRICED)
+            results.ended(tx, sent, Reason.SERVICE_ERROR, "captcha", RemoteTimes(), "")
+            rows.set_columns(tx, sent.id, not_before=None)
+
+        assert counts.alike_in_a_row(tx, batch) is None
+
+
 def test_what_stopped_one_try_does_not_stop_the_next(database: Database) -> None:
     with database.writing() as tx:
         open_with_images(tx, 10)

@@ -37,6 +37,9 @@ _PHRASES: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "captcha",
             "账号",
             "your account",
+            "pending moderation",
+            "could not fetch image",
+            "received status code",
             "subscription",
             "unknown interaction",
             # The service made the link of the bytes it was sent, and the image was checked before that: if

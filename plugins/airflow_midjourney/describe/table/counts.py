@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, and_, case, func, select
 
 from airflow_midjourney.describe.model.outcome import Outcome
-from airflow_midjourney.describe.model.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Status
+from airflow_midjourney.describe.model.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Reason, Status
 from airflow_midjourney.describe.table.batches import in_scope, left_over
 from airflow_midjourney.describe.table.leases import is_claimable
 from airflow_midjourney.describe.table.schema import has_status
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: So many failures in a row for one reason that is not the images' fault end a run.
 ALIKE_IN_A_ROW: Final = 10
+
+#: Submissions of one image, or tasks that vanished at once, among which ten different events are looked for.
+_SUBMISSIONS_OF_ONE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,23 +194,36 @@ def _how_many_rows(tx: Transaction, *conditions: ColumnElement[bool]) -> int:
 
 
 def alike_in_a_row(tx: Transaction, batch: Batch) -> tuple[str, str] | None:
-    """Say for which reason the latest submissions of this try all failed, if it is not the images' fault.
+    """Say for which reason the latest ten images of this try all failed, if it is not the images' fault.
+
+    An answer without prompts may be the image's fault, unless ten images get one and the same text. Tasks that vanish
+    in one poll, as those of a service that was restarted, are one event and not ten.
 
     :return: the reason and the latest detail; None while the run may go on.
     """
     submissions = tx.tables.submissions.c
     images = tx.tables.images
     latest = tx.connection.execute(
-        select(submissions.reason, images.c.detail)
+        select(submissions.image_id, submissions.reason, submissions.settled_at, images.c.detail)
         .join_from(tx.tables.submissions, images, images.c.id == submissions.image_id)
         .where(submissions.batch_id == batch.batch_id, submissions.settled_at >= batch.tried_at)
         .order_by(submissions.settled_at.desc(), submissions.id.desc())
-        .limit(ALIKE_IN_A_ROW)
+        .limit(ALIKE_IN_A_ROW * _SUBMISSIONS_OF_ONE)
     ).all()
-    reasons = {row.reason for row in latest}
-    if len(latest) < ALIKE_IN_A_ROW or len(reasons) != 1 or not reasons <= NOT_THE_IMAGES_FAULT:
-        return None
-    return latest[0].reason, latest[0].detail or ""
+    events: set[object] = set()
+    for row in latest:
+        if not _is_alike(row, latest[0]):
+            return None
+        events.add(row.settled_at if row.reason == Reason.LOST else row.image_id)
+        if len(events) == ALIKE_IN_A_ROW:
+            return latest[0].reason, latest[0].detail or ""
+    return None
+
+
+def _is_alike(row: Any, first: Any) -> bool:
+    if row.reason != first.reason:
+        return False
+    return row.reason in NOT_THE_IMAGES_FAULT or (row.reason == Reason.UNPARSEABLE and row.detail == first.detail)
 
 
 @dataclass(frozen=True, slots=True)
