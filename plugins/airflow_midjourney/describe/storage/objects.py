@@ -124,11 +124,6 @@ class Page:
         """How many keys the page has."""
         return len(self.keys)
 
-    @property
-    def last_key(self) -> str | None:
-        """The last of the keys; None where there is none."""
-        return self.keys[-1] if self.keys else None
-
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
