@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +126,22 @@ def test_hostile_repetition_is_read_in_time(piece: str) -> None:
     assert parse_prompts(text) is not None
 
 
-WORDS = st.lists(
-    st.text(st.characters(categories=["L", "Nd"], include_characters="',;.!()\""), min_size=1, max_size=8).filter(
-        lambda word: word[0].isalpha()
-    ),
-    min_size=1,
-    max_size=12,
-).map(" ".join)
+#: What a notice says to its reader, which lines without numbers may not; hypothesis takes such words from our source.
+SPEAKS = re.compile(
+    r"please|sorry|again|you|not|n['’]t|unable|failed|invalid|denied|status|moderation|acknowledge|prompts|descr|capt",
+    re.IGNORECASE,
+)
+WORDS = (
+    st.lists(
+        st.text(st.characters(categories=["L", "Nd"], include_characters="',;.!()\""), min_size=1, max_size=8).filter(
+            lambda word: word[0].isalpha()
+        ),
+        min_size=1,
+        max_size=12,
+    )
+    .map(" ".join)
+    .filter(lambda words: not SPEAKS.search(words))
+)
 TARGETS = st.text("abc%20/?=&.-_", max_size=20).map(lambda path: f"https://x.example/{path}")
 LINKED = st.tuples(WORDS, TARGETS, st.booleans()).map(
     lambda parts: (parts[0], f"[{parts[0]}]({parts[1]}{'_(x)' if parts[2] else ''})")

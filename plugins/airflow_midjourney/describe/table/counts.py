@@ -210,12 +210,13 @@ def alike_in_a_row(tx: Transaction, batch: Batch) -> tuple[str, str] | None:
         .order_by(submissions.settled_at.desc(), submissions.id.desc())
         .limit(ALIKE_IN_A_ROW * _SUBMISSIONS_OF_ONE)
     ).all()
-    events: set[object] = set()
+    images_seen, events = set(), set()
     for row in latest:
         if not _is_alike(row, latest[0]):
             return None
+        images_seen.add(row.image_id)
         events.add(row.settled_at if row.reason == Reason.LOST else row.image_id)
-        if len(events) == ALIKE_IN_A_ROW:
+        if min(len(images_seen), len(events)) == ALIKE_IN_A_ROW:
             return latest[0].reason, latest[0].detail or ""
     return None
 
