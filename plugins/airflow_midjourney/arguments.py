@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_midjourney.describe.model.batch import Origin, Scope
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.status import BotType, Status
+from airflow_midjourney.describe.model.text import shortened
+from airflow_midjourney.describe.storage.address import read_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _NOTHING = ("", "None", "null")
+
+#: Characters of an argument that an error quotes.
+_QUOTED = 200
 
 
 def read_scope(
@@ -35,9 +40,15 @@ def read_scope(
     """
     wanted_keys = _texts(keys)
     named = bool(wanted_keys or manifest)
+    wanted_bucket = _bucket(bucket)
+    for key in wanted_keys:
+        _refuse_address("keys", "key", key, wanted_bucket)
+    prefixes = () if named and prefix is None else _prefixes(prefix, whole_bucket=whole_bucket)
+    for one in prefixes:
+        _refuse_address("prefix", "prefix", one, wanted_bucket)
     return Scope(
-        bucket=_text(bucket),
-        prefixes=() if named and prefix is None else _prefixes(prefix, whole_bucket=whole_bucket),
+        bucket=wanted_bucket,
+        prefixes=prefixes,
         keys=wanted_keys,
         bot_type=_bot_type(bot_type),
         manifest=manifest,
@@ -156,6 +167,32 @@ def read_batch_ids(batch: str | Iterable[str] | None) -> list[str]:
 def _text(value: str | None) -> str:
     text = str(value or "").strip()
     return "" if text in _NOTHING else text
+
+
+def _bucket(value: str | None) -> str:
+    """Read the name of a bucket; its address says the name to write, and is refused."""
+    text = _text(value)
+    address = read_address(text)
+    if address is None and "/" not in text:
+        return text
+    name = address.bucket if address is not None else text.strip("/").partition("/")[0]
+    raise SettingsError(f"bucket= is the name of a bucket, not {shortened(text, _QUOTED)!r}. Write bucket={name!r}.")
+
+
+def _refuse_address(argument: str, what: str, text: str, bucket: str) -> None:
+    """Refuse an address where S3 would look for keys that begin with it."""
+    address = read_address(text.strip().strip("\"'"))
+    if address is None:
+        return
+    if address.problem:
+        # The link may be signed, so only its beginning is quoted.
+        shown = shortened(text.partition("?")[0], _QUOTED)
+        raise SettingsError(f"{argument}= has {shown!r}, which {address.problem}. Write the {what} alone.")
+    other = "" if address.bucket == bucket else f" of bucket={address.bucket!r} (this task has bucket={bucket!r})"
+    raise SettingsError(
+        f"{argument}= has the address {shortened(text.partition('?')[0], _QUOTED)!r}; S3 wants the {what} alone. Write"
+        f" {shortened(address.key, _QUOTED)!r}{other}."
+    )
 
 
 def _prefixes(prefix: str | Sequence[str] | None, *, whole_bucket: bool) -> tuple[str, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_midjourney.arrivals import Arrivals, arrivals
+from tests.support.airflow_home import REPOSITORY
 
 
 def watched(*bodies: Any) -> dict[str, Any]:
@@ -81,3 +83,48 @@ def test_whatever_someone_posts_does_no_harm(extras: list[Any], body: Any) -> No
 
     assert Arrivals("photos", ("a.jpg",)) in found or any("a.jpg" in part.keys for part in found)
     assert all(part.bucket and all(part.keys) for part in found)
+
+
+CASE = REPOSITORY / "tests/fixtures/cases/evt01_s3_to_sns_to_sqs.json"
+NEW = {"detail-type": "Object Created", "detail": {"bucket": {"name": "photos"}, "object": {"key": "in/a+b.jpg"}}}
+
+
+def topic(message: Any) -> dict[str, Any]:
+    return {"Type": "Notification", "Message": json.dumps(message)}
+
+
+def test_a_notification_of_s3_through_a_topic_to_a_queue() -> None:
+    assert arrivals([json.loads(CASE.read_text())]) == [Arrivals("photos", ("in/café menu (1).jpg",))]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        watched(topic(NEW)),
+        watched([NEW, NEW]),
+        watched(json.dumps(json.dumps(NEW))),
+        watched({"Records": [{"body": json.dumps(topic(NEW))}]}),
+        watched({"Records": [{"Sns": topic(NEW)}]}),
+        {"payload": json.dumps(NEW)},
+        {"payload": {"message_batch": [topic({"Records": [record("in/a%2Bb.jpg")]})]}},
+        {"payload": {"EventName": "s3:ObjectCreated:Put", "Records": [record("in/a%2Bb.jpg", "s3:ObjectCreated:Put")]}},
+        topic(NEW),
+    ],
+)
+def test_envelopes_in_any_order_hold_the_same_object(extra: dict[str, Any]) -> None:
+    assert arrivals([extra]) == [Arrivals("photos", ("in/a+b.jpg",))]
+
+
+def test_the_log_says_what_named_no_object_and_the_others_count(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
+    foreign = {"kind": "storage#object", "name": "a.jpg", "bucket": "photos"}
+    gone = {"Records": [record("gone.jpg", "ObjectRemoved:Delete"), record("in/a%2Bb.jpg")]}
+    joining = {"Type": "SubscriptionConfirmation", "Message": "You have chosen to subscribe"}
+
+    found = arrivals([watched({"Event": "s3:TestEvent"}, foreign, gone, joining, "no JSON")])
+
+    assert found == [Arrivals("photos", ("in/a+b.jpg",))]
+    (line,) = caplog.messages
+    assert line.startswith("5 messages name no new object")
+    for what in ("s3:TestEvent: 1", "storage#object: 1", "ObjectRemoved:Delete: 1", "SubscriptionConfirmation: 1"):
+        assert what in line

@@ -146,6 +146,18 @@ def test_a_manifest_of_many_pages_is_listed_as_fast_as_it_is_submitted_and_read_
     assert len(reads) <= 2
 
 
+def test_a_list_of_which_nothing_exists_is_one_error_that_quotes_it_and_no_rows(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope]
+) -> None:
+    put_photos(s3, bucket, range(2))
+
+    with pytest.raises(ManifestError, match=r"Not one of the 2 objects .* first line is '/in/0000.jpg'"):
+        engine.run(write("/in/0000.jpg\n/in/0001.jpg\n"))
+
+    assert members(engine) == 0
+    assert statuses(engine) == {}
+
+
 def test_only_what_the_manifest_names_is_in_the_batch(
     engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope]
 ) -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.engine.named_keys import Found, LookedUp, look_up_keys
+from airflow_midjourney.describe.model.batch import Position
 from airflow_midjourney.describe.model.errors import ManifestError
 from airflow_midjourney.describe.model.text import storable
-from airflow_midjourney.describe.storage.manifest.reader import EXAMPLES, ManifestReader
+from airflow_midjourney.describe.storage.manifest.reader import EXAMPLES, ManifestReader, first_line
 from airflow_midjourney.describe.storage.objects import ListedImage
 from airflow_midjourney.describe.table.batches import disputed_keys, restart_listing
 
@@ -43,7 +44,27 @@ async def next_of_manifest(worker: Worker, batch: Batch) -> Found:
         raise
     entries = list({entry.key: entry for entry in page.entries}.values())
     found = await _look_up(worker, batch, _wanted(entries, page, batch.options.suffixes))
+    if batch.position == Position():
+        reader.none_exists = True
+    reader.none_exists = reader.none_exists and not (found.images or found.denied or page.is_inventory)
+    if found.missing and reader.none_exists and page.then is None:
+        await _refuse_a_list_of_nothing(worker, batch, found.missing)
     return Found(found.images, len(entries), page.then, found.missing, found.denied, len(page.bad))
+
+
+async def _refuse_a_list_of_nothing(worker: Worker, batch: Batch, missing: Sequence[str]) -> None:
+    """Refuse a manifest at its end if not one key of it exists: then it is written otherwise than it was read.
+
+    :param missing: the keys of its last page.
+    :raises ManifestError: none exists; the next try lists it from the beginning.
+    """
+    quoted = await asyncio.to_thread(first_line, worker.images, batch.scope.manifest)
+    await worker.database.write(restart_listing, batch.batch_id, batch.position)
+    raise ManifestError(
+        f"Not one of the {batch.listed.keys + len(missing):,} objects that the manifest {batch.scope.manifest!r} names"
+        f" exists in s3://{batch.scope.bucket}. Its first line is {quoted!r}; one of the keys that were read is"
+        f" {missing[0]!r}. One key as S3 has it, or one s3:// URI, a line is expected, or CSV with a column named key."
+    )
 
 
 def _tell_bad_lines(batch: Batch, page: ManifestPage) -> None:

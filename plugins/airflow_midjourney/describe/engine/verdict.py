@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.status import NOT_THE_IMAGES_CONTENT
+from airflow_midjourney.describe.storage.prefix_hints import prefix_hint
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.model.batch import Batch, OnEmpty
@@ -104,7 +105,8 @@ def summary(batch: Batch, counts: Counts) -> str:
 def _nothing_to_do(batch: Batch) -> str:
     listed = batch.listed
     if not listed.images:
-        return f"There are no images in {batch.scope.describe()}: {listed.keys:,} keys, 0 with an image suffix."
+        line = f"There are no images in {batch.scope.describe()}: {listed.keys:,} keys, 0 with an image suffix."
+        return " ".join([line, *filter(None, map(prefix_hint, batch.scope.prefixes))])
     line = f"Nothing to pay for: {listed.done} of {listed.images} images have their prompts"
     for name in ("failed", "rejected", "in_doubt", "erased"):
         if number := getattr(listed, name):

@@ -11,6 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
+from airflow_midjourney.describe.storage.address import read_address
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -19,13 +21,16 @@ if TYPE_CHECKING:
 #: Lines that one CSV record may have: a key in quotes may hold line breaks, and so does a quote that nobody closes.
 _LINES_OF_A_RECORD: Final = 20
 
-_LONGEST_KEY: Final = 1024
+#: Lines, empty ones among them, within which a header is looked for.
+_LINES_TO_A_HEADER: Final = 1000
 
-_SCHEME: Final = "s3://"
+_LONGEST_KEY: Final = 1024
 
 #: Column names, without case and separators, and what they are called here.
 _COLUMN_NAMES: Final = {
     "bucket": "bucket",
+    "bucketname": "bucket",
+    "s3bucket": "bucket",
     "key": "key",
     "etag": "etag",
     "size": "size",
@@ -36,6 +41,24 @@ _COLUMN_NAMES: Final = {
     "islatest": "is_latest",
     "isdeletemarker": "is_delete_marker",
 }
+
+#: Column names that hold a key or a URI where no column is named key.
+_NAMES_OF_KEYS: Final = (
+    "s3key",
+    "objectkey",
+    "keyname",
+    "s3uri",
+    "uri",
+    "s3url",
+    "url",
+    "s3path",
+    "path",
+    "filename",
+    "image",
+)
+
+#: What stands between the cells of a line.
+DELIMITERS: Final = (",", ";", "\t", "|")
 
 _ETAG: Final = re.compile(r"[!#-~]{1,200}")
 _STORAGE_CLASS: Final = re.compile(r"[A-Z0-9_]{1,40}")
@@ -115,11 +138,13 @@ class Columns:
     :param places: where each known column is, from 0.
     :param encoded: whether keys are URL-encoded, as S3 writes them.
     :param header: the line that says so; empty where none does.
+    :param delimiter: what stands between two cells.
     """
 
     places: Mapping[str, int]
     encoded: bool
     header: tuple[str, ...] = ()
+    delimiter: str = ","
 
     @property
     def tell_facts(self) -> bool:
@@ -139,10 +164,14 @@ BUCKET_AND_KEY: Final = Columns({"bucket": 0, "key": 1}, encoded=True)
 def named_columns(names: Iterable[str]) -> dict[str, int]:
     """Give the places of the columns whose names are known."""
     places: dict[str, int] = {}
-    for place, name in enumerate(names):
-        known = _COLUMN_NAMES.get("".join(filter(str.isalnum, name)).lower())
+    plain = ["".join(filter(str.isalnum, name)).lower() for name in names]
+    for place, name in enumerate(plain):
+        known = _COLUMN_NAMES.get(name)
         if known is not None:
             places.setdefault(known, place)
+    other = next((name for name in _NAMES_OF_KEYS if name in plain), None)
+    if other is not None:
+        places.setdefault("key", plain.index(other))
     return places
 
 
@@ -152,15 +181,24 @@ def detect_columns(lines: Iterable[Line], key: str) -> Columns | None:
     :param lines: from the first on.
     :param key: the manifest's own.
     """
-    first = next((record for record in _records(lines) if record.text.strip()), None)
-    if first is None:
+    first = [line for line in islice(lines, _LINES_TO_A_HEADER) if line.text.strip()][:_LINES_OF_A_RECORD]
+    is_csv = key.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+    for delimiter in DELIMITERS:
+        record = next(records(first, delimiter), None)
+        if record is not None and (headed := _headed(record.cells, delimiter, is_csv=is_csv)) is not None:
+            return headed
+    record = next(records(first), None)
+    return BUCKET_AND_KEY if is_csv and record is not None and len(record.cells) > 1 else None
+
+
+def _headed(cells: tuple[str, ...], delimiter: str, *, is_csv: bool) -> Columns | None:
+    places = named_columns(cells)
+    if "key" not in places:
         return None
-    places = named_columns(first.cells)
-    headed = Columns(places, encoded=False, header=first.cells) if "key" in places else None
-    if key.lower().removesuffix(".gz").endswith(".csv"):
-        return headed or (BUCKET_AND_KEY if len(first.cells) > 1 else None)
     # Elsewhere a comma may be part of a key, so only a line of nothing but known names is a header.
-    return headed if len(places) == len(first.cells) > 1 else None
+    if not is_csv and not len(places) == len(cells) > 1:
+        return None
+    return Columns(places, encoded=False, header=cells, delimiter=delimiter)
 
 
 def plain_items(lines: Iterable[Line]) -> Iterator[Item]:
@@ -171,13 +209,15 @@ def plain_items(lines: Iterable[Line]) -> Iterator[Item]:
             yield BadLine(place, line.problem)
         elif not text.strip():
             yield Passed(place)
+        elif text.startswith("# "):
+            yield BadLine(place, "is a comment, which lists have not")
         else:
-            yield _named(place, *_bucket_and_key(None, text))
+            yield named_item(place, None, text)
 
 
 def csv_items(lines: Iterable[Line], columns: Columns) -> Iterator[Item]:
     """Read CSV, its header as a line that names nothing."""
-    for record in _records(lines):
+    for record in records(lines, columns.delimiter):
         if record.problem:
             yield BadLine(record.place, record.problem)
         elif not record.text.strip() or record.cells == columns.header:
@@ -187,7 +227,7 @@ def csv_items(lines: Iterable[Line], columns: Columns) -> Iterator[Item]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class Record:
     """One record of CSV, of one line or several.
 
     :param text: its first line.
@@ -199,15 +239,16 @@ class _Record:
     problem: str = ""
 
 
-def _records(lines: Iterable[Line]) -> Iterator[_Record]:
+def records(lines: Iterable[Line], delimiter: str = ",") -> Iterator[Record]:
+    """Read lines as CSV, a record of one line or several each."""
     source = iter(lines)
     waiting: deque[Line] = deque()
     while _fill(waiting, source, 1):
         taken = 1
-        while (record := _record(list(islice(waiting, taken)))) is None:
+        while (record := _record(list(islice(waiting, taken)), delimiter)) is None:
             if taken == _LINES_OF_A_RECORD or not _fill(waiting, source, taken + 1):
                 first = waiting[0]
-                record = _Record(_place(first), first.text, problem="has a quote that is not closed")
+                record = Record(_place(first), first.text, problem="has a quote that is not closed")
                 break
             taken += 1
         # After a bad line, those that seemed to belong to it are read for themselves.
@@ -221,21 +262,21 @@ def _fill(waiting: deque[Line], source: Iterator[Line], number: int) -> bool:
     return len(waiting) >= number
 
 
-def _record(lines: list[Line]) -> _Record | None:
+def _record(lines: list[Line], delimiter: str) -> Record | None:
     """Read lines as one record; None if it goes on after them."""
     first, last = lines[0], lines[-1]
     if first.problem:
-        return _Record(_place(first), first.text, problem=first.problem)
+        return Record(_place(first), first.text, problem=first.problem)
     try:
-        cells = next(csv.reader([line.text for line in lines], strict=True), [])
+        cells = next(csv.reader([line.text for line in lines], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         if "unexpected end of data" in str(error):
             return None
-        return _Record(_place(first), first.text, problem=f"is no CSV: {error}")
-    return _Record(_place(first, last), first.text, tuple(cells))
+        return Record(_place(first), first.text, problem=f"is no CSV: {error}")
+    return Record(_place(first, last), first.text, tuple(cells))
 
 
-def _item(record: _Record, columns: Columns) -> Item:
+def _item(record: Record, columns: Columns) -> Item:
     if columns.cell(record.cells, "is_delete_marker") == "true" or columns.cell(record.cells, "is_latest") == "false":
         return Passed(record.place)
     if columns.places["key"] >= len(record.cells):
@@ -244,7 +285,7 @@ def _item(record: _Record, columns: Columns) -> Item:
     bucket = columns.cell(record.cells, "bucket") or None
     key = columns.cell(record.cells, "key")
     if not columns.encoded:
-        return _named(record.place, *_bucket_and_key(bucket, key), _facts(record.cells, columns))
+        return named_item(record.place, bucket, key, _facts(record.cells, columns))
     try:
         key = unquote_plus(key, errors="strict")
     except UnicodeDecodeError:
@@ -252,11 +293,17 @@ def _item(record: _Record, columns: Columns) -> Item:
     return _named(record.place, bucket, key, _facts(record.cells, columns))
 
 
-def _bucket_and_key(bucket: str | None, text: str) -> tuple[str | None, str]:
-    if not text.startswith(_SCHEME):
-        return bucket, text
-    named, _, key = text.removeprefix(_SCHEME).partition("/")
-    return named, key
+def named_item(place: Place, bucket: str | None, text: str, facts: Facts | None = None) -> Entry | BadLine:
+    """Read a key or an address of an object.
+
+    :param bucket: where the line says it apart from the key.
+    """
+    address = read_address(text)
+    if address is None:
+        return _named(place, bucket, text, facts)
+    if address.problem:
+        return BadLine(place, address.problem)
+    return _named(place, address.bucket, address.key, facts)
 
 
 def _place(first: Line, last: Line | None = None) -> Place:
@@ -264,7 +311,7 @@ def _place(first: Line, last: Line | None = None) -> Place:
     return Place(first.number, last.number, last.end)
 
 
-def _named(place: Place, bucket: str | None, key: str, facts: Facts | None = None) -> Item:
+def _named(place: Place, bucket: str | None, key: str, facts: Facts | None = None) -> Entry | BadLine:
     if bucket == "":
         return BadLine(place, "names no bucket")
     if not key:

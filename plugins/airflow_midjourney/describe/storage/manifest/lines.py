@@ -24,10 +24,27 @@ PART: Final = 1024 * 1024
 #: Bytes of a line that may still name a key of 1,024 bytes, each of them written as ``%20``.
 LONGEST_LINE: Final = 16 * 1024
 
+#: Bytes after which a line shows that the file has no lines at all.
+_NO_LINE: Final = 1024 * 1024
+
+#: Unpacked bytes that any archive may have, and how often its own size a larger one may: lists of keys have 5 to 50.
+_UNPACKED_AT_LEAST: Final = 64 * 1024 * 1024
+_UNPACKED_TIMES: Final = 250
+
 _HEAD: Final = 1024
 
 _GZIP: Final = b"\x1f\x8b"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_NOT_READ: Final = {
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"BZh": "a bzip2 archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"\xfd7zXZ\x00": "an xz archive",
+    b"SQLite format 3\x00": "a database",
+    b"%PDF-": "a PDF",
+}
 _COLUMNAR: Final = {b"ORC": "ORC", b"PAR1": "Parquet"}
 
 
@@ -81,13 +98,20 @@ class _Parts(io.RawIOBase):
 def open_content(store: ImageStore, stored: ListedImage) -> BinaryIO:
     """Open an object as what it holds, gzip unpacked, whatever its name.
 
-    :raises ManifestError: it is gzip and damaged, or holds ORC or Parquet.
+    :raises ManifestError: it is gzip and damaged, or holds what is no text in UTF-8.
     """
     parts = io.BufferedReader(_Parts(store, stored), PART)
     content = cast("BinaryIO", GzipFile(fileobj=parts) if parts.peek(len(_GZIP)).startswith(_GZIP) else parts)
     with _unpacking(stored):
         head = content.read(_HEAD)
         content.seek(0)
+    for magic, name in _NOT_READ.items():
+        if head.startswith(magic) and not (magic == b"BZh" and head.isascii() and b"\0" not in head):
+            raise ManifestError(
+                f"The manifest {stored.uri!r} is {name}, which is not read here. Save it as plain text in UTF-8 (in"
+                " PowerShell: Out-File -Encoding utf8), one key or s3:// URI a line, packed with gzip or not at all.",
+                image_uri=stored.uri,
+            )
     for magic, name in _COLUMNAR.items():
         # A key may start with these letters, but no key holds NUL.
         if head.startswith(magic) and b"\0" in head:
@@ -129,6 +153,7 @@ def lines_of(content: BinaryIO, stored: ListedImage, *, start: int = 0, number: 
         content.seek(start)
     while raw := _read_line(content, stored):
         number += 1
+        _check_unpacked(content, stored)
         if _is_cut(raw):
             _pass_over_the_rest(content, stored)
             yield Line(number, content.tell(), "", f"is longer than {LONGEST_LINE:,} bytes")
@@ -148,8 +173,28 @@ def _is_cut(raw: bytes) -> bool:
 
 
 def _pass_over_the_rest(content: BinaryIO, stored: ListedImage) -> None:
+    passed = LONGEST_LINE
     while _is_cut(_read_line(content, stored)):
-        pass
+        passed += LONGEST_LINE
+        if passed > _NO_LINE:
+            raise ManifestError(
+                f"The manifest {stored.uri!r} has a line of more than {_NO_LINE:,} bytes, so it is no list. Give one"
+                " key or s3:// URI a line, or CSV with a column named key.",
+                image_uri=stored.uri,
+            )
+
+
+def _check_unpacked(content: BinaryIO, stored: ListedImage) -> None:
+    """Refuse an archive that unpacks to more than a list can, before it keeps a worker busy for days.
+
+    :raises ManifestError: it does.
+    """
+    if isinstance(content, GzipFile) and content.tell() > max(_UNPACKED_AT_LEAST, _UNPACKED_TIMES * stored.size_bytes):
+        raise ManifestError(
+            f"The manifest {stored.uri!r} has {stored.size_bytes:,} bytes and unpacks to more than"
+            f" {_UNPACKED_TIMES} times as many, which no list of keys does. Look at what wrote it, and upload another.",
+            image_uri=stored.uri,
+        )
 
 
 def _read_line(content: BinaryIO, stored: ListedImage) -> bytes:

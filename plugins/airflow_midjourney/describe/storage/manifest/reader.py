@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_midjourney.describe.model.batch import Position
 from airflow_midjourney.describe.model.errors import ImageRejectedError, ManifestError, SettingsError
 from airflow_midjourney.describe.model.status import Reason
-from airflow_midjourney.describe.model.text import shortened
+from airflow_midjourney.describe.model.text import presentable, shortened
+from airflow_midjourney.describe.storage.manifest.dialect import begins_json, detect_dialect, json_items
 from airflow_midjourney.describe.storage.manifest.entries import (
     BadLine,
     Columns,
     Entry,
     Item,
     csv_items,
-    detect_columns,
-    plain_items,
 )
 from airflow_midjourney.describe.storage.manifest.inventory import Inventory, read_inventory
 from airflow_midjourney.describe.storage.manifest.lines import lines_of, open_content, read_whole
@@ -122,6 +121,8 @@ class ManifestReader:
     def __init__(self, store: ImageStore, uri: str, bucket: str) -> None:
         self.uri = uri
         self.bucket = bucket
+        #: Set by the engine: the list was read from its beginning, and not one object that it names exists so far.
+        self.none_exists = False
         self._store = store
         self._at: Position | None = None
         self._opened: _Opened | None = None
@@ -203,24 +204,51 @@ def _following(opened: _Opened, items: list[Item], position: Position, examples:
     return Position(position.source + 1, Mark(opened.manifest.etag, examples=examples).to_text())
 
 
-def _open(store: ImageStore, uri: str, source: int, mark: Mark) -> _Opened:
+def _open(store: ImageStore, uri: str, number: int, mark: Mark) -> _Opened:
     """Open the manifest, or a file that it lists, at a place.
 
-    :param source: which file of an inventory.
+    :param number: which file of an inventory.
     """
     manifest = _look_up(store, *split_uri(uri), mark.manifest)
-    if not manifest.key.lower().removesuffix(".gz").endswith(".json"):
-        content = open_content(store, manifest)
-        columns = detect_columns(lines_of(content, manifest), manifest.key)
-        lines = lines_of(content, manifest, start=mark.byte, number=mark.line)
-        items = plain_items(lines) if columns is None else csv_items(lines, columns)
-        return _Opened(manifest, None, manifest, columns, items)
-    inventory = read_inventory(read_whole(store, manifest, _LARGEST_INVENTORY), manifest)
-    if source >= len(inventory.files):
+    content = open_content(store, manifest)
+    # Read once: what a page costs S3 should not grow with the number of questions asked of the beginning.
+    source = lines_of(content, manifest)
+    head = list(islice(source, _FIRST_LINES))
+    first = next((line.text for line in head if line.text.strip()), "")
+    if not (manifest.key.lower().removesuffix(".gz").endswith(".json") or begins_json(first)):
+        dialect = detect_dialect(head, manifest.key, manifest.uri)
+        again = mark.byte > 0
+        lines = lines_of(content, manifest, start=mark.byte, number=mark.line) if again else chain(head, source)
+        return _Opened(manifest, None, manifest, dialect.columns, dialect.items(lines))
+    whole = read_whole(store, manifest, _LARGEST_INVENTORY)
+    listed = json_items(_json(whole))
+    if listed is not None:
+        return _Opened(manifest, None, manifest, None, islice(listed, mark.line, None))
+    inventory = read_inventory(whole, manifest)
+    if number >= len(inventory.files):
         return _Opened(manifest, inventory, manifest, inventory.columns, iter(()))
-    file = _look_up(store, inventory.bucket, inventory.files[source], mark.file)
+    file = _look_up(store, inventory.bucket, inventory.files[number], mark.file)
     lines = lines_of(open_content(store, file), file, start=mark.byte, number=mark.line)
     return _Opened(manifest, inventory, file, inventory.columns, csv_items(lines, inventory.columns))
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def first_line(store: ImageStore, uri: str) -> str:
+    """Give the first line that is not empty, cut, for a message.
+
+    :raises DescribeError: as :meth:`ManifestReader.read`.
+    """
+    with _explained(uri):
+        manifest = store.look_up(*split_uri(uri))
+        lines = lines_of(open_content(store, manifest), manifest)
+        found = next((line.text for line in lines if line.text.strip()), "")
+    return presentable(found.partition("?")[0], limit=_LONGEST_NAME)
 
 
 def _look_up(store: ImageStore, bucket: str, key: str, etag: str) -> ListedImage:

@@ -1,0 +1,221 @@
+"""The form of a list, decided once for the whole file: lines, CSV, a listing of a client, JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_midjourney.describe.model.errors import ManifestError
+from airflow_midjourney.describe.model.text import presentable
+from airflow_midjourney.describe.storage.address import read_address
+from airflow_midjourney.describe.storage.manifest.entries import (
+    BUCKET_AND_KEY,
+    DELIMITERS,
+    BadLine,
+    Columns,
+    Item,
+    Passed,
+    Place,
+    csv_items,
+    detect_columns,
+    named_columns,
+    named_item,
+    plain_items,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from airflow_midjourney.describe.storage.manifest.lines import Line
+
+#: Lines by which the form is decided.
+_FIRST_LINES: Final = 1000
+
+_QUOTED: Final = 120
+
+_WHEN: Final = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?\S*"
+_SIZE: Final = r"\d[\d.]*(?: ?(?:[KMGTP]i?B?|Bytes?|B))?"
+_LISTED: Final = re.compile(rf"\s*{_WHEN}\s+{_SIZE}\s(?P<name>.+)")
+_LISTED_URI: Final = re.compile(rf"\s*{_WHEN}\s+{_SIZE}\s.*?(?P<name>s3://.+)")
+_FOLDER: Final = re.compile(r"\s*(?:PRE|DIR) .+")
+_SUMMARY: Final = re.compile(r"\s*Total (?:Objects|Size): .*")
+_OF_MC: Final = re.compile(r"\[\d{4}-\d\d-\d\d .{4,30}\]\s+\d.*")
+_OF_RCLONE: Final = re.compile(rf"\s*\d+ {_WHEN} .+")
+_SIZE_AND_NAME: Final = re.compile(r"\s+\d+ .*\S.*")
+_DRAWN: Final = re.compile(r"[|+=-][|+=\s-]{2,}")
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BEGINS_JSON: Final = re.compile(r"\s*(?:[{\[]\s*(?:\"|[{\[]|$)|\"(?:[^\"\\]|\\.)*\"\s*$)")
+_NEEDED: Final = (
+    "Write one s3://bucket/key a line, or CSV with a header such as bucket,key; for S3's own listing, take"
+    " aws s3 ls --recursive."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a list is written.
+
+    :param items: reads lines from anywhere in the file.
+    :param columns: where it is CSV.
+    """
+
+    items: Callable[[Iterable[Line]], Iterator[Item]]
+    columns: Columns | None = None
+
+
+def detect_dialect(lines: Iterable[Line], key: str, uri: str) -> Dialect:
+    """Say how a list is written, by its name and its first lines.
+
+    :param lines: from the first on.
+    :param key: the manifest's own.
+    :param uri: the manifest's, for the message.
+    :raises ManifestError: it has a form that leaves open which objects are meant; the message quotes a line.
+    """
+    head = list(islice(lines, _FIRST_LINES))
+    shown = [line for line in head if line.text.strip()]
+    if not shown:
+        return Dialect(plain_items)
+    listing = _listing(shown, uri)
+    if listing is not None:
+        return listing
+    if _is_json_lines(shown):
+        return Dialect(_json_items)
+    columns = detect_columns(head, key)
+    if columns is None and all(_is_quoted(line.text) for line in shown):
+        columns = Columns({"key": 0}, encoded=False)
+    if columns is None or columns is BUCKET_AND_KEY:
+        _refuse_columns_without_names(shown, key, uri)
+    if columns is None:
+        return Dialect(plain_items)
+    return Dialect(lambda following: csv_items(following, columns), columns)
+
+
+def _listing(shown: list[Line], uri: str) -> Dialect | None:
+    """Read the output of a client that lists, or refuse it where it does not say the whole key."""
+    first = shown[0]
+    if _DRAWN.fullmatch(first.text.strip()):
+        raise _refused(uri, first, "is drawn as a table")
+    if _OF_MC.match(first.text) or _OF_RCLONE.fullmatch(first.text.strip("\r\n")):
+        raise _refused(uri, first, "is the output of a client that leaves out where its keys begin")
+    rows = [line for line in shown if not _SUMMARY.fullmatch(line.text.rstrip())]
+    texts = [line.text.rstrip("\r\n") for line in rows]
+    folder = next((line for line in rows if _FOLDER.fullmatch(line.text.rstrip("\r\n"))), None)
+    if all(_LISTED_URI.fullmatch(text) or _FOLDER.fullmatch(text) for text in texts):
+        return Dialect(lambda following: _listed_items(following, _LISTED_URI))
+    if not all(_LISTED.fullmatch(text) or _FOLDER.fullmatch(text) for text in texts):
+        if len(rows) > 1 and all(_SIZE_AND_NAME.fullmatch(text) for text in texts):
+            raise _refused(uri, first, "is the output of a client that leaves out where its keys begin")
+        return None
+    if folder is not None:
+        raise _refused(uri, folder, "is a folder in a listing without --recursive, which leaves out where keys begin")
+    # Without --recursive no name has a slash, and then the folder before it is missing.
+    if not any("/" in found["name"] for text in texts if (found := _LISTED.fullmatch(text))):
+        raise _refused(uri, first, "is of a listing that does not show whether its names are whole keys")
+    return Dialect(lambda following: _listed_items(following, _LISTED))
+
+
+def _listed_items(lines: Iterable[Line], form: re.Pattern[str]) -> Iterator[Item]:
+    for line in lines:
+        place, text = _place(line), line.text.rstrip("\r\n")
+        found = form.fullmatch(text)
+        if line.problem:
+            yield BadLine(place, line.problem)
+        elif not text.strip() or _SUMMARY.fullmatch(text):
+            yield Passed(place)
+        elif found is None:
+            yield BadLine(place, "is written otherwise than the first lines of this listing")
+        elif found["name"].endswith("/"):
+            # The mark that consoles leave for a folder; a listing names it like an object.
+            yield Passed(place)
+        else:
+            yield named_item(place, None, found["name"])
+
+
+def _is_json_lines(shown: list[Line]) -> bool:
+    return all(line.text.lstrip().startswith(('{"', '{ "')) and line.text.rstrip().endswith("}") for line in shown)
+
+
+def _json_items(lines: Iterable[Line]) -> Iterator[Item]:
+    for line in lines:
+        if line.problem:
+            yield BadLine(_place(line), line.problem)
+        elif not line.text.strip():
+            yield Passed(_place(line))
+        else:
+            yield json_item(_place(line), _parsed(line.text))
+
+
+def json_item(place: Place, value: Any) -> Item:
+    """Read one value of JSON: text, or an object with the names that columns have."""
+    if isinstance(value, str):
+        return named_item(place, None, value)
+    if not isinstance(value, dict):
+        return BadLine(place, "is JSON that names no key")
+    names = [str(name) for name in value]
+    places = named_columns(names)
+    key = value[names[places["key"]]] if "key" in places else None
+    bucket = value[names[places["bucket"]]] if "bucket" in places else None
+    if not isinstance(key, str) or not isinstance(bucket, str | None):
+        return BadLine(place, "is JSON without a key")
+    return named_item(place, bucket, key)
+
+
+def begins_json(line: str) -> bool:
+    """Say whether the first line of a file is that of one JSON document."""
+    text = line.strip()
+    return text in ("{", "[") or (text.startswith(("[", "{")) and _BEGINS_JSON.match(text) is not None)
+
+
+def json_items(document: Any) -> list[Item] | None:
+    """Read a JSON list, or what ``aws s3api list-objects-v2`` prints; None where it is neither.
+
+    :return: items whose lines are counted as values.
+    """
+    values = document.get("Contents") if isinstance(document, dict) else document
+    if not isinstance(values, list):
+        return None
+    return [json_item(Place(number, number, number), value) for number, value in enumerate(values, 1)]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_quoted(text: str) -> bool:
+    bare = text.strip()
+    return len(bare) > 2 and bare.startswith('"') and bare.endswith('"') and bare.count('"') == 2
+
+
+def _refuse_columns_without_names(shown: list[Line], key: str, uri: str) -> None:
+    """Refuse lines of several cells where no header says which of them is the key."""
+    is_csv = key.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+    for delimiter in DELIMITERS:
+        rows = [line.text.strip("\r\n").split(delimiter) for line in shown]
+        if not all(len(cells) > 1 for cells in rows):
+            continue
+        begins = {cells[0].strip().strip('"') for cells in rows}
+        one_bucket = len(begins) == 1 and len(rows) > 1 and _BUCKET.fullmatch(next(iter(begins))) is not None
+        if delimiter == "," and is_csv:
+            # S3 writes bucket,key without a header; a URI in the first cell is somebody else's order.
+            in_doubt = any(read_address(begin) is not None for begin in begins)
+        else:
+            in_doubt = one_bucket or delimiter == "\t" or is_csv
+        if in_doubt:
+            raise _refused(uri, shown[0], f"has several columns ({delimiter!r} between them), and no header names them")
+
+
+def _refused(uri: str, line: Line, problem: str) -> ManifestError:
+    quoted = presentable(line.text.partition("?")[0], limit=_QUOTED)
+    return ManifestError(
+        f"Line {line.number:,} of the manifest {uri!r}, {quoted!r}, {problem}. {_NEEDED}", image_uri=uri
+    )
+
+
+def _place(line: Line) -> Place:
+    return Place(line.number, line.number, line.end)
