@@ -112,8 +112,9 @@ def ask_again(
     facts = {"asked_by": asked_by, "asked_at": tx.now, "image_ids": []}
     if price is not None:
         facts |= {"price": price.each, "currency": price.currency}
-    new = tx.connection.execute(tx.insert(requests).values(request_id=request_id, **facts).on_conflict_do_nothing())
-    if not new.rowcount:
+    # Not by the count of rows: SQLAlchemy does not keep that of an INSERT with psycopg 3.
+    insert = tx.insert(requests).values(request_id=request_id, **facts).on_conflict_do_nothing()
+    if tx.connection.execute(insert.returning(requests.c.request_id)).first() is None:
         return _earlier(tx, request_id)
     allowed = tx.connection.execute(
         select(tx.tables.images.c.id)
