@@ -25,7 +25,7 @@ AIRFLOW_FIRST := $(patsubst %,tests/airflow/test_%.py,arrivals batch_trigger des
 	describe_sensor images_hook import_costs midjourney_hook provider_info)
 AIRFLOW_REST = $(filter-out $(AIRFLOW_FIRST),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web tests/benchmarks
 # The rooms, as they are with each Python that is on the machine.
-ROOMS := tests/model tests/service tests/storage tests/table tests/engine
+ROOMS := tests/model tests/service tests/engine
 OTHER_PYTHONS ?= 3.12 3.13
 # What uses the dependencies directly, and what is made for Airflow; the rest is said with the newest ones.
 LOWEST_TESTS ?= tests/model tests/service tests/imaging tests/storage tests/table tests/queries tests/admin $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
