@@ -63,9 +63,10 @@ OURS = "airflow_midjourney"
 ENGINE_OF_A_DAG = (
     "._version .describe .describe.model .describe.model.batch .describe.model.errors .describe.model.status"
 )
+ARGUMENTS = ".arguments .describe.model.text .describe.storage .describe.storage.address"
 HOOKS = ".hooks .hooks.image_prompts .hooks.images .hooks.midjourney"
 DESCRIBING = (
-    f" .arguments .runtime {ENGINE_OF_A_DAG} {HOOKS} .links .observability .observability.asset_events .operators"
+    f" {ARGUMENTS} .runtime {ENGINE_OF_A_DAG} {HOOKS} .links .observability .observability.asset_events .operators"
     " .operators.describe .operators.scope .sensors .sensors.describe .settings"
 )
 
@@ -73,8 +74,8 @@ DESCRIBING = (
 LOADED = {
     "dags/describe_images.py": DESCRIBING,
     "dags/describe_manifest.py": DESCRIBING,
-    "dags/describe_on_arrival.py": DESCRIBING.replace(".arguments", ".arguments .arrivals"),
-    "dags/midjourney_resolve.py": f" .arguments .runtime {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
+    "dags/describe_on_arrival.py": f"{DESCRIBING} .arrivals",
+    "dags/midjourney_resolve.py": f" {ARGUMENTS} .runtime {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
     " .operators.scope .settings",
     "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links",
 }
