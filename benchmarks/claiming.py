@@ -39,14 +39,13 @@ def measured_claims(database: Database, finished: int) -> float:
     for number in range(CLAIMS // TOGETHER):
         with database.writing() as tx:
             wanted = [
-                rows.request(batch, row.id, f"{prefix}{row.id}")
-                for row in leases.reserve(tx, batch, "holder", TOGETHER)
+                rows.request(batch, row, f"{prefix}{row.id}") for row in leases.reserve(tx, batch, "holder", TOGETHER)
             ]
         with database.writing() as tx:
             results = claims.claim(tx, wanted, _ACCOUNT)
         with database.writing() as tx:
-            posts = [Posted(one.submit_token, Accepted(f"{number}-{one.image_id}", 200, 1)) for one in wanted]
-            _record(tx, _ACCOUNT.identity, posts)
+            posts = [Posted(one, Accepted(f"{number}-{one.image_id}", 200, 1)) for one in wanted]
+            _record(tx, _ACCOUNT, posts)
         if set(results) != {ClaimResult.CLAIMED}:
             raise SystemExit(f"not all are claimed: {set(results)}")
     seconds = time.perf_counter() - began

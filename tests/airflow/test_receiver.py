@@ -255,7 +255,7 @@ def submitted_with_callback(table: Database) -> int:
         rows.list_images(tx, [rows.listed("a.jpg")])
         (row,) = leases.reserve(tx, batch, "holder", 1)
         wanted = claims.Claim(
-            row.id,
+            row,
             "holder",
             "s" * 32,
             batch,

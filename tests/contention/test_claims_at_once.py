@@ -48,7 +48,7 @@ def reserved_pair(database: Database, bodies: tuple[str, str], **options: int) -
         batch = rows.open_batch(tx, **options)  # type: ignore[arg-type]
         rows.list_images(tx, [rows.listed("a.jpg"), rows.listed("b.jpg")])
         first, second = leases.reserve(tx, batch, "holder", 2)
-    return batch, rows.request(batch, first.id, bodies[0]), rows.request(batch, second.id, bodies[1])
+    return batch, rows.request(batch, first, bodies[0]), rows.request(batch, second, bodies[1])
 
 
 def claim_alone(database: Database, wanted: Claim, account: AccountSettings) -> ClaimResult:

@@ -171,7 +171,7 @@ def claims_of(database: Database, number: int) -> list[claims.Claim]:
         batch = rows.open_batch(tx, run_id=f"run-{number}")
         rows.list_images(tx, [rows.listed(f"{number}/{one:04}.jpg") for one in range(number)])
         reserved = leases.reserve(tx, batch, "holder", number)
-        return [rows.request(batch, row.id) for row in reserved]
+        return [rows.request(batch, row) for row in reserved]
 
 
 def claim(database: Database, wanted: list[claims.Claim]) -> None:
@@ -180,9 +180,9 @@ def claim(database: Database, wanted: list[claims.Claim]) -> None:
 
 
 def record(database: Database, wanted: list[claims.Claim]) -> None:
-    posts = [Posted(one.submit_token, Accepted(f"task-{one.image_id}", 200, 1)) for one in wanted]
+    posts = [Posted(one, Accepted(f"task-{one.image_id}", 200, 1)) for one in wanted]
     with database.writing() as tx:
-        _record(tx, ROOMY.identity, posts)
+        _record(tx, ROOMY, posts)
 
 
 def statements_of_claims(database: Database, number: int) -> int:

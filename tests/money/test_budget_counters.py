@@ -86,7 +86,7 @@ class History:
     def claim(self, tx: Transaction, number: int) -> None:
         rows.list_images(tx, [rows.listed(f"{self._keys + one:04}.jpg") for one in range(number)])
         self._keys += number
-        wanted = [rows.request(self.batch, row.id) for row in leases.reserve(tx, self.batch, "holder", number)]
+        wanted = [rows.request(self.batch, row) for row in leases.reserve(tx, self.batch, "holder", number)]
         if not wanted:
             return
         results = claims.claim(tx, wanted, PAYING)

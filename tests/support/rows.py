@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Database, Transaction
+    from airflow_midjourney.describe.table.leases import ReservedImage
     from airflow_midjourney.describe.table.results import InFlight, RemoteTimes
 
 BUCKET = "photos"
@@ -83,15 +84,15 @@ def content(body: str) -> ContentFacts:
     return ContentFacts(hashlib.sha256(body.encode()).hexdigest(), "image/jpeg", 64, 48, "version-1", READER)
 
 
-def request(batch: Batch, image_id: int, body: str | None = None, holder: str = "holder") -> Claim:
-    """Ask to claim a row whose bytes are ``body``; by default bytes of its own."""
+def request(batch: Batch, image: ReservedImage, body: str | None = None, holder: str = "holder") -> Claim:
+    """Ask to claim a reserved row whose bytes are ``body``; by default bytes of its own."""
     return Claim(
-        image_id,
+        image,
         holder,
         secrets.token_urlsafe(24),
         batch,
         batch.origin,
-        content(f"{image_id}" if body is None else body),
+        content(f"{image.id}" if body is None else body),
     )
 
 
@@ -100,7 +101,7 @@ def claim_next(
 ) -> tuple[ClaimResult, Claim]:
     """Reserve the next row of a batch and claim it; former tasks of its bytes have no answer when asked for."""
     (row,) = leases.reserve(tx, batch, "holder", 1)
-    wanted = request(batch, row.id, body)
+    wanted = request(batch, row, body)
     return claim(tx, wanted, account), wanted
 
 

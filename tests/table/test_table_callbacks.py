@@ -45,7 +45,7 @@ def claimed(tx: Transaction, key: str = "a.jpg", callback: str = VALUE) -> Claim
     batch = rows.open_batch(tx)
     rows.list_images(tx, [rows.listed(key)])
     (row,) = leases.reserve(tx, batch, "holder", 1)
-    wanted = replace(rows.request(batch, row.id), callback_digest=digest_of(callback))
+    wanted = replace(rows.request(batch, row), callback_digest=digest_of(callback))
     assert rows.claim(tx, wanted, CALLED) is ClaimResult.CLAIMED
     return wanted
 

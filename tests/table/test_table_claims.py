@@ -62,16 +62,16 @@ def test_a_retry_takes_over_what_workers_of_its_batch_had_reserved_and_no_others
         (lost,) = leases.reserve(tx, batch, died, 1)
         (kept,) = leases.reserve(tx, batch, alive, 1)
         (others,) = leases.reserve(tx, batch, elsewhere, 1)
-        rows.claim_alone(tx, rows.request(batch, others.id, holder=elsewhere), rows.ACCOUNT)
+        rows.claim_alone(tx, rows.request(batch, others, holder=elsewhere), rows.ACCOUNT)
         assert leases.end_leases(tx, holders_of("a_batch")) == 2
         # Whoever is not dead after all goes on until its rows are taken.
-        assert rows.claim_alone(tx, rows.request(batch, kept.id, holder=alive), rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert rows.claim_alone(tx, rows.request(batch, kept, holder=alive), rows.ACCOUNT) is ClaimResult.CLAIMED
 
     with database.writing() as tx:
         retry = new_holder("a_batch")
         assert ids(leases.reserve(tx, batch, retry, 5)) == [lost.id]
         assert rows.image_row(tx, lost.id)["reservations"] == 2
-        assert rows.claim_alone(tx, rows.request(batch, lost.id, holder=died), rows.ACCOUNT) is ClaimResult.LOST
+        assert rows.claim_alone(tx, rows.request(batch, lost, holder=died), rows.ACCOUNT) is ClaimResult.LOST
 
 
 def test_reserved_rows_say_all_that_reading_them_needs(database: Database) -> None:
@@ -91,11 +91,11 @@ def test_whoever_lost_its_lease_cannot_claim_reject_or_release(database: Databas
         leases.reserve(tx, batch, "next", 1)
         before = rows.image_rows(tx)
 
-        assert rows.claim_alone(tx, rows.request(batch, row.id, holder="slow"), rows.ACCOUNT) is ClaimResult.LOST
+        assert rows.claim_alone(tx, rows.request(batch, row, holder="slow"), rows.ACCOUNT) is ClaimResult.LOST
         leases.reject(tx, row.id, "slow", Reason.CORRUPT, "", rows.READER)
         leases.release(tx, [row.id], "slow")
         assert rows.image_rows(tx) == before
-        assert rows.claim_alone(tx, rows.request(batch, row.id, holder="next"), rows.ACCOUNT) is ClaimResult.CLAIMED
+        assert rows.claim_alone(tx, rows.request(batch, row, holder="next"), rows.ACCOUNT) is ClaimResult.CLAIMED
 
 
 def test_released_rows_are_free_at_once_and_their_reader_did_not_die(database: Database) -> None:
@@ -195,7 +195,7 @@ def claim_all(database: Database, wanted: list[Claim], limit: int) -> list[Claim
 def test_slots_are_exact_however_many_claim_at_once(database: Database) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 20)
-        wanted = [rows.request(batch, row.id) for row in leases.reserve(tx, batch, "holder", 20)]
+        wanted = [rows.request(batch, row) for row in leases.reserve(tx, batch, "holder", 20)]
 
     results = claim_all(database, wanted, limit=7)
 
@@ -209,7 +209,7 @@ def test_the_cap_of_a_run_is_exact_over_its_map_indexes(database: Database) -> N
     with database.writing() as tx:
         batches = [with_images(tx, 20, max_submissions=5, map_index=index) for index in range(4)]
         reserved = leases.reserve(tx, batches[0], "holder", 20)
-        wanted = [rows.request(batches[row.id % 4], row.id) for row in reserved]
+        wanted = [rows.request(batches[row.id % 4], row) for row in reserved]
         other = rows.open_batch(tx, run_id="other", max_submissions=5)
 
     results = claim_all(database, wanted, limit=50)
@@ -250,7 +250,7 @@ def test_after_a_no_one_at_a_time_is_sent_until_there_is_a_yes(database: Databas
         batch = with_images(tx, 4)
         accounts.close_for_a_while(tx, identity, "full", None, failing=False)
         rows.set_account(tx, closed_until=tx.now, closed_at=tx.now - HOUR)
-        wanted = [rows.request(batch, row.id) for row in leases.reserve(tx, batch, "holder", 4)]
+        wanted = [rows.request(batch, row) for row in leases.reserve(tx, batch, "holder", 4)]
         first, second, third = (rows.claim_alone(tx, request, rows.ACCOUNT) for request in wanted[:3])
         assert (first, second, third) == (ClaimResult.CLAIMED, ClaimResult.NO_ROOM, ClaimResult.NO_ROOM)
 

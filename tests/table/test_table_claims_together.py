@@ -114,4 +114,4 @@ def _outcome(database: Database, batch: Batch, bodies: list[str], room: int, *, 
 def _wanted(tx: Transaction, batch: Batch, bodies: list[str]) -> list[Claim]:
     rows.list_images(tx, [rows.listed(f"in/{number}") for number in range(len(bodies))])
     reserved = leases.reserve(tx, batch, "holder", len(bodies))
-    return [rows.request(batch, row.id, body) for row, body in zip(reserved, bodies, strict=True)]
+    return [rows.request(batch, row, body) for row, body in zip(reserved, bodies, strict=True)]

@@ -138,7 +138,7 @@ def test_a_task_that_came_to_nothing_is_asked_about_before_its_bytes_are_paid_fo
         resolve_shared(tx)
         rows.set_columns(tx, leader.id + 1, not_before=None)
         (row,) = leases.reserve(tx, batch, "holder", 5)
-        wanted = rows.request(batch, row.id, "same")
+        wanted = rows.request(batch, row, "same")
 
         assert rows.claim_alone(tx, wanted, rows.ACCOUNT) is ClaimResult.ASK_FIRST
         (former,) = claims.unasked(tx, wanted, rows.ACCOUNT.identity)

@@ -125,7 +125,7 @@ class Machine(RuleBasedStateMachine):
         if not reserved:
             return multiple()
         row = reserved[0]
-        request = rows.request(batch, row.id, BODIES[row.key])
+        request = rows.request(batch, row, BODIES[row.key])
         with self.database.writing() as tx:
             result = rows.claim(tx, request, ACCOUNT)
             if result in (ClaimResult.NO_ROOM, ClaimResult.CAPPED):

@@ -81,7 +81,7 @@ def test_a_version_that_was_replaced_before_it_was_sent_never_will_be(database: 
         rows.list_images(tx, [rows.listed(KEY, "v2")])
 
         assert summary(tx) == [("v1", False, "rejected", "replaced"), ("v2", True, "pending", None)]
-        assert rows.claim_alone(tx, rows.request(batch, reserved.id), rows.ACCOUNT) is claims.ClaimResult.LOST
+        assert rows.claim_alone(tx, rows.request(batch, reserved), rows.ACCOUNT) is claims.ClaimResult.LOST
 
 
 def test_back_to_an_earlier_version_that_has_its_prompts_costs_nothing(database: Database) -> None:

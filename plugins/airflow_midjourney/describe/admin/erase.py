@@ -62,7 +62,7 @@ def erase_some(tx: Transaction, scope: Scope, erased_by: str) -> Erased:
     twins = _twins(tx, scope, rows)
     for row in rows:
         _erase(tx, scope, row, erased_by)
-    _erase_bill(tx, [row.id for row in rows])
+    _erase_bill(tx, scope, rows)
     _forget_keys(tx, scope.bucket, {row.key for row in rows})
     return Erased(len(rows), twins)
 
@@ -138,10 +138,16 @@ def _forget_keys(tx: Transaction, bucket: str, keys: set[str]) -> None:
             )
 
 
-def _erase_bill(tx: Transaction, ids: Sequence[int]) -> None:
-    """Keep what was paid, when, and by which run; drop the service's words and its number for the image."""
+def _erase_bill(tx: Transaction, scope: Scope, rows: Sequence[Any]) -> None:
+    """Keep what was paid, when, and by which run; drop the service's words, its number for the image and the bytes'."""
     submissions = tx.tables.submissions
-    tx.connection.execute(submissions.update().where(submissions.c.image_id.in_(ids)).values(detail=None, task_id=None))
+    for row in rows:
+        mark = content_mark(row.content_sha256, scope.bot_type) if row.content_sha256 else None
+        tx.connection.execute(
+            submissions.update()
+            .where(submissions.c.image_id == row.id)
+            .values(detail=None, task_id=None, content_sha256=mark)
+        )
 
 
 @dataclass(slots=True)

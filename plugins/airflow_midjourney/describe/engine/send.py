@@ -37,15 +37,17 @@ from airflow_midjourney.describe.service.submit_response import (
     SubmitOutcome,
     Unavailable,
 )
-from airflow_midjourney.describe.table import accounts, claims, leases, submissions
+from airflow_midjourney.describe.table import accounts, claims, leases, lost_intents, submissions
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
 from airflow_midjourney.describe.table.late_results import GivenUp
+from airflow_midjourney.describe.table.lost_intents import Sent
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.leases import ReservedImage
@@ -65,10 +67,19 @@ _GIVEN_BACK: Final = _NO_ROOM | {ClaimResult.ASK_FIRST, ClaimResult.TWIN_AWAY}
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A POST and what it came to."""
+    """A POST and what it came to.
 
-    submit_token: str
+    :param seconds_ago: since it was claimed.
+    """
+
+    claim: Claim
     outcome: SubmitOutcome
+    seconds_ago: float = 0.0
+
+    @property
+    def submit_token(self) -> str:
+        """What names it."""
+        return self.claim.submit_token
 
 
 class Sender:
@@ -106,7 +117,7 @@ class Sender:
             raise
         callback = new_callback() if worker.account.callbacks else ""
         request = Claim(
-            image_id=row.id,
+            image=row,
             holder=worker.holder,
             submit_token=secrets.token_urlsafe(24),
             batch=self._batch,
@@ -123,13 +134,17 @@ class Sender:
             late = PostFacts(detail="Its worker was held up for too long between claiming and sending.")
             await database.write_at_any_cost(submissions.not_taken, request.submit_token, Outcome.NEVER_SENT, late)
             return True
-        return await self._post(request.submit_token, ready.prepared.data_uri, callback)
-
-    async def _post(self, submit_token: str, data_uri: str, callback: str) -> bool:
-        outcome = await self._worker.client.submit_describe(
-            data_uri=data_uri, bot_type=self._batch.scope.bot_type, state=submit_token, callback=callback
+        outcome = await worker.client.submit_describe(
+            data_uri=ready.prepared.data_uri,
+            bot_type=self._batch.scope.bot_type,
+            state=request.submit_token,
+            callback=callback,
         )
-        await self._records(Posted(submit_token, outcome))
+        return await self._keep(Posted(request, outcome, time.monotonic() - asked_at))
+
+    async def _keep(self, post: Posted) -> bool:
+        await self._records(post)
+        outcome = post.outcome
         if isinstance(outcome, Denied):
             raise denied_error(outcome, self._worker.service)
         return isinstance(outcome, Accepted | Refused)
@@ -161,7 +176,7 @@ class Sender:
         return [(await self._claim_some([request]))[0] for request in requests]
 
     async def _record_some(self, posts: Sequence[Posted]) -> Sequence[None]:
-        database, account = self._worker.database, self._worker.account.identity
+        database, account = self._worker.database, self._worker.account
         try:
             await database.write_at_any_cost(_record, account, posts)
         except TableError:
@@ -212,17 +227,18 @@ def _read(worker: Worker, row: ReservedImage, strip_metadata: bool) -> _ReadyIma
     return _ReadyImage(prepared, content)
 
 
-def _record(tx: Transaction, account: str, posts: Sequence[Posted]) -> None:
+def _record(tx: Transaction, account: AccountSettings, posts: Sequence[Posted]) -> None:
     """Write what POSTs came to, and put on or lift the brake, in one transaction."""
+    claimed_at = lost_intents.write_again(tx, [Sent(post.claim, post.seconds_ago) for post in posts], account)
     taken = []
     for post in posts:
         facts = _facts(post.outcome)
         if isinstance(post.outcome, Accepted):
             taken.append(Taken(post.submit_token, post.outcome.task_id, facts))
         else:
-            _record_other(tx, account, post, facts)
+            _record_other(tx, account.identity, post, facts)
     if taken:
-        accounts.submit_accepted(tx, account, submissions.latest_claim(tx, [one.submit_token for one in taken]))
+        accounts.submit_accepted(tx, account.identity, max(claimed_at[one.submit_token] for one in taken))
         submissions.accepted(tx, taken)
 
 

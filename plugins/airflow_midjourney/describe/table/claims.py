@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.batch import Batch, Origin
     from airflow_midjourney.describe.table.accounts import AccountState
     from airflow_midjourney.describe.table.database import Transaction
+    from airflow_midjourney.describe.table.leases import ReservedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,14 @@ class ContentFacts:
 class Claim:
     """Who claims which row, for which batch, with which token.
 
-    :param holder: the worker that reserved the row.
+    :param image: the row, as its worker has reserved it.
+    :param holder: the worker that reserved it.
     :param submit_token: unguessable; travels to the service as ``state``.
     :param callback_digest: of the value that callbacks for this submission bear; None where none are asked for.
     :param asked: tokens of former submissions of the same bytes that the service was just asked about once more.
     """
 
-    image_id: int
+    image: ReservedImage
     holder: str
     submit_token: str
     batch: Batch
@@ -59,6 +61,11 @@ class Claim:
     content: ContentFacts
     asked: frozenset[str] = frozenset()
     callback_digest: str | None = None
+
+    @property
+    def image_id(self) -> int:
+        """The number of the row."""
+        return self.image.id
 
 
 class ClaimResult(StrEnum):
@@ -213,6 +220,8 @@ def submission_values(tx: Transaction, request: Claim, account: AccountSettings)
     return {
         "image_id": request.image_id,
         "submit_token": request.submit_token,
+        "content_sha256": request.content.content_sha256,
+        "bot_type": request.batch.scope.bot_type.value,
         "batch_id": request.batch.batch_id,
         "cap_scope": request.batch.origin.cap_scope,
         "account": account.identity,

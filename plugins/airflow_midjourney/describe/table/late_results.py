@@ -26,6 +26,10 @@ HOURS: Final = 24
 AT_ONCE: Final = 50
 
 
+#: Rows that a late answer is news to. A doubtful one is asked about for its latest submission in any case.
+_UNANSWERED: Final = (Status.FAILED, Status.PENDING, Status.IN_DOUBT)
+
+
 @dataclass(frozen=True, slots=True)
 class GivenUp:
     """An accepted submission whose answer did not come in time, of a row that still has no prompts."""
@@ -53,7 +57,7 @@ def given_up(tx: Transaction, account: str) -> list[GivenUp]:
             submissions.c.claimed_at >= since - timedelta(hours=2),
             may_be_answered(submissions),
             or_(came_to_nothing, superseded),
-            images.c.status.in_((Status.FAILED, Status.PENDING)),
+            images.c.status.in_(_UNANSWERED),
         )
         .order_by(submissions.c.claimed_at.desc())
         .limit(AT_ONCE)
@@ -92,7 +96,7 @@ def given_up_by_twins(
 def answered_late(
     tx: Transaction, account: str, one: GivenUp, prompts: ParsedPrompts, raw: str, times: RemoteTimes
 ) -> bool:
-    """Write prompts that came late. They turn a failed or pending row into a succeeded one, and no other.
+    """Write prompts that came late. They turn a failed, pending or doubtful row into a succeeded one, and no other.
 
     Goes behind the account's lock, so that no claim of the same bytes is half way while the answer comes.
 
@@ -107,7 +111,7 @@ def answered_late(
     )
     moved = tx.connection.execute(
         images.update()
-        .where(images.c.id == one.image_id, images.c.status.in_((Status.FAILED, Status.PENDING)))
+        .where(images.c.id == one.image_id, images.c.status.in_(_UNANSWERED))
         .values(
             **answer_columns(prompts, raw, times),
             submit_token=one.submit_token,

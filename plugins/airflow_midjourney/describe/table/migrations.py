@@ -90,6 +90,11 @@ REVISIONS: Final = (
         7,
         comments=("images", "submissions", "batches", "members", "accounts", "requests", "tallies", "meta"),
     ),
+    Revision(
+        8,
+        columns=(("submissions", "content_sha256"), ("submissions", "bot_type")),
+        indexes=(("submissions", "ix_{}_submissions_content"),),
+    ),
 )
 
 
@@ -360,15 +365,16 @@ def _column_comments(columns: Iterable[Column[Any]], dialect: Dialect) -> Iterat
 
 
 def additions(tables: Tables, since: int, revisions: Iterable[Revision] = REVISIONS) -> Iterator[Addition | Comments]:
-    """Give what was added after a revision, in the order in which to add it."""
-    for revision in revisions:
-        if revision.number > since:
-            yield from (Addition(getattr(tables, table), None) for table in revision.tables)
-            for table, column in revision.columns:
-                yield Addition(getattr(tables, table), getattr(tables, table).c[column])
-            for table, index in revision.indexes:
-                yield Addition(getattr(tables, table), _index(tables, table, index))
-            yield from (Comments(getattr(tables, table)) for table in revision.comments)
+    """Give what was added after a revision, in the order in which to add it: comments last, of all columns."""
+    later = [revision for revision in revisions if revision.number > since]
+    for revision in later:
+        yield from (Addition(getattr(tables, table), None) for table in revision.tables)
+        for table, column in revision.columns:
+            yield Addition(getattr(tables, table), getattr(tables, table).c[column])
+        for table, index in revision.indexes:
+            yield Addition(getattr(tables, table), _index(tables, table, index))
+    for table in dict.fromkeys(table for revision in later for table in revision.comments):
+        yield Comments(getattr(tables, table))
 
 
 def missing(tables: Tables, inspector: Inspector) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
@@ -48,14 +48,6 @@ class Taken:
     submit_token: str
     task_id: str
     facts: PostFacts
-
-
-def latest_claim(tx: Transaction, submit_tokens: Sequence[str]) -> datetime:
-    """Give when the last of some submissions was claimed, just before it was sent."""
-    submissions = tx.tables.submissions.c
-    query = select(func.max(submissions.claimed_at)).where(submissions.submit_token.in_(submit_tokens))
-    moment: datetime = tx.connection.execute(query).scalar_one()
-    return moment
 
 
 def accepted(tx: Transaction, posts: Sequence[Taken]) -> list[bool]:

@@ -28,6 +28,19 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
             unique=True,
             comment="Unguessable token that travelled with the POST as state.",
         ),
+        Column(
+            "content_sha256",
+            KeyText,
+            comment=(
+                "SHA-256 of the object's bytes, in hex: bytes that were paid for are found by it, whatever became of "
+                "the row. Empty in rows of older releases. A digest of it once the image is erased."
+            ),
+        ),
+        Column(
+            "bot_type",
+            KeyText,
+            comment="Bot that was asked: MID_JOURNEY or NIJI_JOURNEY. Empty in rows of older releases.",
+        ),
         Column("batch_id", KeyText, nullable=False, comment="Batch for which a worker claimed the image."),
         Column(
             "cap_scope",
@@ -103,6 +116,7 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
         Index(f"ix_{name}_submissions_account", "account", "id"),
         Index(f"ix_{name}_submissions_batch", "batch_id", "settled_at"),
         Index(f"ix_{name}_submissions_day", "account", "claimed_at"),
+        partial(f"ix_{name}_submissions_content", "content_sha256", "bot_type", where="content_sha256 IS NOT NULL"),
         partial(f"ix_{name}_submissions_unanswered", "account", "outcome", "claimed_at", where=MAY_BE_ANSWERED),
         comment="The bill: one row per POST. Rows are added and completed, never used for another POST.",
     )
