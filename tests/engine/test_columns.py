@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 #: Facts that this image does not have: it has no twin, is not reserved, was never doubted, missed or asked for again.
 WITHOUT_A_FACT = {
     "reason",
+    "rejected_before",
     "detail",
     "callback_digest",
     "called_at",

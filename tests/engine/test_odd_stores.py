@@ -187,6 +187,69 @@ def test_two_hundred_objects_of_which_one_is_denied(database: Database, simulato
     assert server.read.count(known["unreadable"]) == 2
 
 
+def test_an_object_that_stays_denied_fails_no_day_without_new_images(
+    database: Database, simulator: RunningSimulator
+) -> None:
+    keys = [f"in/{number:04}.jpg" for number in range(5)]
+    server = ListingServer(keys, 1000, reads={"in/0003.jpg": (403, "AccessDenied", "no")})
+    with engine_on(database, simulator, server) as engine:
+        engine.run(SCOPE, run_id="monday")
+        batch, counts = engine.run(SCOPE, run_id="tuesday")
+        again = engine.run(SCOPE, run_id="tuesday")
+        server.reads["in/0004.jpg"] = server.reads["in/0003.jpg"]
+        server.keys[4:] = ["in/0004.jpg", "in/0005.jpg"]
+        server.reads["in/0005.jpg"] = server.reads["in/0003.jpg"]
+        news = engine.run(SCOPE, run_id="wednesday")
+
+    assert (counts.succeeded, counts.reasons, counts.repeated) == (0, {"denied": 1}, {"denied": 1})
+    for tuesday in ((batch, counts), again):
+        verdict = judge(*tuesday, Tolerance(max_rejected_rate=0.1), "image_prompts")
+        assert verdict.ending is Ending.GOOD
+        assert "1 rejected (denied: 1), 1 of them rejected for the same before" in verdict.message
+    assert (news[1].reasons, news[1].repeated) == ({"denied": 2}, {"denied": 1})
+    assert judge(*news, Tolerance(), "image_prompts").ending is Ending.BAD
+
+
+def test_a_day_that_failed_for_a_denied_object_fails_when_it_is_cleared(
+    database: Database, simulator: RunningSimulator
+) -> None:
+    keys = ["in/0000.jpg"]
+    server = ListingServer(keys, 1000)
+    with engine_on(database, simulator, server) as engine:
+        engine.run(SCOPE, run_id="monday")
+        keys.append("in/0001.jpg")
+        server.reads["in/0001.jpg"] = (403, "AccessDenied", "no")
+        endings = [judge(*engine.run(SCOPE, run_id=run), Tolerance(), "t").ending for run in ("tuesday", "tuesday")]
+        endings.append(judge(*engine.run(SCOPE, run_id="wednesday"), Tolerance(), "t").ending)
+
+    assert endings == [Ending.BAD, Ending.BAD, Ending.GOOD]
+
+
+def test_a_scope_in_which_all_stays_denied_fails_each_day(database: Database, simulator: RunningSimulator) -> None:
+    server = ListingServer(["in/0000.jpg", "in/0001.jpg"], 1000, reads={"*": (403, "AccessDenied", "no")})
+    with engine_on(database, simulator, server) as engine:
+        days = [judge(*engine.run(SCOPE, run_id=run), Tolerance(), "t").ending for run in ("monday", "tuesday")]
+
+    assert days == [Ending.BAD, Ending.BAD]
+
+
+def test_a_key_that_stays_missing_fails_no_day_on_which_the_others_are_done(
+    database: Database, simulator: RunningSimulator
+) -> None:
+    named = Scope("photos", keys=("in/0000.jpg", "in/gone.jpg"))
+    with engine_on(database, simulator, ListingServer(["in/0000.jpg"], 1000)) as engine:
+        first = engine.run(named, run_id="monday")
+        second = engine.run(named, run_id="tuesday")
+        gone = [
+            judge(*engine.run(Scope("photos", keys=("in/gone.jpg",)), run_id=run), Tolerance(), "t") for run in "ab"
+        ]
+
+    assert (first[1].succeeded, first[1].reasons, first[1].repeated) == (1, {"missing": 1}, {})
+    assert (second[1].reasons, second[1].repeated) == ({"missing": 1}, {"missing": 1})
+    assert judge(*second, Tolerance(), "t").ending is Ending.GOOD
+    assert [verdict.ending for verdict in gone] == [Ending.BAD, Ending.BAD]
+
+
 def test_a_denied_folder_holds_up_no_other(database: Database, simulator: RunningSimulator) -> None:
     keys = [f"in/{number:04}.jpg" for number in range(60)]
     server = ListingServer(keys, 1000, reads=dict.fromkeys(keys[:30], (403, "AccessDenied", "no")))

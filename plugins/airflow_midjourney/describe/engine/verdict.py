@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -72,7 +73,7 @@ def judge(batch: Batch, counts: Counts, tolerance: Tolerance, table: str, on_emp
     if is_empty(batch, counts):
         return Verdict(_ENDING_OF_NOTHING[on_empty or batch.options.on_empty], line)
     where = f" Each has its row in {table}, with reason and detail."
-    problem = _problem(counts, tolerance)
+    problem = _problem(_without_old_news(batch, counts), tolerance)
     if problem is not None:
         return Verdict(Ending.BAD, f"{problem} {line}{where}")
     if counts.pending:
@@ -95,6 +96,8 @@ def summary(batch: Batch, counts: Counts) -> str:
     line = ", ".join(parts)
     if counts.reasons:
         line += " (" + ", ".join(f"{reason}: {number}" for reason, number in counts.reasons.items()) + ")"
+    if repeated := sum(counts.repeated.values()):
+        line += f", {repeated} of them rejected for the same before"
     line += f"; {counts.billed} billed"
     if counts.cost is not None:
         line += f", {counts.cost.normalize():f} {counts.currency or ''}".rstrip()
@@ -125,6 +128,18 @@ def _problem(counts: Counts, tolerance: Tolerance) -> str | None:
         share = counts.rejected / counts.ended
         return f"{share:.1%} were rejected, more than max_rejected_rate={tolerance.max_rejected_rate:g} allows."
     return None
+
+
+def _without_old_news(batch: Batch, counts: Counts) -> Counts:
+    """Leave out what an earlier run has said of the same objects, where other images of the scope have their prompts.
+
+    Without this, one object that stays denied would fail each day on which nothing new comes. Where not one image of
+    the scope was ever described, old news is all there is, and says that bucket or credentials are wrong.
+    """
+    if not batch.listed.done:
+        return counts
+    reasons = Counter(counts.reasons) - Counter(counts.repeated)
+    return replace(counts, rejected=counts.rejected - sum(counts.repeated.values()), reasons=dict(reasons))
 
 
 def _around_the_images(counts: Counts) -> int:

@@ -32,6 +32,7 @@ class Counts:
     """The rows of a batch's scope: open rows, and rows that ended since it started.
 
     :param reasons: how many ended rows per reason.
+    :param repeated: of the rejected per reason, how many an earlier run had rejected for the same.
     :param shared: of the succeeded, how many cost no POST of their own.
     :param billed: accepted POSTs of this batch.
     :param cost: what they cost in all, None where no price is set.
@@ -49,6 +50,7 @@ class Counts:
     cost: Decimal | None = None
     currency: str | None = None
     reasons: dict[str, int] = field(default_factory=dict)
+    repeated: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values for an XCom; money as text."""
@@ -82,11 +84,13 @@ def count(tx: Transaction, batch: Batch) -> Counts:
     ended = _grouped(tx, batch, and_(images.ended_at >= batch.started_at, images.status.not_in(OPEN)))
     by_status: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    repeated: Counter[str] = Counter()
     for group in (*open_rows, *ended):
         by_status[group.status] += group.rows
     for group in ended:
         if group.reason:
             reasons[group.reason] += group.rows
+            repeated[group.reason] += group.repeated
     billed, cost, currency = _bill(tx, batch)
     return Counts(
         **{status.value: by_status[status.value] for status in Status},
@@ -95,6 +99,7 @@ def count(tx: Transaction, batch: Batch) -> Counts:
         cost=cost,
         currency=currency,
         reasons=dict(sorted(reasons.items())),
+        repeated=dict(sorted((+repeated).items())),
     )
 
 
@@ -233,13 +238,16 @@ class _Group:
     reason: str | None
     rows: int
     shared: int
+    repeated: int
 
 
 def _grouped(tx: Transaction, batch: Batch, condition: ColumnElement[bool]) -> list[_Group]:
     images = tx.tables.images.c
     shared = func.sum(case((images.shares_id.is_not(None), 1), else_=0))
+    again = and_(images.status == Status.REJECTED, images.rejected_before == images.reason)
+    repeated = func.sum(case((again, 1), else_=0))
     query = (
-        select(images.status, images.reason, func.count(), shared)
+        select(images.status, images.reason, func.count(), shared, repeated)
         .where(in_scope(tx.tables, batch), condition)
         .group_by(images.status, images.reason)
     )

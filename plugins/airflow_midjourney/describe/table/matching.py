@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Table, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Table, and_, case, func, not_, or_, select
 
 from airflow_midjourney.describe.model.batch import Listed, Origin
 from airflow_midjourney.describe.model.events import Event, EventKind
@@ -184,7 +184,7 @@ def write_page(tx: Transaction, comparison: Comparison, asker: Asker) -> None:
         _note_rejected(tx, rows, Reason.UNPROCESSABLE)
     _mark_outdated(tx, sorted(comparison.outdated))
     _update(tx, sorted(comparison.restore), is_current=True)
-    _reopen(tx, sorted(comparison.reopen), asker.batch_id)
+    _reopen(tx, sorted(comparison.reopen), asker)
     _describe_again(tx, sorted(comparison.again), asker)
 
 
@@ -221,7 +221,8 @@ def _insert_unread(tx: Transaction, bucket: str, unread: Sequence[UnreadKey], as
         tx.connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["image_uri", "image_version", "bot_type"],
-                set_={name: insert.excluded[name] for name in changed},
+                set_={name: insert.excluded[name] for name in changed}
+                | {"rejected_before": _rejected_before(tx, asker)},
             ),
             rows,
         )
@@ -425,7 +426,7 @@ def take_up_again(tx: Transaction, ids: list[int], asked_by: str, since: datetim
     return sorted(taken)
 
 
-def _reopen(tx: Transaction, ids: list[int], batch_id: str) -> None:
+def _reopen(tx: Transaction, ids: list[int], asker: Asker) -> None:
     images = tx.tables.images
     for chunk in _chunks(ids):
         tx.connection.execute(
@@ -438,10 +439,18 @@ def _reopen(tx: Transaction, ids: list[int], batch_id: str) -> None:
                 ended_at=None,
                 reservations=0,
                 not_before=None,
-                batch_id=batch_id,
+                rejected_before=_rejected_before(tx, asker),
+                batch_id=asker.batch_id,
                 updated_at=tx.now,
             )
         )
+
+
+def _rejected_before(tx: Transaction, asker: Asker) -> ColumnElement[str | None]:
+    """Keep why a row was rejected by an earlier run; what this batch itself found stays its own news."""
+    images = tx.tables.images.c
+    since = asker.started_at or tx.now
+    return case((images.ended_at < since, images.reason), else_=images.rejected_before)
 
 
 def _is_erased(images: Table) -> ColumnElement[bool]:

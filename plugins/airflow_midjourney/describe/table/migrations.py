@@ -95,6 +95,7 @@ REVISIONS: Final = (
         columns=(("submissions", "content_sha256"), ("submissions", "bot_type")),
         indexes=(("submissions", "ix_{}_submissions_content"),),
     ),
+    Revision(9, columns=(("images", "rejected_before"),)),
 )
 
 

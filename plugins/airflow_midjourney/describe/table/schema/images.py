@@ -133,6 +133,14 @@ def images_table(metadata: MetaData, name: str) -> Table:
             ),
         ),
         Column(
+            "rejected_before",
+            PlainText,
+            comment=(
+                "Reason for which the row was rejected before a later run tried it again. Empty where none did. Equal "
+                "to reason where it was rejected for the same once more."
+            ),
+        ),
+        Column(
             "detail",
             PlainText,
             comment=(
