@@ -42,7 +42,7 @@ def open_to_look(db_conn_id: str = DEFAULT_CONN_ID) -> Database:
     """Open the metadata database for a page: as :func:`open_metadata` does, but looking makes no tables.
 
     :raises SettingsError: if there is no such connection.
-    :raises NoTablesError: if nobody has made tables in it yet.
+    :raises NoTablesError: if it has no tables yet.
     :raises TableError: if it is another kind of database, or cannot be reached.
     """
     from airflow_midjourney.describe.table.migrations import require_tables
@@ -88,7 +88,7 @@ def look_at_metadata(db_conn_id: str = DEFAULT_CONN_ID) -> tuple[bool, str]:
 
 
 def _reach(database: Database) -> None:
-    """Ask once: whoever presses a button does not wait for minutes.
+    """Ask once: a person who presses a button does not wait for minutes.
 
     :raises TableError: if there is no answer.
     """

@@ -133,7 +133,7 @@ def _forgotten_on_failure(worker: Worker) -> Iterator[None]:
 
 
 async def _drop(ahead: asyncio.Task[Found]) -> None:
-    """Wait for a page that nobody needs: the thread that reads it cannot be stopped."""
+    """Wait for a page that is no longer needed: the thread that reads it cannot be stopped."""
     await asyncio.wait([ahead])
     if not ahead.cancelled():
         ahead.exception()

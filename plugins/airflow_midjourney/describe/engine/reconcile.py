@@ -1,4 +1,4 @@
-"""Finding out about submissions without an answer: taken, never sent, or nobody can tell."""
+"""Finding out about submissions without an answer: taken, never sent, or in doubt."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def _give_up(watcher: Watcher, open_doubts: Iterable[Doubt]) -> None:
 
 
 async def resubmit_doubtful(worker: Worker, batch: Batch) -> None:
-    """Let some of the rows that nobody can tell about be sent again, if the batch is to do so."""
+    """Let some of the rows in doubt be sent again, if the batch is to do so."""
     if batch.options.in_doubt != "resubmit":
         return
     images = await worker.database.write(in_doubt.release_for_resubmission, batch, worker.account.identity)

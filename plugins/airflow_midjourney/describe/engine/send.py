@@ -61,7 +61,7 @@ LINGER: Final = 0.02
 #: What a claim comes to where there is nothing to claim for any other row either.
 _NO_ROOM: Final = frozenset({ClaimResult.NO_ROOM, ClaimResult.CAPPED})
 
-#: What it comes to where the row is pending again, for whoever comes next.
+#: Results of a claim after which the row is pending again, for the next worker.
 _GIVEN_BACK: Final = _NO_ROOM | {ClaimResult.ASK_FIRST, ClaimResult.TWIN_AWAY}
 
 

@@ -41,8 +41,8 @@ ROWS_TOGETHER: Final = 50
 SINGLE_FETCHES: Final = 20
 
 
-#: What the service says about tasks, by their ids; None for one that it does not know. Those that it could not be
-#: asked about are left out.
+#: What the service says about tasks, by their ids; None for one that it does not know. An id that it could not be
+#: asked about is left out.
 Answers: TypeAlias = "dict[str, RemoteTask | None]"
 
 
@@ -149,7 +149,7 @@ def _times(task: RemoteTask) -> RemoteTimes:
 
 
 async def _ask(watcher: Watcher, task_ids: Sequence[str], late_ids: Sequence[str]) -> Answers:
-    """Ask about tasks; those that were given up are not worth requests of their own."""
+    """Ask about tasks; a task that was given up is not worth a request of its own."""
     try:
         found: Answers = dict((await watcher.client.list_by_condition([*task_ids, *late_ids])).tasks)
     except ListingUnsupportedError:
@@ -166,7 +166,7 @@ async def _ask_one_by_one(watcher: Watcher, task_ids: Sequence[str]) -> Answers:
         try:
             found[task_id] = await watcher.client.fetch(task_id)
         except ServiceProtocolError:
-            # An answer that nobody can read says nothing about the task, nor about the others.
+            # An answer that cannot be read says nothing about the task, nor about the others.
             continue
         except ServiceUnavailableError:
             if not found:
@@ -227,7 +227,7 @@ def _end(tx: Transaction, row: InFlight, reason: Reason, detail: str, times: Rem
 
 
 def _answered_seconds(tx: Transaction, state: AccountState, since: datetime, silence_before: float) -> float:
-    """Give the seconds since a moment in which the service answered: silence counts for nobody's timeout."""
+    """Give the seconds since a moment in which the service answered: silence counts for no timeout."""
     return (tx.now - since).total_seconds() - (state.silence - silence_before)
 
 
@@ -256,6 +256,6 @@ async def ask_once_more(watcher: Watcher, one: GivenUp) -> bool:
     try:
         task = await watcher.client.fetch(one.task_id)
     except ServiceProtocolError:
-        # What nobody can read says nothing about the task, and will not tomorrow.
+        # An answer that cannot be read says nothing about the task, and will not tomorrow.
         return False
     return await take_late_answer(watcher, one, task)

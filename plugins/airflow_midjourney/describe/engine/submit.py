@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Images that one worker reads, encodes and sends side by side.
 SIDE_BY_SIDE: Final = 16
 
-#: Rows that are reserved at once: what is asked and written once for all of them takes little of the time.
+#: Rows that are reserved at once, so that one query and one write for all of them take little of the time.
 ROWS_A_ROUND: Final = 64
 
 
@@ -52,7 +52,7 @@ class _Round:
         self._rows = deque(rows)
         self._sender = Sender(worker, batch)
         self._handled = 0
-        # Nobody asks for answers meanwhile.
+        # This worker asks for no answers meanwhile.
         self._ends_at = time.monotonic() + worker.account.poll_interval
         self._is_over = False
 
@@ -113,8 +113,8 @@ async def _has_access(worker: Worker, batch: Batch) -> bool:
     :return: False while a service that has answered in this try cannot be asked; all processes stay away from it
         for a while then.
     :raises ServiceDeniedError: if the key may not read.
-    :raises ServiceUnavailableError: if the service has not answered once since the try began: waiting on a wrong
-        address tells nobody that it is wrong.
+    :raises ServiceUnavailableError: if the service has not answered once since the try began: waiting would
+        hide that the address is wrong.
     """
     database, identity = worker.database, worker.account.identity
     until = await database.write(accounts.take_probe_turn, identity)

@@ -91,7 +91,7 @@ def recognise(body: bytes) -> ImageFormat | None:
     """Tell the format from the first bytes; file names are not believed.
 
     :param body: the whole file, or at least its first 256 bytes.
-    :return: the format, or None where it is none of those that are opened.
+    :return: the format, or None where it is no format that is opened.
     """
     for signature, image_format in _SIGNATURES:
         if body.startswith(signature):

@@ -1,6 +1,6 @@
 """Files that other viewers show although one part of them is broken, rewritten so that the reader takes them.
 
-Readers fail on metadata that nobody looks at and on an end marker that is missing. Nothing here changes pixels: what is
+Readers fail on metadata that no viewer shows and on an end marker that is missing. Nothing here changes pixels: what is
 rewritten is read to its end as any other file, and fails if pixels are missing.
 """
 

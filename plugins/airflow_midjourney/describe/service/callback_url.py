@@ -15,7 +15,7 @@ _VALUE: Final = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
 def new_callback() -> str:
-    """Give an unguessable value for one submission. Whoever knows it can let us look earlier, and nothing else."""
+    """Give an unguessable value for one submission. A caller who knows it can let us look earlier, and nothing else."""
     return secrets.token_urlsafe(_BYTES)
 
 
@@ -25,7 +25,7 @@ def is_callback(value: str) -> bool:
 
 
 def digest_of(callback: str) -> str:
-    """Give what the table keeps of it: nobody who reads the table can call, and no stranger's text gets there."""
+    """Give what the table keeps of it: no reader of the table can call, and no stranger's text gets there."""
     return hashlib.sha256(callback.encode()).hexdigest()
 
 

@@ -203,7 +203,7 @@ class MidjourneyClient:
 
 
 def _tasks(items: Iterable[object]) -> tuple[list[RemoteTask], int]:
-    """Read the items of a list, and count those that are no tasks."""
+    """Read the items of a list, and count the items that are no tasks."""
     found: list[RemoteTask] = []
     malformed = 0
     for item in items:

@@ -35,7 +35,7 @@ _LONGEST_CONNECT: Final = 10.0
 _JSON: Final = {"Content-Type": "application/json"}
 
 #: Seconds that a connection is kept for the next request. Many servers close theirs after five, and a POST that meets a
-#: connection just being closed has no answer: nobody can tell whether it was taken.
+#: connection just being closed has no answer: it stays unknown whether it was taken.
 _KEPT_FOR: Final = 2.0
 
 #: Errors that come before the first byte of the request.

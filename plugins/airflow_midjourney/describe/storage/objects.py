@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
 
 #: Keys with these endings are images unless the user says otherwise. HEIC is among them whether it can be
-#: read here or not: a row that says ``unsupported_format`` is better than an image that nobody hears of.
+#: read here or not: a row that says ``unsupported_format`` is better than an image that is left out in silence.
 DEFAULT_SUFFIXES: Final = frozenset(
     {
         ".png",

@@ -34,7 +34,7 @@ class AccountState:
     """What every process knows of an account at one moment.
 
     :param in_flight: slots in use.
-    :param silence: seconds in all in which nobody heard from the service.
+    :param silence: seconds in all in which the service answered no process.
     :param queued: of those in flight, images that the service has not begun with, as far as it says.
     :param called: whether a callback has come for one of them since it was last asked about.
     :param calls_from: from when on that is reason enough for a poll.
@@ -57,12 +57,12 @@ class AccountState:
 
     @property
     def poll_due_at(self) -> datetime:
-        """When somebody should ask the service next."""
+        """When a process should ask the service next."""
         return min(self.next_poll_at, self.calls_from or self.now) if self.called else self.next_poll_at
 
     @property
     def is_closed(self) -> bool:
-        """Whether nobody may submit at this moment, slots or not."""
+        """Whether no process may submit at this moment, slots or not."""
         return self.paused or (self.closed_until is not None and self.closed_until > self.now)
 
     def only_fails(self, tried_since: datetime) -> bool:

@@ -31,7 +31,7 @@ from airflow_midjourney.describe.table.schema import TableNames, Tables, build_t
 #: Seconds that an ordinary transaction is tried again while the database is away or busy.
 PATIENCE: Final = 120.0
 
-#: Seconds that somebody who looks at a page waits for a database that is away, and for one query of it.
+#: Seconds that the reader of a page waits for a database that is away, and for one query of it.
 IMPATIENCE: Final = 2.0
 LONGEST_LOOK: Final = 20
 
@@ -156,7 +156,7 @@ class Database:
     async def read_now(
         self, query: Callable[Concatenate[Transaction, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Run a query that only reads, for somebody who waits for a page.
+        """Run a query that only reads, for a person who waits for a page.
 
         :raises TableError: when the database is still away after two seconds, or the query takes too long.
         """
@@ -165,7 +165,7 @@ class Database:
     async def write_now(
         self, query: Callable[Concatenate[Transaction, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Run a query that writes, for somebody who waits for a page.
+        """Run a query that writes, for a person who waits for a page.
 
         :raises TableError: when the database is still away after two seconds.
         """

@@ -158,8 +158,8 @@ def _resolve(tx: Transaction, row: Row[Any]) -> None:
         )
         tx.events.append(Event(EventKind(row.twin_status), reason=row.reason))
     else:
-        # The twin is not on its way any more: whoever of the two comes first is sent, and what the
-        # bytes have cost so far counts for both.
+        # The twin is not on its way any more: the first of the two that is claimed is sent, and the
+        # cost of the bytes so far counts for both.
         _update(
             tx,
             row.id,

@@ -32,7 +32,7 @@ _WITNESSES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A submission without an answer, of a row that waits for somebody to find out.
+    """A submission without an answer, of a row that waits until a process has found out.
 
     :param claimed_at: when its intent was committed.
     :param doubtful_for: seconds since it became doubtful.
@@ -58,7 +58,7 @@ class Witnesses:
 
 
 def unresolved(tx: Transaction, account: str) -> list[Doubt]:
-    """Give the account's doubtful rows that nobody has asked the service about yet."""
+    """Give the account's doubtful rows that the service was not asked about yet."""
     images, submissions = tx.tables.images, tx.tables.submissions
     rows = tx.connection.execute(
         select(

@@ -123,7 +123,7 @@ def _reserved(tx: Transaction) -> tuple[ColumnElement[Any], ...]:
 
 
 def _free_rows(tx: Transaction, wanted: ColumnElement[bool], limit: int) -> list[tuple[int, int]]:
-    """Find rows to reserve: those that were turned away before come last, so that they hold up no others.
+    """Find rows to reserve: rows that were turned away before come last, so that they hold up no others.
 
     :return: ids, and how often each was reserved without being sent.
     """
@@ -150,7 +150,7 @@ def _apart(found: list[tuple[int, int]]) -> dict[int, int]:
 
 
 def end_leases(tx: Transaction, earlier: str) -> int:
-    """Let go of what workers have reserved that are most likely dead: nobody waits for their leases to run out.
+    """End the leases of workers that are most likely dead, so that no other worker waits for them to run out.
 
     A worker that lives after all may go on: it can claim its rows until another has reserved them.
 

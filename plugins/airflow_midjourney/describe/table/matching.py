@@ -82,7 +82,7 @@ class Comparison:
     """One page, compared: which images are new, which rows change, and the counts.
 
     :param insert: images that get a row.
-    :param revived: of these, URI and version of those that were erased and are wanted again, with the row that says so.
+    :param revived: of these, URI and version of erased images that are wanted again, with the row that says so.
     :param reopen: ids of rejected rows that are tried again.
     :param again: ids of rows that have ended and are described again because someone asked for it.
     :param restore: ids of rows whose version is the current one again.
@@ -115,7 +115,7 @@ class Asker:
     :param reader: the fingerprint of what this process can read.
     :param redescribe: which rows are to be described again.
     :param started_at: when the batch first started: answers that are younger need not be given again.
-    :param origin: the task that lists, for the lineage of rows that nobody has sent yet.
+    :param origin: the task that lists, for the lineage of rows that were never sent.
     """
 
     batch_id: str
@@ -230,7 +230,7 @@ def _insert_unread(tx: Transaction, bucket: str, unread: Sequence[UnreadKey], as
 
 
 def _note_rejected(tx: Transaction, rows: Sequence[dict[str, Any]], reason: Reason) -> None:
-    """Count those rows that are rejected and new: somebody else may have inserted the same."""
+    """Count the rows that are rejected and new: another process may have inserted the same."""
     rejected = [row["image_uri"] for row in rows if row["status"] == Status.REJECTED]
     if not rejected:
         return
@@ -313,7 +313,7 @@ def _is_asked_for_again(known: KnownVersion, asker: Asker) -> bool:
 def _new_row(tx: Transaction, image: ListedImage, asker: Asker, *, on_purpose: bool = False) -> dict[str, Any]:
     """Make the row of a version.
 
-    :param on_purpose: it was erased, and somebody wants it described all the same.
+    :param on_purpose: it was erased, and a person wants it described all the same.
     """
     key = storable(image.key)
     row: dict[str, Any] = {

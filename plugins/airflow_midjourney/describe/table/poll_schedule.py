@@ -28,7 +28,7 @@ POLL_GROWTH: Final = 1.5
 
 FIRST_POLLS_GROWTH: Final = 1.2
 
-#: Intervals between polls for which nobody asks where no answer can be there: failures come without notice.
+#: Intervals between polls for which no process asks where no answer can be there: failures come without notice.
 LONGEST_WAIT_FOR_DUE: Final = 2.0
 
 #: While callbacks announce the answers, polls are this far apart at most, in seconds. With what comes on top it has to
@@ -68,7 +68,7 @@ def pause_until_due(base: float, interval: float, due_in: float, *, overdue: boo
 
 
 def announced_poll_interval(base: float, last: float, *, news: bool) -> float:
-    """Give the seconds until the next poll while callbacks say when to ask: it is for those that get lost."""
+    """Give the seconds until the next poll while callbacks say when to ask: polls are for callbacks that get lost."""
     pause = max(last, base) * (ANNOUNCED_GROWTH if news else 1.0)
     return min(pause, max(LONGEST_ANNOUNCED_INTERVAL, base)) * random.uniform(0.85, 1.15)  # noqa: S311
 

@@ -182,7 +182,7 @@ def started(tx: Transaction, row: InFlight, times: RemoteTimes) -> None:
 def missed(tx: Transaction, row: InFlight, silence: float) -> None:
     """Keep since when the service has not known the task.
 
-    :param silence: seconds in all in which nobody had heard from the service by then.
+    :param silence: seconds in all in which the service had answered no process by then.
     """
     images = tx.tables.images
     move_row(

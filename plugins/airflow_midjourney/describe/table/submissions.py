@@ -262,7 +262,7 @@ def _note_post(
     result: Status | None = None,
     reason: Reason | None = None,
 ) -> bool:
-    """Complete a row of the bill. What is known for sure is never overwritten by what is less sure, nor twice.
+    """Complete a row of the bill. A sure outcome is never overwritten by a less sure one, nor twice.
 
     :return: True if this was news.
     """
@@ -287,7 +287,7 @@ def _note_post(
 
 
 def _gives_way(known: ColumnElement[str], outcome: Outcome) -> ColumnElement[bool]:
-    """Give the condition that an outcome is news: a late answer may meet one that somebody has found out already."""
+    """Give the condition that an outcome is news: a late answer may meet one that was found out already."""
     if outcome is Outcome.ACCEPTED:
         return known != Outcome.ACCEPTED
     return known == Outcome.SENT if outcome is Outcome.AMBIGUOUS else known.in_(UNDECIDED)
@@ -306,7 +306,7 @@ def note_result(tx: Transaction, submit_token: str, result: Status, reason: Reas
 def _note_taken(tx: Transaction, posts: Sequence[Taken], facts: PostFacts) -> set[str]:
     """Complete the rows of the bill.
 
-    :return: the tokens of those that this was news for.
+    :return: the tokens of the submissions that this was news for.
     """
     submissions = tx.tables.submissions
     token = submissions.c.submit_token
@@ -333,7 +333,7 @@ def _note_taken(tx: Transaction, posts: Sequence[Taken], facts: PostFacts) -> se
 def _move_taken(tx: Transaction, posts: Sequence[Taken], tokens: set[str]) -> set[str]:
     """Move the rows of the images.
 
-    :return: the tokens of those that were still waiting for this answer.
+    :return: the tokens of the submissions that were still waiting for this answer.
     """
     images, bill = tx.tables.images, tx.tables.submissions.c
     mine = bill.submit_token == images.c.submit_token

@@ -182,7 +182,7 @@ def _of_any_order(marks: list[Mark]) -> list[Mark]:
 
 
 def _with_marks_inside_lines(marks: list[Mark], starts: list[Mark]) -> list[Mark]:
-    """Take marks inside lines, too, where they fit between those that begin lines: a relay squeezed line breaks out."""
+    """Take marks inside lines, too, where they fit between marks that begin lines: a relay squeezed line breaks out."""
     smallest_after = _smallest_after(marks)
     begin_lines = {mark.start for mark in starts}
     limits = iter([*(mark.number for mark in starts), 10])

@@ -118,7 +118,7 @@ class _Found:
 
 
 def divide(line: str) -> Divided:
-    """Take the parameters out of one prompt: those at its end, and everywhere those that are surely some.
+    """Take the parameters out of one prompt: all at its end, and everywhere else the sure ones.
 
     :param line: one prompt, on one line.
     """

@@ -202,7 +202,7 @@ def _refuse_columns_without_names(shown: list[Line], key: str, uri: str) -> None
         begins = {cells[0].strip().strip('"') for cells in rows}
         one_bucket = len(begins) == 1 and len(rows) > 1 and _BUCKET.fullmatch(next(iter(begins))) is not None
         if delimiter == "," and is_csv:
-            # S3 writes bucket,key without a header; a URI in the first cell is somebody else's order.
+            # S3 writes bucket,key without a header; a URI in the first cell is another tool's order.
             in_doubt = any(read_address(begin) is not None for begin in begins)
         else:
             in_doubt = one_bucket or delimiter == "\t" or is_csv

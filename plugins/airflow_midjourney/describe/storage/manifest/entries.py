@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.storage.manifest.lines import Line
 
-#: Lines that one CSV record may have: a key in quotes may hold line breaks, and so does a quote that nobody closes.
+#: Lines that one CSV record may have: a key in quotes may hold line breaks, and so does a quote that is never closed.
 _LINES_OF_A_RECORD: Final = 20
 
 #: Lines, empty ones among them, within which a header is looked for.
@@ -251,7 +251,7 @@ def records(lines: Iterable[Line], delimiter: str = ",") -> Iterator[Record]:
                 record = Record(_place(first), first.text, problem="has a quote that is not closed")
                 break
             taken += 1
-        # After a bad line, those that seemed to belong to it are read for themselves.
+        # After a bad line, the lines that seemed to belong to it are read for themselves.
         for _ in range(1 if record.problem else taken):
             waiting.popleft()
         yield record
