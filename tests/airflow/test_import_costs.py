@@ -64,7 +64,7 @@ ENGINE_OF_A_DAG = (
     "._version .describe .describe.model .describe.model.batch .describe.model.errors .describe.model.status"
 )
 ARGUMENTS = ".arguments .describe.model.text .describe.storage .describe.storage.address"
-HOOKS = ".hooks .hooks.image_prompts .hooks.images .hooks.midjourney"
+HOOKS = ".hooks .hooks.image_prompts .hooks.images .hooks.lookup .hooks.midjourney"
 DESCRIBING = (
     f" {ARGUMENTS} .runtime {ENGINE_OF_A_DAG} {HOOKS} .links .observability .observability.asset_events .operators"
     " .operators.describe .operators.scope .sensors .sensors.describe .settings"

@@ -7,9 +7,9 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException
 
+from airflow_midjourney.hooks.lookup import find_connection
 from airflow_midjourney.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -153,29 +153,29 @@ def _connection_digest(db_conn_id: str) -> int:
 
 
 def _connection(db_conn_id: str) -> Any:
-    from airflow_midjourney.describe.model.errors import SettingsError
-
-    try:
-        return BaseHook.get_connection(db_conn_id)
-    except AirflowNotFoundException:
-        raise SettingsError(
-            f"There is no connection {db_conn_id!r}. Create it for the database that is to hold the prompts (type"
-            f" postgres, or sqlite on one host), or set AIRFLOW_CONN_{db_conn_id.upper()}."
-        ) from None
+    return find_connection(
+        db_conn_id,
+        "Create it for the database that is to hold the prompts (type postgres, or sqlite on one host), or set"
+        f" AIRFLOW_CONN_{db_conn_id.upper()}.",
+    )
 
 
 def _hook(db_conn_id: str) -> Any:
     from airflow_midjourney.describe.model.errors import TableError
 
-    conn_type = _connection(db_conn_id).conn_type
+    connection = _connection(db_conn_id)
+    conn_type = connection.conn_type
     if conn_type not in ("postgres", "postgresql", "sqlite"):
         raise TableError(
             f"Connection {db_conn_id!r} has type {conn_type!r}. The metadata table needs postgres, or sqlite on one"
             " host; export the rows to any other database from there."
         )
     try:
-        return BaseHook.get_hook(db_conn_id)
+        hook = connection.get_hook()
     except (AirflowException, ImportError) as error:
         raise TableError(
             f"Connection {db_conn_id!r} needs apache-airflow-providers-{conn_type.removesuffix('ql')}: {error}"
         ) from error
+    # The hook would look it up again, and take an Airflow that does not answer for a connection that is not there.
+    hook.get_connection = lambda _conn_id: deepcopy(connection)
+    return hook

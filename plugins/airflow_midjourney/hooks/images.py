@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
-
-from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.hooks.lookup import find_connection
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
     from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
@@ -84,11 +82,17 @@ def open_s3(aws_conn_id: str, patience: Patience = _WORKERS) -> S3Client:
 
     from airflow_midjourney.describe.storage.timestamps import read_times_quickly
 
+    connection = _connection(aws_conn_id) if aws_conn_id else None
+
     class QuickS3Hook(S3Hook):
+        @classmethod
+        def get_connection(cls, conn_id: str) -> Connection:
+            """Give what was found: after a failed look-up the hook would go on with this machine's credentials."""
+            return connection if connection is not None else super().get_connection(conn_id)
+
         def get_session(self, *arguments: Any, **options: Any) -> Session:
             return read_times_quickly(super().get_session(*arguments, **options))
 
-    _check_connection(aws_conn_id)
     config = Config(
         connect_timeout=patience.connect,
         read_timeout=patience.read,
@@ -104,18 +108,10 @@ def connection_name(aws_conn_id: str) -> str:
     return aws_conn_id or "none, boto3's own"
 
 
-def _check_connection(aws_conn_id: str) -> None:
-    """Refuse a connection that is not there: the hook would go on with the credentials of this machine.
-
-    :raises SettingsError: if it is missing.
-    """
-    if not aws_conn_id:
-        return
-    try:
-        BaseHook.get_connection(aws_conn_id)
-    except AirflowNotFoundException:
-        raise SettingsError(
-            f"There is no connection {aws_conn_id!r}. Create it with type aws for the bucket with the images, or set"
-            f" AIRFLOW_CONN_{aws_conn_id.upper()}; aws_conn_id=None takes what boto3 finds by itself, such as the"
-            " machine's role."
-        ) from None
+def _connection(aws_conn_id: str) -> Connection:
+    return find_connection(
+        aws_conn_id,
+        "Create it with type aws for the bucket with the images, or set"
+        f" AIRFLOW_CONN_{aws_conn_id.upper()}; aws_conn_id=None takes what boto3 finds by itself, such as the machine's"
+        " role.",
+    )

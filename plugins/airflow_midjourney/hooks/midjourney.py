@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
 
+from airflow_midjourney.hooks.lookup import find_connection
 from airflow_midjourney.settings import read_settings
 
 if TYPE_CHECKING:
@@ -40,24 +40,22 @@ class MidjourneyHook(BaseHook):
         """Give the Airflow connection; it is looked up once.
 
         :raises SettingsError: if there is none.
+        :raises ConnectionUnansweredError: if Airflow could not say.
         """
-        from airflow_midjourney.describe.model.errors import SettingsError
-
-        try:
-            self._found = self._found or self.get_connection(self.mj_conn_id)
-        except AirflowNotFoundException:
-            raise SettingsError(
-                f"There is no connection {self.mj_conn_id!r}. Create it with type midjourney, the address of the"
-                " service as host and the API key as password, or set"
-                f" AIRFLOW_CONN_{self.mj_conn_id.upper()}."
-            ) from None
+        self._found = self._found or find_connection(
+            self.mj_conn_id,
+            "Create it with type midjourney, the address of the service as host and the API key as password, or set"
+            f" AIRFLOW_CONN_{self.mj_conn_id.upper()}.",
+        )
         return self._found
 
     def exists(self) -> bool:
         """Say whether Airflow knows the connection."""
+        from airflow_midjourney.describe.model.errors import SettingsError
+
         try:
-            self._found = self._found or self.get_connection(self.mj_conn_id)
-        except AirflowNotFoundException:
+            self.connection()
+        except SettingsError:
             return False
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -13,6 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_midjourney.describe.model.errors import DescribeError
 from airflow_midjourney.runtime import find_watch_post
+from airflow_midjourney.triggers.threads import in_daemon_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -99,13 +101,13 @@ class BatchTrigger(BaseTrigger):
         from airflow_midjourney.describe.table.batches import read_batch
         from airflow_midjourney.hooks.image_prompts import open_metadata
 
-        database = await asyncio.to_thread(open_metadata, self.db_conn_id)
+        database = await in_daemon_thread(partial(open_metadata, self.db_conn_id))
         posts: dict[str, WatchPost] = {}
         seats = []
         for batch_id in self.batch_ids:
             conn_id = (await database.read(read_batch, batch_id)).options.mj_conn_id
             if conn_id not in posts:
-                posts[conn_id] = await asyncio.to_thread(find_watch_post, self.db_conn_id, conn_id)
+                posts[conn_id] = await in_daemon_thread(partial(find_watch_post, self.db_conn_id, conn_id))
             seats.append(_taken_seat(posts[conn_id], batch_id, news))
         return seats
 
