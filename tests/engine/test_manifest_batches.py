@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import func, select
 
 from airflow_midjourney.describe.engine import listing
+from airflow_midjourney.describe.engine.loop import work
+from airflow_midjourney.describe.engine.reporting import ProgressReport
 from airflow_midjourney.describe.model.batch import BatchOptions, Scope
-from airflow_midjourney.describe.model.errors import ManifestError
+from airflow_midjourney.describe.model.errors import BatchError, ManifestError
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.describe.storage.manifest import reader
+from airflow_midjourney.describe.storage.manifest import lines, reader
 from airflow_midjourney.describe.storage.objects import ImageStore
+from airflow_midjourney.describe.table.batches import open_batch
 from tests.support import rows
-from tests.support.batches import options, put_photos, work_on
+from tests.support.batches import all_submitted, options, origin, put_photos, work_on
 from tests.support.engine import Engine
 from tests.support.images import jpeg
 
@@ -291,3 +297,66 @@ def test_a_plan_of_a_manifest_writes_nothing(
     )
 
     assert (progress.batch.listed.new, statuses(engine), members(engine)) == (2, {}, 0)
+
+
+async def told_to_stop(engine: Engine, scope: Scope, *, once: Callable[[], bool]) -> float:
+    """Work until something holds, tell the worker to stop, and give the seconds until it has."""
+    batch = await engine.database.write(open_batch, scope, options(), origin())
+    async with engine.worker() as worker:
+        report = ProgressReport(lambda line: None)
+        working = asyncio.create_task(work(worker, batch.batch_id, report, until=all_submitted, may_leave=False))
+        while not once():
+            await asyncio.sleep(0.01)
+        worker.told_to_stop = True
+        told = time.monotonic()
+        with pytest.raises(BatchError, match="told to stop") as stopped:
+            await working
+    assert stopped.value.retry_helps
+    return time.monotonic() - told
+
+
+def test_a_worker_that_is_told_to_stop_asks_about_no_further_line(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_photos(s3, bucket, range(3))
+    scope = write("".join(f"in/{number:04}.jpg\n" for number in (0, 1, 2, *range(1000, 1300))))
+    asked, look_up = head_requests(monkeypatch), ImageStore.look_up
+
+    def slow(store: ImageStore, bucket: str, key: str) -> Any:
+        time.sleep(0.1 if key.endswith(".jpg") else 0)
+        return look_up(store, bucket, key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageStore, "look_up", slow)
+        took = asyncio.run(told_to_stop(engine, scope, once=lambda: len(asked) >= 40))
+    assert took < 2
+    assert len(asked) < 200
+
+    batch, counts = engine.run(scope)
+    assert (batch.listed.keys, counts.succeeded, counts.rejected) == (303, 3, 300)
+
+
+def test_a_worker_that_is_told_to_stop_leaves_a_list_that_it_is_still_unpacking(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_photos(s3, bucket, range(3))
+    names = random.Random(7)
+    middle = (f"{names.randbytes(20).hex()}.jpg,false\n" for _ in range(10_000))
+    content = "".join(["key,is_latest\n", *middle, *(f"in/{number:04}.jpg,true\n" for number in range(3))])
+    scope = write(gzip.compress(content.encode(), 1), "lists/list.csv.gz")
+    parts: list[int] = []
+    read_part = ImageStore.read_part
+
+    def slow(store: ImageStore, *arguments: Any) -> Any:
+        parts.append(arguments[1])
+        time.sleep(0.05)
+        return read_part(store, *arguments)
+
+    monkeypatch.setattr(lines, "PART", 4 * 1024)
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageStore, "read_part", slow)
+        took = asyncio.run(told_to_stop(engine, scope, once=lambda: len(parts) >= 10))
+    assert took < 1.5
+    assert len(parts) < 40
+
+    assert engine.run(scope)[1].succeeded == 3

@@ -30,6 +30,10 @@ def new_holder(batch_id: str = "") -> str:
     return f"{holders_of(batch_id)}{socket.gethostname()}-{secrets.token_hex(6)}"
 
 
+class StoppedError(Exception):
+    """A worker breaks off its listing, since it may claim nothing more; the loop ends the try and says why."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Watcher:
     """What settling takes: the table, the service and the account that pays.
@@ -73,3 +77,11 @@ class Worker(Watcher):
     def stopping(self) -> bool:
         """Whether nothing more is claimed."""
         return self.told_to_stop or (self.claims_until is not None and datetime.now(UTC) >= self.claims_until)
+
+    def check_stop(self) -> None:
+        """Break off what takes long, from any thread.
+
+        :raises StoppedError: nothing more is claimed, so nothing more has to be found.
+        """
+        if self.stopping:
+            raise StoppedError

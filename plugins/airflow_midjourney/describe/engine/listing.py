@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.engine.context import StoppedError
 from airflow_midjourney.describe.engine.manifest_listing import next_of_manifest
 from airflow_midjourney.describe.engine.named_keys import Found, look_up_keys
 from airflow_midjourney.describe.imaging.prepare import reader_fingerprint
@@ -54,14 +55,15 @@ log = logging.getLogger(__name__)
 async def list_further(worker: Worker, batch: Batch) -> None:
     """Bring more of the scope into the table, unless there is enough to submit already.
 
-    The next page is fetched while one is compared.
+    The next page is fetched while one is compared. A worker that stops breaks off, and what is written is remembered.
 
     :raises StorageError: when S3 refuses or is away, or its listing makes no sense.
     """
     if batch.listing_ended_at is not None or not await worker.database.read(_goes_on, batch, worker.account):
         return
     try:
-        await _Walker(worker, batch).walk()
+        with suppress(StoppedError):
+            await _Walker(worker, batch).walk()
     except UnorderedListingError as error:
         await _walk_instead(worker, batch, error)
 
@@ -106,6 +108,7 @@ class _Walker:
 
     async def _take_page(self, *, may_look_ahead: bool) -> None:
         worker = self._worker
+        worker.check_stop()
         ahead, self._ahead = self._ahead, None
         found = await (ahead or _next_step(worker, self._step.batch))
         if may_look_ahead and found.then is not None and self._step.batch.is_of_prefixes:

@@ -73,3 +73,5 @@ async def work_off(worker: Worker, batch_id: str) -> Progress:
         progress = await advance(worker, batch_id)
         if not progress.handled and not progress.can_list:
             return progress
+        if worker.stopping:
+            _stop(worker, progress)

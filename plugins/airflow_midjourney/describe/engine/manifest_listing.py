@@ -35,7 +35,9 @@ async def next_of_manifest(worker: Worker, batch: Batch) -> Found:
     """
     reader = worker.manifest
     if reader is None or (reader.uri, reader.bucket) != (batch.scope.manifest, batch.scope.bucket):
-        reader = worker.manifest = ManifestReader(worker.images, batch.scope.manifest, batch.scope.bucket)
+        reader = worker.manifest = ManifestReader(
+            worker.images, batch.scope.manifest, batch.scope.bucket, worker.check_stop
+        )
     try:
         page = await asyncio.to_thread(reader.read, batch.position)
         _tell_bad_lines(batch, page)

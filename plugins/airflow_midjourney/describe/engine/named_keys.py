@@ -70,6 +70,7 @@ async def look_up_keys(worker: Worker, bucket: str, keys: Sequence[str]) -> Look
     """Look keys up side by side.
 
     :raises StorageError: when S3 refuses all of them, or is away.
+    :raises StoppedError: the worker stops.
     """
     results = await asyncio.gather(*(asyncio.to_thread(_look_up, worker, bucket, key) for key in keys))
     images = [found for found in results if isinstance(found, ListedImage)]
@@ -91,6 +92,7 @@ _DENIALS = (ObjectDeniedError, SettingsError)
 
 
 def _look_up(worker: Worker, bucket: str, key: str) -> ListedImage | ObjectDeniedError | SettingsError | None:
+    worker.check_stop()
     try:
         return worker.images.look_up(bucket, key)
     except ImageRejectedError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from airflow_midjourney.describe.model.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from _typeshed import WriteableBuffer
 
@@ -67,8 +67,9 @@ class Line:
 class _Parts(io.RawIOBase):
     """A stored object as a file; each read is one request, so that no connection waits for the next one."""
 
-    def __init__(self, store: ImageStore, stored: ListedImage) -> None:
+    def __init__(self, store: ImageStore, stored: ListedImage, check: Callable[[], None]) -> None:
         self._store = store
+        self._check = check
         self._stored = stored
         self._at = 0
 
@@ -89,18 +90,20 @@ class _Parts(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         room = memoryview(buffer).cast("B")
         size = min(len(room), self._stored.size_bytes - self._at)
+        self._check()
         part = self._store.read_part(self._stored, self._at, size) if size > 0 else b""
         room[: len(part)] = part
         self._at += len(part)
         return len(part)
 
 
-def open_content(store: ImageStore, stored: ListedImage) -> BinaryIO:
+def open_content(store: ImageStore, stored: ListedImage, check: Callable[[], None] = lambda: None) -> BinaryIO:
     """Open an object as what it holds, gzip unpacked, whatever its name.
 
+    :param check: called before each request; raises what ends the reading.
     :raises ManifestError: it is gzip and damaged, or holds what is no text in UTF-8.
     """
-    parts = io.BufferedReader(_Parts(store, stored), PART)
+    parts = io.BufferedReader(_Parts(store, stored, check), PART)
     content = cast("BinaryIO", GzipFile(fileobj=parts) if parts.peek(len(_GZIP)).startswith(_GZIP) else parts)
     with _unpacking(stored):
         head = content.read(_HEAD)

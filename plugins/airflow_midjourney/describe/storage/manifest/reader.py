@@ -24,7 +24,7 @@ from airflow_midjourney.describe.storage.manifest.inventory import Inventory, re
 from airflow_midjourney.describe.storage.manifest.lines import lines_of, open_content, read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_midjourney.describe.storage.objects import ImageStore, ListedImage
 
@@ -116,14 +116,16 @@ class ManifestReader:
     :param store: S3 within ``allowed_uris``, which hold for the manifest, its files and each image.
     :param uri: ``s3://bucket/key`` of the manifest.
     :param bucket: the bucket of the images.
+    :param check: called before each request for a part of it; raises what ends the reading.
     """
 
-    def __init__(self, store: ImageStore, uri: str, bucket: str) -> None:
+    def __init__(self, store: ImageStore, uri: str, bucket: str, check: Callable[[], None] = lambda: None) -> None:
         self.uri = uri
         self.bucket = bucket
         #: Set by the engine: the list was read from its beginning, and not one object that it names exists so far.
         self.none_exists = False
         self._store = store
+        self._check = check
         self._at: Position | None = None
         self._opened: _Opened | None = None
 
@@ -139,7 +141,7 @@ class ManifestReader:
         opened, self._opened = self._opened, None
         with _explained(self.uri):
             if opened is None or self._at != position:
-                opened = _open(self._store, self.uri, position.source, mark)
+                opened = _open(self._store, self.uri, position.source, mark, self._check)
             items = list(islice(opened.items, opened.page_size))
         page = self._page(opened, items, position, mark)
         if page.then is not None and page.then.source == position.source:
@@ -175,7 +177,7 @@ def bucket_of(store: ImageStore, uri: str) -> str:
     :raises DescribeError: as :meth:`ManifestReader.read`.
     """
     with _explained(uri):
-        opened = _open(store, uri, 0, Mark())
+        opened = _open(store, uri, 0, Mark(), lambda: None)
         if opened.inventory is not None and opened.inventory.source_bucket:
             return opened.inventory.source_bucket
         first = next((item for item in islice(opened.items, _FIRST_LINES) if isinstance(item, Entry)), None)
@@ -204,13 +206,14 @@ def _following(opened: _Opened, items: list[Item], position: Position, examples:
     return Position(position.source + 1, Mark(opened.manifest.etag, examples=examples).to_text())
 
 
-def _open(store: ImageStore, uri: str, number: int, mark: Mark) -> _Opened:
+def _open(store: ImageStore, uri: str, number: int, mark: Mark, check: Callable[[], None]) -> _Opened:
     """Open the manifest, or a file that it lists, at a place.
 
     :param number: which file of an inventory.
+    :param check: called before each request.
     """
     manifest = _look_up(store, *split_uri(uri), mark.manifest)
-    content = open_content(store, manifest)
+    content = open_content(store, manifest, check)
     # Read once: what a page costs S3 should not grow with the number of questions asked of the beginning.
     source = lines_of(content, manifest)
     head = list(islice(source, _FIRST_LINES))
@@ -228,7 +231,7 @@ def _open(store: ImageStore, uri: str, number: int, mark: Mark) -> _Opened:
     if number >= len(inventory.files):
         return _Opened(manifest, inventory, manifest, inventory.columns, iter(()))
     file = _look_up(store, inventory.bucket, inventory.files[number], mark.file)
-    lines = lines_of(open_content(store, file), file, start=mark.byte, number=mark.line)
+    lines = lines_of(open_content(store, file, check), file, start=mark.byte, number=mark.line)
     return _Opened(manifest, inventory, file, inventory.columns, csv_items(lines, inventory.columns))
 
 
