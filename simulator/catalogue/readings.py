@@ -9,6 +9,8 @@ from simulator.scenario import Scenario
 
 _BY_CONDITION: Final = frozenset({RouteName.LIST_BY_CONDITION})
 _NOT_FOUND: Final = '{"error":"Not Found"}'
+_FORBIDDEN: Final = '{"error":{"message":"route not allowed","type":"new_api_error"}}'
+_BAD_GATEWAY: Final = "<html><head><title>502 Bad Gateway</title></head></html>"
 _WEB_PAGE: Final = "<!doctype html><html><head><title>API</title></head><body></body></html>"
 
 READINGS: Final = (
@@ -26,6 +28,16 @@ READINGS: Final = (
         "no_task_list",
         "task/list answers 404",
         CannedAnswer(LISTS, 404, "not_found", _NOT_FOUND, "application/json"),
+    ),
+    Scenario(
+        "task_list_forbidden",
+        "task/list answers 403 as a gateway with a list of allowed routes does; other reads work",
+        CannedAnswer(LISTS, 403, "forbidden", _FORBIDDEN, "application/json"),
+    ),
+    Scenario(
+        "task_list_fails",
+        "task/list answers 502; other reads work",
+        CannedAnswer(LISTS, 502, "outage", _BAD_GATEWAY, "text/html; charset=utf-8"),
     ),
     Scenario(
         "task_list_is_a_web_page",

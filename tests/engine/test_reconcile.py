@@ -70,6 +70,19 @@ def test_where_nobody_can_tell_hold_leaves_every_row_to_a_person(
     assert max(image["billed"] for image in simulator.counters()["images"].values()) == 1
 
 
+@pytest.mark.parametrize("trouble", ["task_list_forbidden", "no_task_list", "task_list_fails"])
+def test_a_list_that_is_refused_or_fails_alone_leaves_its_rows_doubtful_and_the_run_to_its_end(
+    database: Database, s3: S3Client, scope: Scope, simulate: Callable[..., RunningSimulator], trouble: str
+) -> None:
+    simulator = simulate(dialect="novicezk", latency=0.2, scenarios=("ambiguous_submit_reset:first=5", trouble))
+    engine = Engine(database, s3, simulator.url, account={**QUICK_DOUBT, "lost_after": 0.3})
+
+    _, counts = engine.run(scope, replace(BatchOptions(), in_doubt="hold"))
+
+    assert (counts.succeeded, counts.in_doubt) == (3, 5)
+    assert simulator.counters()["billed"] == 8
+
+
 def test_where_nobody_can_tell_resubmit_pays_for_three_at_most_and_once_each(
     database: Database, s3: S3Client, scope: Scope, simulate: Callable[..., RunningSimulator]
 ) -> None:

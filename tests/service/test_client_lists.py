@@ -113,6 +113,33 @@ def test_a_list_of_all_tasks_is_whole_or_an_error() -> None:
         ask(Service(httpx.Response(200, json=[task_json("2"), {}])), lambda client: client.list_all())
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_list_that_is_refused_while_other_reads_work_is_no_list(status: int) -> None:
+    service = Service(httpx.Response(status, json=MODEL_LIMIT), httpx.Response(200, json=[]))
+    with pytest.raises(ListingUnsupportedError, match=f"HTTP {status}"):
+        ask(service, lambda client: client.list_all())
+    assert [request.url.path.rpartition("/")[2] for request in service.requests] == ["list", "list-by-condition"]
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(502), httpx.ReadTimeout("slow"), httpx.ReadError("cut")])
+def test_a_list_that_fails_while_other_reads_work_cannot_be_read(answer: httpx.Response | Exception) -> None:
+    service = Service(answer, httpx.Response(200, json=[]))
+    with pytest.raises(ServiceProtocolError, match="at its list of tasks alone") as caught:
+        ask(service, lambda client: client.list_all())
+    assert not isinstance(caught.value, ListingUnsupportedError)
+    assert len(service.requests) == 2
+
+
+def test_a_key_that_may_read_nothing_is_refused_for_the_run() -> None:
+    with pytest.raises(ServiceDeniedError):
+        ask(Service(httpx.Response(401)), lambda client: client.list_all())
+
+
+def test_a_service_that_answers_nothing_is_unavailable() -> None:
+    with pytest.raises(ServiceUnavailableError):
+        ask(Service(httpx.Response(502)), lambda client: client.list_all())
+
+
 def test_a_list_may_be_compressed() -> None:
     body = gzip.compress(json.dumps([task_json("1")]).encode())
     service = Service(httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=body))

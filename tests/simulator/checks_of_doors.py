@@ -135,6 +135,18 @@ def no_task_list(client: SimulatorClient) -> None:
     assert client.http.get("/task/list").status_code == 404
 
 
+@plays("task_list_forbidden", "novicezk", "trueai")
+def task_list_forbidden(client: SimulatorClient) -> None:
+    assert client.http.get("/task/list").status_code == 403
+    assert client.fetch(client.submitted()).status_code == 200
+
+
+@plays("task_list_fails", "novicezk", "trueai")
+def task_list_fails(client: SimulatorClient) -> None:
+    assert client.http.get("/task/list").status_code == 502
+    assert client.fetch(client.submitted()).status_code == 200
+
+
 @plays("task_list_is_a_web_page", "novicezk", "trueai")
 def task_list_page(client: SimulatorClient) -> None:
     assert client.http.get("/task/list").text.startswith("<!doctype html>")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
-from airflow_midjourney.describe.model.errors import ServiceProtocolError
+from airflow_midjourney.describe.model.errors import ServiceDeniedError, ServiceProtocolError, ServiceUnavailableError
 from airflow_midjourney.describe.service.callback_url import callback_address
 from airflow_midjourney.describe.service.json_codec import encode, encode_with
 from airflow_midjourney.describe.service.read_response import data_of, is_missing_route, is_unknown_task
@@ -41,7 +41,7 @@ _IMPOSSIBLE_ID: Final = "0"
 
 
 class ListingUnsupportedError(ServiceProtocolError):
-    """The service has no such list; novicezk and trueai list all tasks, new-api and its kin do not."""
+    """The service has no such list, or shows it to no key; novicezk and trueai list all tasks, new-api does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +146,29 @@ class MidjourneyClient:
     async def list_all(self) -> tuple[RemoteTask, ...]:
         """Ask for every task (novicezk) or the newest hundred (trueai), newest first.
 
-        :raises ListingUnsupportedError: if the service has no such route, as new-api.
-        :raises ServiceDeniedError: if the key may not read.
-        :raises ServiceUnavailableError: if there is no answer after a few attempts.
-        :raises ServiceProtocolError: if the answer is no list of tasks; one item that is none is enough,
-            since what a list lacks proves something only if all of it could be read.
+        It is asked for once: a poll that does not get it is followed by another.
+
+        :raises ListingUnsupportedError: if the service has no such route, as new-api, or refuses it while it answers
+            other reads, as gateways with a list of allowed routes do.
+        :raises ServiceDeniedError: if the key may not read anything.
+        :raises ServiceUnavailableError: if the service answers nothing else either.
+        :raises ServiceProtocolError: if the answer is no list of tasks, or the service fails at it while it answers
+            other reads. One item that is no task is enough, since what a list lacks proves something only if all of it
+            could be read.
         """
-        answer = await self._read("GET", "/task/list", limit=_LIST_LIMIT)
-        found, unreadable = await asyncio.to_thread(_tasks, await self._listed(answer))
+        answer = await self._transport.exchange("GET", "/task/list", limit=_LIST_LIMIT)
+        try:
+            listed = await self._listed(answer)
+        except ServiceDeniedError as error:
+            await self.check_access()
+            raise ListingUnsupportedError(
+                f"Connection {self._settings.name!r}: the service refuses its list of tasks (HTTP {error.http_status})",
+                http_status=error.http_status,
+            ) from None
+        except ServiceUnavailableError as error:
+            await self.check_access()
+            raise ServiceProtocolError(f"{error}, at its list of tasks alone", http_status=error.http_status) from None
+        found, unreadable = await asyncio.to_thread(_tasks, listed)
         if unreadable:
             raise ServiceProtocolError(
                 f"Connection {self._settings.name!r}: {unreadable} items of the list of tasks are no tasks"
