@@ -11,9 +11,9 @@ import pytest
 
 from airflow_midjourney.describe.model.errors import ServiceDeniedError, ServiceProtocolError, ServiceUnavailableError
 from airflow_midjourney.describe.service.client import ListingUnsupportedError, TaskListing
+from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
 from airflow_midjourney.describe.service.read_response import denied_error
 from airflow_midjourney.describe.service.submit_response import Denied
-from airflow_midjourney.describe.service.tasks import RemoteTaskStatus
 from tests.support.remote import (
     MODEL_LIMIT,
     NO_CHANNEL,

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_midjourney.describe.model.errors import ServiceDeniedError, ServiceProtocolError, ServiceUnavailableError
 from airflow_midjourney.describe.service.client import MidjourneyClient
-from airflow_midjourney.describe.service.tasks import RemoteTaskStatus
+from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
 from airflow_midjourney.describe.service.transport import ReadRetries
 from tests.support.remote import (
     MODEL_LIMIT,

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
 from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
 from airflow_midjourney.describe.service.json_codec import decode
 from airflow_midjourney.describe.service.tasks import (
     Described,
     Ended,
     RemoteTask,
-    RemoteTaskStatus,
     Waiting,
     parse_task,
     read_answer,

@@ -29,7 +29,8 @@ from airflow_midjourney.describe.engine.context import Watcher
 from airflow_midjourney.describe.engine.reconcile import resolve_doubts
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, BotType, Reason, Status
-from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStatus
+from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
+from airflow_midjourney.describe.service.tasks import RemoteTask
 from airflow_midjourney.describe.table import duplicates, leases, matching, results, submissions
 from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.database import open_database

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.service.client import ListingUnsupportedError
+from airflow_midjourney.describe.service.dialects import shortest_full_list
 from airflow_midjourney.describe.table import in_doubt, submissions
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.in_doubt import Doubt
 
 log = logging.getLogger(__name__)
-
-#: trueai 11.10 lists its newest hundred tasks and no more; novicezk lists all.
-SHORTEST_FULL_LIST: Final = 100
 
 
 async def resolve_doubts(watcher: Watcher) -> int:
@@ -100,4 +98,4 @@ def _was_never_sent(tx: Transaction, account: str, doubt: Doubt, by_state: dict[
     older = in_doubt.witnesses(tx, account, doubt).submit_tokens
     if older:
         return not older.isdisjoint(by_state)
-    return listed < SHORTEST_FULL_LIST
+    return listed < shortest_full_list()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.text import on_one_line
-from airflow_midjourney.describe.service.error_phrases import reason_in
+from airflow_midjourney.describe.service.dialects import reason_in
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.queries.rows import DescribedImage

@@ -7,11 +7,12 @@ import re
 import string
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.service.dialects import is_identifier
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
-_IDENTIFIER: Final = re.compile(r"[!-~]{1,200}")
 
 #: What JSON writes as it is, of all that a data URI consists of.
 _WRITTEN_AS_IT_IS: Final = (string.ascii_letters + string.digits + "+/=:;,.-_").encode("ascii")
@@ -73,4 +74,4 @@ def as_identifier(value: object) -> str | None:
     A number with a fraction or an exponent is no id: it may have lost digits on its way.
     """
     text = as_text(value).strip()
-    return text if _IDENTIFIER.fullmatch(text) else None
+    return text if is_identifier(text) else None

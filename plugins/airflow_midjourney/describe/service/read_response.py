@@ -10,13 +10,13 @@ from airflow_midjourney.describe.model.errors import (
     ServiceProtocolError,
     ServiceUnavailableError,
 )
-from airflow_midjourney.describe.service.error_phrases import says_model_limit, says_uploads_off
+from airflow_midjourney.describe.service import dialects
+from airflow_midjourney.describe.service.dialects.dialect import Says, is_web_page
 from airflow_midjourney.describe.service.json_codec import decode
 from airflow_midjourney.describe.service.submit_response import (
     REDIRECTED,
     WEB_PAGE,
     Envelope,
-    is_web_page,
     read_denial,
     read_envelope,
 )
@@ -25,9 +25,6 @@ from airflow_midjourney.describe.service.transport import Answer, NoAnswer, is_t
 if TYPE_CHECKING:
     from airflow_midjourney.describe.service.settings import AuthMode, ServiceSettings
     from airflow_midjourney.describe.service.submit_response import Denied
-
-#: new-api spells it without the t.
-_UNKNOWN_TASK: Final = ("task_no_found", "task_not_found")
 
 _NOT_JSON: Final = object()
 
@@ -39,19 +36,16 @@ _SENT_AS: Final[dict[AuthMode, str]] = {
 
 
 def is_unknown_task(answer: Answer | NoAnswer) -> bool:
-    """Tell whether a fetch found no such task: an empty 200 (novicezk), 204 (trueai), 400 (new-api)."""
+    """Tell whether a fetch found no such task."""
     if isinstance(answer, NoAnswer):
         return False
-    if answer.status in (200, 204):
-        return answer.body.strip() in (b"", b"null")
-    return answer.status == 400 and read_envelope(answer.body).description.startswith(_UNKNOWN_TASK)
+    said = "" if 200 <= answer.status < 300 else read_envelope(answer.body).description
+    return dialects.is_unknown_task(answer.status, answer.body, said)
 
 
 def is_missing_route(answer: Answer | NoAnswer) -> bool:
-    """Tell whether the service does not know the path; new-api then shows its front page with status 200."""
-    if isinstance(answer, NoAnswer):
-        return False
-    return answer.status in (404, 405) or (answer.status == 200 and is_web_page(answer.body))
+    """Tell whether the service does not have the path."""
+    return isinstance(answer, Answer) and dialects.is_missing_route(answer.status, answer.body)
 
 
 def data_of(answer: Answer | NoAnswer, settings: ServiceSettings, *, task_id: str | None = None) -> object:
@@ -145,20 +139,24 @@ def _cure(denied: Denied, settings: ServiceSettings) -> str:
         return _cure_unauthorised(denied, settings)
     if denied.description == WEB_PAGE:
         return "A firewall in front of the service turns this machine away: ask its operator to let it through."
-    if says_model_limit(denied.description):
+    if dialects.says(Says.MODEL_LIMIT, denied.description):
         return (
             "The key is limited to certain models, and the gateway then refuses every read of tasks: "
             "use a key without model limits."
         )
-    if says_uploads_off(denied.description):
+    if dialects.says(Says.UPLOADS_OFF, denied.description):
         return "The service takes no images at all: its operator has to switch uploads on."
     return "The key, its user or this machine's address is not allowed: ask the operator of the service."
 
 
 def _cure_unauthorised(denied: Denied, settings: ServiceSettings) -> str:
     others = " or ".join(f"'{mode}' ({sent})" for mode, sent in _SENT_AS.items() if mode != settings.auth)
-    key = "Check the API key in the password field" if settings.key else "Put the API key into the password field"
-    cure = f"{key}; it was sent as {_SENT_AS[settings.auth]}, the extra 'auth' may be {others}."
+    if not settings.key:
+        return "The connection has no API key: put it into the password field."
+    cure = (
+        "Check the API key in the password field: it may be wrong, expired, switched off or used up, and some gateways"
+        f" say the same of all four; it was sent as {_SENT_AS[settings.auth]}, the extra 'auth' may be {others}."
+    )
     if denied.description:
         return cure
     # novicezk refuses so, and new-api passes on what its own upstream says.

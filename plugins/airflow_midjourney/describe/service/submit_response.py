@@ -1,7 +1,7 @@
 """The answer to a submit: HTTP status, headers and body in, outcome out. No other place knows these rules.
 
-The codes and envelopes are those of novicezk 2.6.3, trueai 11.10 and new-api. Content types are not looked
-at: new-api sends its JSON as ``text/plain``.
+What codes and phrases mean, the dialects say. Content types are not looked at: new-api sends its JSON as
+``text/plain``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.model.text import presentable
-from airflow_midjourney.describe.service.error_phrases import (
-    reason_in,
-    says_no_credit,
-    says_no_room,
-    says_too_large,
-    says_uploads_off,
-)
+from airflow_midjourney.describe.service import dialects
+from airflow_midjourney.describe.service.dialects.dialect import Says, is_web_page
 from airflow_midjourney.describe.service.json_codec import as_identifier, as_integer, as_text, decode
 from airflow_midjourney.describe.service.transport import retry_after_seconds
 
@@ -28,25 +23,6 @@ if TYPE_CHECKING:
 WEB_PAGE: Final = "a web page instead of JSON"
 
 REDIRECTED: Final = "the service redirects: the host of the connection has to name the final address"
-
-_ACCEPTED: Final = frozenset({1, 21, 22})
-
-_BAD_INPUT: Final = 4
-
-_FAILED: Final = 9
-
-_FULL: Final = frozenset({23, 30})
-
-_SENSITIVE: Final = 24
-
-_TRY_AGAIN: Final = frozenset({3, 5, _FAILED})
-
-#: new-api says these when the upstream has taken the task and the quota is charged already.
-_AFTER_CHARGING: Final = (
-    "insert_midjourney_task_failed",
-    "copy_response_body_failed",
-    "close_response_body_failed",
-)
 
 _LONGEST_TEXT: Final = 4096
 
@@ -60,8 +36,8 @@ class Envelope:
     :param words: the description and the error's type and code, to look for phrases in.
     :param task_id: the id in ``result``.
     :param queue_position: how many are said to wait before it.
-    :param made_by_gateway: True if new-api made the answer itself, without or in spite of its upstream.
-    :param refused: True for trueai's ``success: false``.
+    :param made_by_gateway: True if a gateway made the answer itself, without or in spite of its upstream.
+    :param refused: True if the answer turns the request away by an envelope of its own, as trueai's ``success: false``.
     """
 
     code: int | None = None
@@ -95,20 +71,15 @@ def read_envelope(body: bytes, *, hidden: Iterable[str] = ()) -> Envelope:
         words=" ".join((said, as_text(details.get("code")), as_text(details.get("type")))),
         task_id=as_identifier(answer.get("result")),
         queue_position=as_integer(properties.get("numberOfQueues")) if isinstance(properties, dict) else None,
-        made_by_gateway=answer.get("type") == "upstream_error" or isinstance(error, dict),
-        refused=answer.get("success") is False,
+        made_by_gateway=dialects.is_own_error(answer),
+        refused=dialects.is_refusal(answer),
     )
-
-
-def is_web_page(body: bytes) -> bool:
-    """Tell whether a body is HTML: a firewall's, or the front page that new-api gives for unknown paths."""
-    return body[:64].decode("utf-8-sig", "ignore").lstrip().startswith("<")
 
 
 def read_denial(status: int, envelope: Envelope) -> Denied | None:
     """Tell whether an answer, to a submit or to a read, refuses the key itself."""
     kind: DenialKind
-    if status < 500 and (status == 402 or says_no_credit(envelope.words)):
+    if status < 500 and (status == 402 or dialects.says(Says.NO_CREDIT, envelope.words)):
         kind = "no_credit"
     elif status == 401:
         kind = "unauthorised"
@@ -130,9 +101,9 @@ def read_submit_answer(
     :param hidden: what no description may repeat: the key, the text sent as ``state``.
     """
     envelope = read_envelope(body, hidden=hidden)
-    if envelope.code in _ACCEPTED:
+    if envelope.code is not None and dialects.meaning_of(envelope.code) is Says.ACCEPTED:
         return _taken(envelope.code, status, envelope)
-    if any(words in envelope.words for words in _AFTER_CHARGING):
+    if dialects.says(Says.PERHAPS_BILLED, envelope.words):
         return Ambiguous(status, envelope.code, envelope.description)
     if 300 <= status < 400:
         return Unavailable(None, status, envelope.code, REDIRECTED)
@@ -152,31 +123,33 @@ def _taken(code: int, status: int, envelope: Envelope) -> SubmitOutcome:
 
 
 def _server_error(status: int, wait: float | None, envelope: Envelope) -> SubmitOutcome:
-    """Read a 5xx. Only new-api's own 503 (no channel) is known to come before anything was sent on."""
-    if status != 503 or not envelope.made_by_gateway:
+    """Read a 5xx: of few it is known that they come before anything was sent on."""
+    if not (envelope.made_by_gateway and dialects.comes_before_sending(status)):
         return Ambiguous(status, envelope.code, envelope.description)
-    if reason_in(envelope.words) is Reason.BANNED:
+    if dialects.reason_in(envelope.words) is Reason.BANNED:
         return Refused(Reason.BANNED, status, envelope.code, envelope.description)
     return Unavailable(wait, status, envelope.code, envelope.description)
 
 
 def _no_room(status: int, wait: float | None, envelope: Envelope) -> Full | None:
-    said = (envelope.refused or envelope.code == _FAILED) and says_no_room(envelope.words)
-    if status == 429 or envelope.code in _FULL or said:
+    meaning = dialects.meaning_of(envelope.code)
+    failed = envelope.refused or meaning is Says.TRY_AGAIN
+    if status == 429 or meaning is Says.NO_ROOM or (failed and dialects.says(Says.NO_ROOM, envelope.words)):
         return Full(wait, status, envelope.code, envelope.description)
     return None
 
 
 def _refused(status: int, envelope: Envelope) -> Refused | Denied | None:
     reason: Reason
-    if status == 413 or (status >= 400 and says_too_large(envelope.words)):
+    meaning = dialects.meaning_of(envelope.code)
+    if status == 413 or (status >= 400 and dialects.says(Says.TOO_LARGE, envelope.words)):
         reason = Reason.TOO_LARGE
-    elif envelope.code == _SENSITIVE:
+    elif meaning is Says.BANNED:
         reason = Reason.BANNED
-    elif envelope.code == _BAD_INPUT and says_uploads_off(envelope.words):
+    elif meaning is Says.BAD_INPUT and dialects.says(Says.UPLOADS_OFF, envelope.words):
         return Denied("forbidden", status, envelope.code, envelope.description)
-    elif envelope.code == _BAD_INPUT and not envelope.made_by_gateway:
-        banned = reason_in(envelope.words) is Reason.BANNED
+    elif meaning is Says.BAD_INPUT and not envelope.made_by_gateway:
+        banned = dialects.reason_in(envelope.words) is Reason.BANNED
         reason = Reason.BANNED if banned else Reason.REFUSED
     else:
         return None
@@ -184,7 +157,7 @@ def _refused(status: int, envelope: Envelope) -> Refused | Denied | None:
 
 
 def _otherwise(status: int, wait: float | None, envelope: Envelope) -> Unavailable | Ambiguous:
-    if status >= 400 or envelope.refused or envelope.code in _TRY_AGAIN:
+    if status >= 400 or envelope.refused or dialects.meaning_of(envelope.code) is Says.TRY_AGAIN:
         return Unavailable(wait, status, envelope.code, envelope.description)
     return Ambiguous(status, envelope.code, envelope.description)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.model.text import presentable, storable
-from airflow_midjourney.describe.service.error_phrases import reason_in
+from airflow_midjourney.describe.service.dialects import reason_in, status_of
+from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
 from airflow_midjourney.describe.service.json_codec import as_identifier, as_integer, as_text
 from airflow_midjourney.describe.service.prompts import MOST_PROMPTS, ParsedPrompts, parse_prompts
 
@@ -19,28 +19,6 @@ _DETAIL_LIMIT: Final = 500
 #: Times outside of these, in milliseconds, are no times: 0 is new-api's word for none.
 _EARLIEST: Final = int(datetime(2015, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _LATEST: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
-
-
-class RemoteTaskStatus(StrEnum):
-    """The states of a task; a describe usually goes from NOT_START over SUBMITTED to one of the last two."""
-
-    NOT_START = "NOT_START"
-    SUBMITTED = "SUBMITTED"
-    IN_PROGRESS = "IN_PROGRESS"
-    SUCCESS = "SUCCESS"
-    FAILURE = "FAILURE"
-
-    @property
-    def is_final(self) -> bool:
-        """True when the service will not change the task any more."""
-        return self in (RemoteTaskStatus.SUCCESS, RemoteTaskStatus.FAILURE)
-
-
-_OTHER_WORDS: Final = {
-    "": RemoteTaskStatus.NOT_START,
-    "MODAL": RemoteTaskStatus.NOT_START,
-    "CANCEL": RemoteTaskStatus.FAILURE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +142,7 @@ def _status(value: object, task_id: str) -> RemoteTaskStatus:
     word = (value or "").strip().upper()
     if word in RemoteTaskStatus.__members__:
         return RemoteTaskStatus[word]
-    return _OTHER_WORDS.get(word, RemoteTaskStatus.IN_PROGRESS)
+    return status_of(word) or RemoteTaskStatus.IN_PROGRESS
 
 
 def _texts(obj: dict[object, object]) -> tuple[str, ...]:
