@@ -162,15 +162,16 @@ def print_ddl(dialect_name: str, names: TableNames) -> str:
     """
     dialect = _dialect(dialect_name)
     tables = build_tables(names)
-    statements = []
-    for table in tables.metadata.sorted_tables:
-        statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
-        indexes = sorted(table.indexes, key=lambda index: str(index.name))
-        statements.extend(str(CreateIndex(index).compile(dialect=dialect)).strip() for index in indexes)
-        statements.extend(_comments(table, table.columns, dialect))
+    statements = [*_definitions(tables, dialect)]
     for name, value in ((_VERSION, SCHEMA_VERSION), (_REVISION, latest())):
         statements.append(_literal(tables.meta.insert().values(name=name, value=str(value)), dialect))
     return _script(statements)
+
+
+def _definitions(tables: Tables, dialect: Dialect) -> Iterator[str]:
+    """Give the statements that make the tables, their indexes and comments."""
+    for table in tables.metadata.sorted_tables:
+        yield from Addition(table, None).statements(dialect)
 
 
 def print_additions(dialect_name: str, names: TableNames, since: int) -> str:
@@ -226,12 +227,19 @@ def _create(tx: Transaction, revisions: tuple[Revision, ...]) -> None:
     if inspect(tx.connection).has_table(meta.name, schema=meta.schema):
         found = _read_facts(tx.connection, tx.tables)
     if found is None:
-        tx.tables.metadata.create_all(tx.connection)
+        _define(tx)
         _note(tx, _VERSION, SCHEMA_VERSION)
     elif found.revision < latest(revisions):
         _add(tx, found.revision, revisions)
     if found is None or found.revision < latest(revisions):
         _note(tx, _REVISION, latest(revisions))
+
+
+def _define(tx: Transaction) -> None:
+    """Make the tables. Postgres takes all statements at once: there are about 180 of them with the comments."""
+    statements = list(_definitions(tx.tables, tx.connection.dialect))
+    for statement in [";\n".join(statements)] if tx.is_postgres else statements:
+        tx.connection.exec_driver_sql(statement)
 
 
 def _add(tx: Transaction, since: int, revisions: tuple[Revision, ...]) -> None:
