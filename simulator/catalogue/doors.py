@@ -78,6 +78,11 @@ DOORS: Final = (
         "403 as a firewall's HTML",
         CannedAnswer(EVERYWHERE, 403, "forbidden", _BLOCKED, _HTML),
     ),
+    Scenario(
+        "firewall_on_submit",
+        "submits: 403 as the HTML of a firewall that looks into bodies; reads work",
+        CannedAnswer(SUBMITS, 403, "forbidden", _BLOCKED, _HTML),
+    ),
     Scenario("http_413", "413 on submit", CannedAnswer(SUBMITS, 413, "too_large", closes=False)),
     Scenario("http_500_spring", "500 as Spring's JSON on submit; nothing is accepted", SpringError(SUBMITS, 500)),
     Scenario("http_500_on_reads", "500 as Spring's JSON on fetch and list", SpringError(READS, 500)),

@@ -126,6 +126,40 @@ def test_an_image_that_the_service_never_takes_does_not_stop_the_others(
     assert service.counters()["billed"] == counts.succeeded
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5])
+@pytest.mark.usefixtures("_short_pauses")
+def test_images_that_a_firewall_answers_with_403_are_refused_and_the_others_go_on(
+    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, share: float
+) -> None:
+    engine.account |= {"max_in_flight": 3}
+    put_photos(s3, scope.bucket, range(20))
+    service.set_scenarios([f"firewall_on_submit:share={share}"])
+
+    _, counts = work_on(engine, scope)
+
+    assert 0 < counts.failed < 20
+    assert counts.reasons == {Reason.REFUSED.value: counts.failed}
+    assert counts.succeeded == 20 - counts.failed
+    assert service.counters()["billed"] == counts.succeeded
+    details = {row["detail"] for row in rows(engine.database) if row["status"] == Status.FAILED}
+    assert all("403" in detail for detail in details)
+
+
+@pytest.mark.parametrize("photos", [1, 30])
+@pytest.mark.usefixtures("_short_pauses")
+def test_a_403_that_every_image_gets_stops_the_run_and_leaves_all_pending(
+    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, photos: int
+) -> None:
+    put_photos(s3, scope.bucket, range(photos))
+    service.set_scenarios(["firewall_on_submit"])
+
+    with pytest.raises(ServiceDeniedError, match="firewall"):
+        work_on(engine, scope)
+
+    assert {row["status"] for row in rows(engine.database)} == {Status.PENDING}
+    assert service.counters()["requests"]["submit"] <= 10 + 16
+
+
 def test_a_service_that_is_away_when_a_run_starts_is_one_error_at_once(
     engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator
 ) -> None:

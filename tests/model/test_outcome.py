@@ -16,7 +16,7 @@ from airflow_midjourney.describe.model.outcome import FREE, TURNED_AWAY, UNDECID
         ("full", Paid.NO, False),
         ("unavailable", Paid.NO, True),
         ("refused", Paid.NO, False),
-        ("denied", Paid.NO, False),
+        ("denied", Paid.NO, True),
         ("broken_off", Paid.NO, True),
         ("never_sent", Paid.NO, False),
     ],

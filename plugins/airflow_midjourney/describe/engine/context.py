@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.engine.denials import Denials
+from airflow_midjourney.describe.engine.forbidden import Forbidden
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.model.account import AccountSettings
@@ -57,6 +58,7 @@ class Worker(Watcher):
     :param listing: the listing of the batch's prefix, where it stands; None before its first page.
     :param manifest: the same of the batch's manifest.
     :param denials: what S3 has denied to this worker.
+    :param forbidden: what the service has answered with 403.
     :param told_to_stop: set from outside to claim nothing more; the worker finishes the POSTs that are on their way.
     :param claims_until: when the worker claims nothing more by itself, so that its POSTs end before Airflow cuts the
         task off at ``execution_timeout``; None if the task may take as long as it likes.
@@ -70,6 +72,7 @@ class Worker(Watcher):
     listing: PrefixListing | None = None
     manifest: ManifestReader | None = None
     denials: Denials = field(default_factory=Denials)
+    forbidden: Forbidden = field(default_factory=Forbidden)
     told_to_stop: bool = False
     claims_until: datetime | None = None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.denials import as_listed, turn_away
+from airflow_midjourney.describe.engine.forbidden import judge, stops_the_run
 from airflow_midjourney.describe.engine.group_commit import Gathered
 from airflow_midjourney.describe.engine.settle import ask_once_more
 from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
@@ -140,14 +141,15 @@ class Sender:
             state=request.submit_token,
             callback=callback,
         )
+        outcome = await judge(worker, self._batch, row.id, outcome)
         return await self._keep(Posted(request, outcome, time.monotonic() - asked_at))
 
     async def _keep(self, post: Posted) -> bool:
         await self._records(post)
         outcome = post.outcome
-        if isinstance(outcome, Denied):
+        if isinstance(outcome, Denied) and stops_the_run(self._worker, post.claim.image_id, outcome):
             raise denied_error(outcome, self._worker.service)
-        return isinstance(outcome, Accepted | Refused)
+        return isinstance(outcome, Accepted | Refused | Denied)
 
     async def _claim(self, request: Claim) -> ClaimResult:
         """Claim a row, or give it back."""

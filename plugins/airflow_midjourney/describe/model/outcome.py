@@ -35,8 +35,8 @@ class Outcome(StrEnum):
     """The service could not take anything, or this."""
     REFUSED = "refused", Paid.NO, False
     """The service does not want this image; its row has failed."""
-    DENIED = "denied", Paid.NO, False
-    """The service does not let this key submit."""
+    DENIED = "denied", Paid.NO, True
+    """The service, or a firewall before it, does not let this key submit, or not this image."""
     BROKEN_OFF = "broken_off", Paid.NO, True
     """The POST had no answer, and the service proved later not to have taken the image."""
     NEVER_SENT = "never_sent", Paid.NO, False

@@ -19,6 +19,7 @@ from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from sqlalchemy import ColumnElement
 
@@ -116,7 +117,8 @@ def not_taken(tx: Transaction, submit_token: str, outcome: Outcome, facts: PostF
     not_before = None
     if outcome in TURNED_AWAY:
         if _is_the_image(tx, submit_token):
-            return _give_up(tx, submit_token, facts)
+            reason = Reason.REFUSED if outcome is Outcome.DENIED else Reason.SERVICE_ERROR
+            return _give_up(tx, submit_token, reason, facts)
         # Another image is tried next: if this one is the cause, it must not hold up all that come after it.
         not_before = tx.now + timedelta(seconds=PAUSE_AFTER_NO)
     return move_row(
@@ -165,13 +167,20 @@ def _is_the_image(tx: Transaction, submit_token: str) -> bool:
     return times >= MOST_TURNED_AWAY and bool(while_others_were_taken)
 
 
-def _give_up(tx: Transaction, submit_token: str, facts: PostFacts) -> bool:
+def has_accepted_since(tx: Transaction, account: str, moment: datetime) -> bool:
+    """Say whether the service has taken an image of the account since a moment."""
+    bill = tx.tables.submissions.c
+    query = select(bill.id).where(bill.account == account, bill.claimed_at >= moment, bill.outcome == Outcome.ACCEPTED)
+    return tx.connection.execute(query.limit(1)).first() is not None
+
+
+def _give_up(tx: Transaction, submit_token: str, reason: Reason, facts: PostFacts) -> bool:
     """Close a row whose image the service turns away again and again while it takes others. Nothing was paid."""
-    note_result(tx, submit_token, Status.FAILED, Reason.SERVICE_ERROR)
+    note_result(tx, submit_token, Status.FAILED, reason)
     return _fail(
         tx,
         submit_token,
-        Reason.SERVICE_ERROR,
+        reason,
         f"The service takes other images and turns this one away again and again: {facts.detail}",
     )
 
