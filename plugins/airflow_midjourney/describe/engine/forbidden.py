@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.status import Reason
-from airflow_midjourney.describe.service.error_phrases import says_model_limit, says_uploads_off
+from airflow_midjourney.describe.service import dialects
+from airflow_midjourney.describe.service.dialects.dialect import Says
 from airflow_midjourney.describe.service.submit_response import Accepted, Denied, Refused, SubmitOutcome
 from airflow_midjourney.describe.table import submissions
 
@@ -76,5 +77,5 @@ def stops_the_run(worker: Worker, image_id: int, denied: Denied) -> bool:
 
 
 def _may_be_the_images(denied: Denied) -> bool:
-    said = denied.description
-    return denied.kind == "forbidden" and not says_uploads_off(said) and not says_model_limit(said)
+    holds_for_all = any(dialects.says(meaning, denied.description) for meaning in (Says.UPLOADS_OFF, Says.MODEL_LIMIT))
+    return denied.kind == "forbidden" and not holds_for_all
