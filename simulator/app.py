@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -12,11 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from simulator.control import control_routes
-from simulator.dialects.new_api import NewApiDialect
-from simulator.dialects.novicezk import NovicezkDialect
-from simulator.dialects.novicezk_task import NovicezkVoice
-from simulator.dialects.trueai import TrueAiDialect
-from simulator.dialects.trueai_task import TrueAiVoice
 from simulator.effects import RouteName
 from simulator.exchange import Exchange, answer_at_the_door
 from simulator.service import SimulatedService
@@ -46,13 +42,12 @@ _ALIASES: Final = {(DialectName.TRUEAI, "/mj/task/list-by-condition"): "/mj/task
 
 def make_service(settings: SimulatorSettings) -> SimulatedService:
     """The state behind an application."""
-    voice = TrueAiVoice() if settings.dialect is DialectName.TRUEAI else NovicezkVoice()
-    return SimulatedService(settings, voice)
+    return SimulatedService(settings, _module_of(settings.dialect).VOICE())
 
 
 def make_app(service: SimulatedService) -> SimulatorHeader:
     """The application: the routes of the dialect, and the control plane."""
-    dialect = _dialect(service)
+    dialect: Dialect = _module_of(service.settings.dialect).DIALECT(service)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -90,12 +85,8 @@ class SimulatorHeader:
         await self._app(scope, receive, marked)
 
 
-def _dialect(service: SimulatedService) -> Dialect:
-    if service.settings.dialect is DialectName.TRUEAI:
-        return TrueAiDialect(service)
-    if service.settings.dialect is DialectName.NEW_API:
-        return NewApiDialect(service)
-    return NovicezkDialect(service)
+def _module_of(dialect: DialectName) -> Any:
+    return import_module(f"simulator.dialects.{dialect.replace('-', '_')}")
 
 
 def _dialect_routes(service: SimulatedService, dialect: Dialect) -> list[Route]:

@@ -22,7 +22,7 @@ Payload = Callable[[SimulatedTask], bytes]
 
 
 class Callbacks:
-    """Tells a task's ``notifyHook`` about SUBMITTED and about the end.
+    """Tells a task's ``notifyHook`` about SUBMITTED, about IN_PROGRESS where that is seen, and about the end.
 
     As in novicezk and trueai: ten at a time, no time limit, no retry; the body shows the task as it is
     when it is sent.
@@ -37,12 +37,12 @@ class Callbacks:
         self._scenarios = scenarios
         self._client: httpx.AsyncClient | None = None
         self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._sendings: set[asyncio.Task[None]] = set()
 
-    def submitted(self, task: SimulatedTask) -> None:
-        """The task has started."""
+    def under_way(self, task: SimulatedTask) -> None:
+        """The task has started, or the bot has answered for the first time."""
         if task.fields.notify_hook:
-            self._start(self._tell_submitted(task))
+            self._start(self._tell_under_way(task))
 
     def ended(self, task: SimulatedTask) -> None:
         """The task has ended."""
@@ -53,17 +53,17 @@ class Callbacks:
         """Wait until the task has ended and everything has been told."""
         while not task.ended:
             await asyncio.sleep(0.01)
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await asyncio.gather(*self._sendings, return_exceptions=True)
 
     async def close(self) -> None:
         """Stop at once, whatever is still to be told."""
-        for sending in self._under_way:
+        for sending in self._sendings:
             sending.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await asyncio.gather(*self._sendings, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
 
-    async def _tell_submitted(self, task: SimulatedTask) -> None:
+    async def _tell_under_way(self, task: SimulatedTask) -> None:
         faults = self._faults(task)
         if faults & {CallbackFault.REVERSED, CallbackFault.ALREADY_ENDED}:
             while not task.ended:
@@ -121,8 +121,8 @@ class Callbacks:
 
     def _start(self, telling: Coroutine[Any, Any, None]) -> None:
         sending = asyncio.get_running_loop().create_task(telling)
-        self._under_way.add(sending)
-        sending.add_done_callback(self._under_way.discard)
+        self._sendings.add(sending)
+        sending.add_done_callback(self._sendings.discard)
 
 
 def _copy(task: SimulatedTask, task_id: str, status: TaskStatus) -> SimulatedTask:

@@ -56,12 +56,17 @@ class SpringError:
 
 @dataclass(frozen=True, slots=True)
 class OpenAiError:
-    """An answer of new-api's own doorkeepers, with a fresh request id."""
+    """An answer of new-api's own doorkeepers, with a fresh request id.
+
+    :param message: in the words of the gateways of 2025.
+    :param code: in the answers of the gateways that have one.
+    """
 
     routes: frozenset[RouteName]
     status: int
     message: str
     reason: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

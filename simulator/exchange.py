@@ -102,10 +102,12 @@ def spring_error(status: int, error: str, path: str) -> Response:
     return Response(json_bytes(body), status, media_type=JSON)
 
 
-def open_ai_error(service: SimulatedService, status: int, message: str) -> Response:
-    """An error of new-api's doorkeepers, which speak like OpenAI's API."""
-    full = f"{message} (request id: {service.identifiers.request_id()})"
-    body = {"error": {"message": full, "type": "new_api_error"}}
+def open_ai_error(service: SimulatedService, status: int, message: str, code: str = "") -> Response:
+    """An error of new-api's doorkeepers, which speak like OpenAI's API.
+
+    :param message: in the words of the gateways of 2025.
+    """
+    body = service.voice.gateway_words.error(message, code, service.identifiers.request_id())
     return Response(json_bytes(body), status, media_type=f"{JSON}; charset=utf-8")
 
 
@@ -134,7 +136,7 @@ def _door_answer(exchange: Exchange, fault: CannedAnswer | SpringError | OpenAiE
         return spring_error(fault.status, "Internal Server Error", exchange.request.url.path)
     if isinstance(fault, OpenAiError):
         _note_refusal(exchange, fault.reason, closes=True)
-        return open_ai_error(service, fault.status, fault.message)
+        return open_ai_error(service, fault.status, fault.message, fault.code)
     _note_refusal(exchange, fault.reason, closes=fault.closes)
     headers = dict(fault.headers)
     if fault.media_type:

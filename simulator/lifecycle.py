@@ -10,7 +10,7 @@ import httpx
 
 from simulator.answer_text import answer_text, translated_text
 from simulator.identifiers import IdentifierSource, now_milliseconds
-from simulator.model import CHANNEL, UPLOAD_FAILED, Failure, ReceivedImage, SimulatedTask, TaskStatus
+from simulator.model import CHANNEL, TIMED_OUT, UPLOAD_FAILED, Failure, ReceivedImage, SimulatedTask, TaskStatus
 from simulator.vision import ImageReading, UnreadableImageError, read_image
 
 if TYPE_CHECKING:
@@ -80,21 +80,26 @@ class Lifecycle:
         task.status, task.progress = TaskStatus.SUBMITTED, "0%"
         task.start_time = now_milliseconds()
         task.message_id = self._identifiers.snowflake()
-        self._callbacks.submitted(task)
+        self._callbacks.under_way(task)
 
     async def _work(self, task: SimulatedTask, reading: ImageReading) -> None:
         plan = task.plan
         await asyncio.sleep(plan.work / 2)
         if plan.shows_in_progress:
             task.status = TaskStatus.IN_PROGRESS
+            self._callbacks.under_way(task)
         if plan.prompts_early:
             task.text = answer_text(reading, plan)
         await asyncio.sleep(plan.work / 2)
         if plan.partner:
             task.start_time = now_milliseconds() - round(plan.work * 1000)
-        if plan.failure is None or plan.keeps_prompts_on_failure:
+        failure = plan.failure
+        if failure is not None and plan.errors_time_out_after is not None:
+            await asyncio.sleep(plan.errors_time_out_after)
+            failure = TIMED_OUT
+        if failure is None or plan.keeps_prompts_on_failure:
             self._answer(task, reading)
-        self._end(task, plan.failure)
+        self._end(task, failure)
 
     def _answer(self, task: SimulatedTask, reading: ImageReading) -> None:
         task.text = answer_text(reading, task.plan)

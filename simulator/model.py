@@ -45,6 +45,7 @@ class Failure:
     before_start: bool = False
 
 
+TIMED_OUT: Final = Failure("任务超时", "执行超时 5 分钟")
 UPLOAD_FAILED: Final = Failure("上传图片到discord失败", "发送图片消息到discord失败", before_start=True)
 
 
@@ -99,6 +100,7 @@ class TaskPlan:
     final_prompt: FinalPrompt = FinalPrompt.KEPT
     keeps_prompts_on_failure: bool = False
     shows_in_progress: bool = False
+    errors_time_out_after: float | None = None
     prompts_early: bool = False
     plus_family: bool = False
     partner: bool = False

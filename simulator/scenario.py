@@ -29,5 +29,6 @@ class Scenario:
 
 #: Scenarios that only one of the services can play.
 TRUEAI: Final = frozenset({DialectName.TRUEAI})
-NEW_API: Final = frozenset({DialectName.NEW_API})
-NOVICEZK_FAMILY: Final = frozenset({DialectName.NOVICEZK, DialectName.NEW_API})
+NEW_API: Final = frozenset(name for name in DialectName if name.startswith("new-api"))
+NEW_API_2026: Final = frozenset({DialectName.NEW_API_2026})
+NOVICEZK_FAMILY: Final = frozenset({DialectName.NOVICEZK}) | NEW_API

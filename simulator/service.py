@@ -21,6 +21,7 @@ from simulator.scenarios import ScenarioBook
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from simulator.dialects.gateway_words import GatewayWords
     from simulator.model import TaskPlan
     from simulator.settings import SimulatorSettings
 
@@ -29,6 +30,7 @@ class Voice(Words, Protocol):
     """How a native service writes its tasks."""
 
     reruns_after_restart: bool
+    gateway_words: GatewayWords
 
     def callback_body(self, task: SimulatedTask) -> bytes:
         """The body of a callback."""

@@ -162,7 +162,7 @@ class RunningSimulator:
 def running_simulator(dialect: str = DialectName.NOVICEZK, **settings: Any) -> Iterator[RunningSimulator]:
     """Run a simulator beside the caller, on a free port.
 
-    :param dialect: ``novicezk``, ``trueai`` or ``new-api``.
+    :param dialect: one of :class:`~simulator.settings.DialectName`.
     :param settings: fields of :class:`~simulator.settings.SimulatorSettings`.
     """
     simulator = RunningSimulator(SimulatorSettings(dialect=DialectName(dialect), **settings))

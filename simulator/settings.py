@@ -8,11 +8,12 @@ from typing import Any, Final
 
 
 class DialectName(StrEnum):
-    """Which service the simulator behaves like."""
+    """Which service the simulator behaves like; ``new-api`` is the module ``dialects/new_api.py``, and so on."""
 
     NOVICEZK = "novicezk"
     TRUEAI = "trueai"
     NEW_API = "new-api"
+    NEW_API_2026 = "new-api-2026"
 
 
 class Layout(StrEnum):

@@ -14,7 +14,7 @@ from simulator.effects import (
     OpenAiError,
     SpringError,
 )
-from simulator.scenario import Scenario
+from simulator.scenario import NEW_API, NEW_API_2026, Scenario
 
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain"
@@ -25,6 +25,10 @@ _BLOCKED: Final = (
 )
 _BAD_GATEWAY: Final = "<html><head><title>502 Bad Gateway</title></head></html>"
 _LIMITED: Final = '{"error":{"message":"rate limited","type":"new_api_error"}}'
+_OVERLOADED: Final = (
+    '{"error":{"message":"system cpu overloaded (current: 92.6%, threshold: 90%)","type":"new_api_error",'
+    '"param":"","code":"system_cpu_overloaded"}}'
+)
 _OUTAGE: Final = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
 
 
@@ -64,7 +68,21 @@ DOORS: Final = (
     Scenario(
         "no_channel",
         "new-api 503: no channel for mj_describe",
-        OpenAiError(SUBMITS, 503, "当前分组 default 下对于模型 mj_describe 无可用渠道", "no_channel"),
+        OpenAiError(
+            SUBMITS, 503, "当前分组 default 下对于模型 mj_describe 无可用渠道", "no_channel", code="model_not_found"
+        ),
+    ),
+    Scenario(
+        "key_used_up",
+        "new-api 401: the key's quota is used up; that of 2026 says what it says of any bad key",
+        OpenAiError(EVERYWHERE, 401, "该令牌额度已用尽 TokenStatusExhausted[sk-abc***xyz]", "no_credit"),
+        dialects=NEW_API,
+    ),
+    Scenario(
+        "overloaded",
+        "new-api of 2026: 503 on every route, before the key is looked at",
+        CannedAnswer(EVERYWHERE, 503, "overloaded", _OVERLOADED, f"{_JSON}; charset=utf-8"),
+        dialects=NEW_API_2026,
     ),
     Scenario("http_429_empty", "429 without a body on submit", CannedAnswer(SUBMITS, 429, "rate_limited")),
     Scenario(

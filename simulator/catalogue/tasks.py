@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from simulator.effects import PAUSE, PlanChange
-from simulator.model import UPLOAD_FAILED, Failure, FinalPrompt, TaskStatus
+from simulator.model import TIMED_OUT, UPLOAD_FAILED, Failure, FinalPrompt, TaskStatus
 from simulator.scenario import NOVICEZK_FAMILY, TRUEAI, Scenario
 from simulator.settings import DialectName, Layout
 
@@ -52,11 +52,19 @@ TASKS: Final = (
     _plan("ta_early_prompt", "promptEn is there while the status is still SUBMITTED", TRUEAI, prompts_early=True),
     _plan("in_progress", "IN_PROGRESS is seen between SUBMITTED and SUCCESS", NOVICEZK_FAMILY, shows_in_progress=True),
     _plan(
+        "start_handler_first",
+        "a build of novicezk whose start handler sees messages first: IN_PROGRESS is seen, callbacks are three, and "
+        "what the bot complains of becomes 任务超时 after `pause` seconds",
+        NOVICEZK_FAMILY,
+        shows_in_progress=True,
+        errors_time_out_after=PAUSE,
+    ),
+    _plan(
         "upload_failed",
         "FAILURE before the start: the picture could not be uploaded to Discord",
         failure=UPLOAD_FAILED,
     ),
-    _plan("task_timeout", "FAILURE: 任务超时", failure=Failure("任务超时", "执行超时 5 分钟")),
+    _plan("task_timeout", "FAILURE: 任务超时", failure=TIMED_OUT),
     _plan(
         "captcha",
         "FAILURE: the bot asks for a captcha",
@@ -77,6 +85,11 @@ TASKS: Final = (
         "SUCCESS whose prompt is an error sentence",
         answer_text="Could not describe this image. Please try again with another one.",
     ),
+    _plan(
+        "false_success_link",
+        "SUCCESS whose prompt says that the bot could not open the link, without the title of its embed",
+        answer_text="Could not fetch image. Received status code 403",
+    ),
     _plan("two_prompts", "SUCCESS with two prompts", prompt_count=2),
     _plan("no_prompts", "SUCCESS with an empty text", answer_text=""),
     _plan("final_prompt_empty", "SUCCESS with an empty properties.finalPrompt", final_prompt=FinalPrompt.EMPTY),
@@ -84,7 +97,7 @@ TASKS: Final = (
     _plan(
         "false_failure",
         "FAILURE 任务超时 with all four prompts filled in",
-        failure=Failure("任务超时", "执行超时 5 分钟"),
+        failure=TIMED_OUT,
         keeps_prompts_on_failure=True,
     ),
     _plan("stuck_not_start", "NOT_START for ever; no slot is held", stuck_at=TaskStatus.NOT_START),

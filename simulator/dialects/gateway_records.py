@@ -10,6 +10,8 @@ from simulator.dialects.novicezk_task import task_body
 from simulator.identifiers import now_milliseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from simulator.model import SimulatedTask
     from simulator.service import SimulatedService
 
@@ -43,10 +45,13 @@ class GatewayRecords:
     """All records, without an expiry.
 
     A task that the upstream no longer knows stays as it was last seen, for ever.
+
+    :param further_fields: what tasks have beside the fields of 2025.
     """
 
-    def __init__(self, service: SimulatedService) -> None:
+    def __init__(self, service: SimulatedService, further_fields: Mapping[str, Any]) -> None:
         self._service = service
+        self._further_fields = further_fields
         self._records: dict[str, GatewayRecord] = {}
         self._unfinished: set[str] = set()
         service.on_reset.append(self._forget)
@@ -99,6 +104,7 @@ class GatewayRecords:
             "buttons": record.buttons,
             "maskBase64": "",
             "properties": record.properties,
+            **self._further_fields,
         }
 
     def _copy(self, record: GatewayRecord, seen: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from simulator.data_uri import UncheckedDataUriError
 from simulator.dialects import answers, novicezk
 from simulator.dialects.gateway_records import GatewayRecords
+from simulator.dialects.novicezk_task import NovicezkVoice
 from simulator.effects import AnswerFault, Refusal, RouteName, StandingFault
 from simulator.exchange import Exchange, NotAnObjectError, json_bytes, open_ai_error, spring_error
 
@@ -47,9 +49,12 @@ class NewApiDialect:
     prefixes: tuple[str, ...] = ("", "/{mode}")
     body_limit: int | None = None
 
+    #: What its tasks have beside the fields of 2025.
+    further_fields: Mapping[str, Any] = MappingProxyType({})
+
     def __init__(self, service: SimulatedService) -> None:
         self._service = service
-        self._records = GatewayRecords(service)
+        self._records = GatewayRecords(service, self.further_fields)
 
     @property
     def handlers(self) -> Mapping[RouteName, Callable[[Exchange], Awaitable[Response]]]:
@@ -69,7 +74,9 @@ class NewApiDialect:
         given = request.headers.get("authorization", "")
         if given in {"", "midjourney-proxy"}:
             given = request.headers.get("mj-api-secret", "")
-        return None if _bare_key(given) == key else open_ai_error(self._service, 401, "无效的令牌")
+        if _bare_key(given) == key:
+            return None
+        return open_ai_error(self._service, 401, "无效的令牌" if given else "未提供令牌")
 
     def unknown_path(self, request: Request, status: int) -> Response:
         """The page of its web interface, with HTTP 200."""
@@ -89,13 +96,21 @@ class NewApiDialect:
         problem = _problem_of_types(exchange)
         if problem is not None:
             exchange.service.counters.refuse("bad_request")
-            return problem
+            return open_ai_error(self._service, 400, f"{self._service.voice.gateway_words.bad_request}{problem}")
         for refusal in exchange.service.scenarios.playing(
             Refusal, exchange.subject, lambda refusal: refusal in _REFUSALS
         ):
             status, code, description = _REFUSALS[refusal]
             exchange.service.counters.close(refusal.value)
             return _own_error(status, code, description)
+        if not _reaches_upstream(exchange.request):
+            # The upstream answers 404 in a form that the gateway cannot read.
+            exchange.service.counters.refuse("unknown_path")
+            return _own_error(400, 5, "unmarshal_response_body_failed")
+        if exchange.content_type != _JSON:
+            exchange.service.counters.refuse("bad_request")
+            wrong = spring_error(415, "Unsupported Media Type", "/mj/submit/describe")
+            return Response(wrong.body, 415, media_type=_GUESSED)
         try:
             answer = novicezk.submit(exchange.service, self._forwarded(exchange.fields), exchange.client_address)
         except UncheckedDataUriError:
@@ -139,9 +154,9 @@ class NewApiDialect:
         try:
             ids: Any = exchange.fields.get("ids") or []
         except NotAnObjectError:
-            return _own_error(400, 4, "do_request_failed")
+            return _own_error(400, 4, "do_request_failed", media_type=_GUESSED)
         if not isinstance(ids, list) or not all(isinstance(given, str) for given in ids):
-            return _own_error(400, 4, "do_request_failed")
+            return _own_error(400, 4, "do_request_failed", media_type=_GUESSED)
         records = [record for given in sorted(set(ids)) if (record := self._records.find(given)) is not None]
         items = answers.with_list_faults(exchange, [self._records.as_body(record) for record in records])
         return Response(json_bytes(items), media_type=_JSON)
@@ -170,30 +185,38 @@ def _bare_key(text: str) -> str:
     return key.partition("-")[0]
 
 
-def _own_error(status: int, code: int, description: str) -> Response:
+def _reaches_upstream(request: Request) -> bool:
+    """Only a first segment of a speed is taken off before a request goes on."""
+    mode = request.path_params.get("mode")
+    return mode is None or mode.startswith("mj-")
+
+
+def _own_error(status: int, code: int, description: str, *, media_type: str = _GIN_JSON) -> Response:
     body = {"code": code, "description": f"{description} ", "type": "upstream_error"}
-    return Response(json_bytes(body), status, media_type=_GIN_JSON)
+    return Response(json_bytes(body), status, media_type=media_type)
 
 
-def _problem_of_types(exchange: Exchange) -> Response | None:
+def _problem_of_types(exchange: Exchange) -> str | None:
     try:
         fields = exchange.fields
     except NotAnObjectError:
-        message = "Invalid request, invalid character looking for beginning of value"
-        return open_ai_error(exchange.service, 400, message)
+        return "invalid character looking for beginning of value"
     if not exchange.content_type.startswith(_JSON):
         return None
     for name in _TEXT_FIELDS:
         value = fields.get(name)
         if not isinstance(value, str | None):
-            message = (
-                f"Invalid request, json: cannot unmarshal {_go_kind(value)} into Go struct field "
-                f"MidjourneyRequest.{name} of type string"
+            return (
+                f"json: cannot unmarshal {_go_kind(value)} into Go struct field MidjourneyRequest.{name} of type string"
             )
-            return open_ai_error(exchange.service, 400, message)
     return None
 
 
 def _go_kind(value: Any) -> str:
     kinds = {bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
     return kinds[type(value)]
+
+
+#: What ``app.py`` looks for.
+DIALECT: Final = NewApiDialect
+VOICE: Final = NovicezkVoice

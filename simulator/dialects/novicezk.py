@@ -9,7 +9,7 @@ from starlette.responses import Response
 from simulator.data_uri import MalformedDataUriError, UncheckedDataUriError, read_strictly
 from simulator.dialects import answers
 from simulator.dialects.answers import SubmitAnswer
-from simulator.dialects.novicezk_task import task_body
+from simulator.dialects.novicezk_task import NovicezkVoice, task_body
 from simulator.effects import AnswerFault, Refusal, RouteName
 from simulator.exchange import JSON, Exchange, NotAnObjectError, json_bytes, spring_error
 from simulator.model import CHANNEL, SubmitFields, TaskStatus
@@ -199,3 +199,8 @@ def _texts(value: Any) -> list[str]:
 
 def _error(status: int, path: str) -> Response:
     return spring_error(status, _HTTP_ERRORS[status], path)
+
+
+#: What ``app.py`` looks for.
+DIALECT: Final = NovicezkDialect
+VOICE: Final = NovicezkVoice

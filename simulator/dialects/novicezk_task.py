@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from simulator.dialects.gateway_words import WORDS_OF_2025, GatewayWords
 from simulator.exchange import json_bytes
 from simulator.model import CHANNEL, FinalPrompt
 
@@ -29,6 +30,7 @@ class NovicezkVoice:
     uploads_within_submit = False
     reruns_after_restart = False
     fail_reason_of_success: str | None = None
+    gateway_words: GatewayWords = WORDS_OF_2025
 
     def failure_text(self, failure: Failure) -> str:
         """The ``failReason`` of a failure."""

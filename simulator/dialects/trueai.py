@@ -17,7 +17,7 @@ from simulator.dialects.trueai_submit import (
     success_false,
     told_fields,
 )
-from simulator.dialects.trueai_task import task_body
+from simulator.dialects.trueai_task import TrueAiVoice, task_body
 from simulator.effects import AnswerFault, Refusal, RouteName, StandingFault
 from simulator.exchange import Exchange, NotAnObjectError, json_bytes
 from simulator.identifiers import now_milliseconds
@@ -148,3 +148,8 @@ class TrueAiDialect:
 def _list_answer(exchange: Exchange, tasks: list[SimulatedTask]) -> Response:
     items = answers.with_list_faults(exchange, [task_body(task) for task in tasks])
     return Response(json_bytes(items), media_type=_JSON)
+
+
+#: What ``app.py`` looks for.
+DIALECT: Final = TrueAiDialect
+VOICE: Final = TrueAiVoice

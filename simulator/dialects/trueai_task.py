@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from simulator.dialects.gateway_words import WORDS_OF_2025, GatewayWords
 from simulator.dialects.novicezk_task import describe_buttons
 from simulator.model import CHANNEL, FinalPrompt, TaskStatus
 
@@ -19,6 +20,7 @@ class TrueAiVoice:
     uploads_within_submit = True
     reruns_after_restart = True
     fail_reason_of_success: str | None = ""
+    gateway_words: GatewayWords = WORDS_OF_2025
 
     def failure_text(self, failure: Failure) -> str:
         """The ``failReason`` of a failure, at most 4,000 characters."""

@@ -28,12 +28,8 @@ def rows_of(place: MetadataPlace) -> list[tuple[str, str, int, str]]:
     return rows
 
 
-#: Where each dialect is described to: what the databases do differently, tests of the table and the engine show.
-PLACES = {
-    DialectName.NOVICEZK: "sqlite_place",
-    DialectName.TRUEAI: "postgres_place",
-    DialectName.NEW_API: "postgres_place",
-}
+#: Where the dialects are described to: what the databases do differently, tests of the table and the engine show.
+ON_SQLITE = frozenset({DialectName.NOVICEZK})
 
 
 @pytest.mark.parametrize("dialect", list(DialectName))
@@ -45,7 +41,7 @@ def test_a_run_gives_every_image_its_prompts_and_another_run_pays_for_nothing(
     connect: Callable[..., None],
     put_photos: Callable[..., None],
 ) -> None:
-    place: MetadataPlace = request.getfixturevalue(PLACES[dialect])
+    place: MetadataPlace = request.getfixturevalue("sqlite_place" if dialect in ON_SQLITE else "postgres_place")
     simulator = simulate(dialect=dialect, latency=0.2, poll_interval=0.1, key="a-key-of-tests")
     connect(simulator, place, key="a-key-of-tests", auth="token" if dialect == DialectName.TRUEAI else "bearer")
     put_photos("in/", 4)

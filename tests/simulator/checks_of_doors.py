@@ -78,6 +78,23 @@ def reset_on_reads(client: SimulatorClient) -> None:
         client.listed(task_id)
 
 
+@plays("key_used_up", "new-api", "new-api-2026")
+def key_used_up(client: SimulatorClient) -> None:
+    for answer in (client.submit(), client.fetch("1754207000123456")):
+        assert answer.status_code == 401
+        # The later gateway does not say what is wrong with a key.
+        assert ("额度已用尽" in answer.text) != ("Invalid token" in answer.text)
+
+
+@plays("overloaded", "new-api-2026")
+def overloaded(client: SimulatorClient) -> None:
+    client.sim.change(key="a-key")
+    for answer in (client.submit(), client.fetch("1754207000123456")):
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "system_cpu_overloaded"
+    assert client.count("billed") == 0
+
+
 @plays("slow_submit", *ALL)
 def slow_submit(client: SimulatorClient) -> None:
     assert client.submit().elapsed.total_seconds() >= 0.29

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from scenario_checks import ALL, Checks
+from simulator_client import ENDED, picture
 
 if TYPE_CHECKING:
     from simulator_client import SimulatorClient
@@ -98,6 +99,24 @@ def early_prompt(client: SimulatorClient) -> None:
 def in_progress(client: SimulatorClient) -> None:
     client.sim.change(latency=0.8)
     assert client.until(client.submitted(), "IN_PROGRESS")["progress"] == "0%"
+
+
+@plays("start_handler_first", "novicezk", "new-api", "new-api-2026")
+def start_handler_first(client: SimulatorClient) -> None:
+    client.sim.change(latency=0.8)
+    task = client.until(client.submitted(), "IN_PROGRESS")
+    assert task["progress"] == "0%"
+    client.sim.set_scenarios(["start_handler_first", "banned_image"])
+    task_id = client.submitted(picture(1))
+    client.until(task_id, "IN_PROGRESS")
+    failed = client.until(task_id, *ENDED)
+    assert (failed["status"], failed["failReason"]) == ("FAILURE", "任务超时")
+
+
+@plays("false_success_link", *ALL)
+def false_success_link(client: SimulatorClient) -> None:
+    task = client.described()
+    assert (task["status"], task["promptEn"]) == ("SUCCESS", "Could not fetch image. Received status code 403")
 
 
 @plays("false_success", *ALL)

@@ -65,7 +65,7 @@ SUBMIT_CASES = [
     ("newapi_request_failed", "new-api", {"scenarios": ["do_request_failed"]}, {}),
     ("newapi_unreadable_upstream", "new-api", {"scenarios": ["unreadable_upstream"]}, {}),
     ("newapi_saturated", "new-api", {"scenarios": ["saturated"]}, {}),
-    ("newapi_invalid_key", "new-api", {"key": "k"}, {}),
+    ("newapi_invalid_key", "new-api", {"scenarios": ["unauthorised_json"]}, {}),
     ("newapi_user_banned", "new-api", {"scenarios": ["user_banned"]}, {}),
     ("newapi_no_channel", "new-api", {"scenarios": ["no_channel"]}, {}),
     ("newapi_numeric_hook", "new-api", {}, {"notifyHook": 1}),

@@ -70,6 +70,13 @@ def test_the_start_and_the_end_are_told_with_the_task_as_fetched(
     client.eventually("callbacks", {"delivered": 2})
 
 
+def test_a_build_whose_start_handler_is_first_tells_of_three_states(simulate: Running, receiver: Receiver) -> None:
+    client = simulate("novicezk", "start_handler_first", latency=0.6)
+    client.described(notifyHook=receiver.url)
+    assert receiver.statuses(3) == ["SUBMITTED", "IN_PROGRESS", "SUCCESS"]
+    client.eventually("callbacks", {"delivered": 3})
+
+
 def test_trueai_escapes_what_is_not_ascii(simulate: Running, receiver: Receiver) -> None:
     simulate("trueai").described(notifyHook=receiver.url)
     assert receiver.statuses(2)[-1] == "SUCCESS"
