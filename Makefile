@@ -71,7 +71,7 @@ test-pythons: setup ## run the tests of the rooms with the other Pythons that ar
 		.venv-$$version/bin/python -m pytest -n $(WORKERS) -ra $(ROOMS) || exit 1; \
 	done
 
-dictionary: setup ## write docs/table.md anew from the comments of the columns
+dictionary: setup ## write docs/table.md anew from the comments of the columns and the moves of rows
 	PYTHONPATH=plugins $(BIN)/python -m airflow_midjourney.describe.table --dictionary > docs/table.md
 
 screenshots: setup ## take the pictures in docs/images anew, with a real browser

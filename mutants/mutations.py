@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 _GUARDS: Final = frozenset({"where", "and_"})
 
 #: Calls whose keywords are columns that are written.
-_WRITES: Final = frozenset({"values", "move_row", "update_where"})
+_WRITES: Final = frozenset({"values", "build_update", "move_rows"})
+
+#: Calls whose keywords are tuples with names of columns.
+_MOVES: Final = frozenset({"Transition"})
 
 _OPPOSITES: Final[dict[type[ast.cmpop], str]] = {
     ast.Eq: "!=",
@@ -96,6 +99,16 @@ def _of_call(source: str, call: ast.Call) -> Iterator[Mutant]:
         for keyword in call.keywords:
             if keyword.arg is not None:
                 yield _without(source, call, keyword, f"does not write {_text(source, keyword)}")
+    if name in _MOVES:
+        for column in _columns_of(call):
+            yield _without(source, call, column, f"leaves {_text(source, column)} as it is")
+
+
+def _columns_of(move: ast.Call) -> Iterator[ast.expr]:
+    """Give the columns, and groups of columns, that a move writes or compares."""
+    for keyword in move.keywords:
+        if isinstance(keyword.value, ast.Tuple):
+            yield from keyword.value.elts
 
 
 def _without_entries(source: str, entries: ast.Dict) -> Iterator[Mutant]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow_midjourney.describe.table import results
+from airflow_midjourney.describe.table import results, transitions
 from mutants.mutations import mutants_of
 
 WRITE = """\
@@ -53,3 +53,12 @@ def test_text_without_a_write_and_wide_characters_before_one_are_no_problem() ->
 
     (mutant,) = mutants_of("猫 = f('提示词', 猫 == 2)\n")
     assert mutant.source == "猫 = f('提示词', 猫 != 2)\n"
+
+
+def test_a_column_or_a_group_of_them_that_a_move_leaves_as_it_is_is_among_them() -> None:
+    source = Path(transitions.__file__).read_text()
+    faults = {mutant.what for mutant in mutants_of(source)}
+
+    assert {'leaves "reservations" as it is', "leaves *_LEASE as it is", "leaves _LEASE as it is"} & faults
+    assert 'leaves "submit_token" as it is' in faults
+    assert "SUBMITTED instead of PENDING" in faults

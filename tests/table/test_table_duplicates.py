@@ -11,9 +11,10 @@ from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table import claims, leases, results, submissions
 from airflow_midjourney.describe.table.claims import ClaimResult
-from airflow_midjourney.describe.table.duplicates import ANSWER_COLUMNS, resolve_shared
+from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.results import RemoteTimes
 from airflow_midjourney.describe.table.submissions import PostFacts
+from airflow_midjourney.describe.table.transitions import SHARED
 from tests.support import rows
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def test_an_answer_that_is_there_is_shared_at_once(database: Database) -> None:
 
     assert result is ClaimResult.SHARED
     assert (shared["status"], shared["shares_id"], shared["price"]) == ("succeeded", leader["id"], 0)
-    assert {name: shared[name] for name in ANSWER_COLUMNS} == {name: leader[name] for name in ANSWER_COLUMNS}
+    assert {name: shared[name] for name in SHARED} == {name: leader[name] for name in SHARED}
     assert (shared["content_sha256"], shared["dag_id"]) == (leader["content_sha256"], "dag")
 
 

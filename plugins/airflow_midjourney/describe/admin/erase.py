@@ -13,6 +13,7 @@ from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.tombstones import NO_BUCKET, content_mark, object_mark
+from airflow_midjourney.describe.table.transitions import Move, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +28,6 @@ PAGE: Final = 200
 
 #: What stands in a batch for a key that was erased.
 _FORGOTTEN: Final = "erased-"
-
-#: What an erased row keeps: that it is one, of which bot, and when it came and went.
-_KEPT: Final = frozenset({"id", "bot_type", "created_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +96,18 @@ def _erase(tx: Transaction, scope: Scope, row: Any, erased_by: str) -> None:
     version = row.image_version or secrets.token_hex(16)
     mark = object_mark(row.image_uri, version, scope.bot_type)
     tx.connection.execute(images.delete().where(images.c.image_uri == mark, images.c.bot_type == scope.bot_type))
-    nothing: dict[str, Any] = {column.name: None for column in images.columns if column.nullable}
-    zeros = dict.fromkeys(("attempts", "max_attempts", "reservations", "silence_before", "silence_before_missing"), 0)
-    values = (
-        nothing
-        | zeros
-        | {
-            "image_uri": mark,
-            "bucket": NO_BUCKET,
-            "key": mark,
-            "image_version": "",
-            "is_current": False,
-            "content_sha256": content_mark(row.content_sha256, scope.bot_type) if row.content_sha256 else None,
-            "status": Status.REJECTED.value,
-            "reason": Reason.ERASED.value,
-            "detail": f"Erased by {erased_by}.",
-            "updated_at": tx.now,
-        }
-    )
-    tx.connection.execute(
-        images.update()
-        .where(images.c.id == row.id, images.c.status.not_in(IN_FLIGHT))
-        .values({name: value for name, value in values.items() if name not in _KEPT})
+    move_rows(
+        tx,
+        Move.ERASE,
+        images.c.id == row.id,
+        image_uri=mark,
+        bucket=NO_BUCKET,
+        key=mark,
+        image_version="",
+        is_current=False,
+        content_sha256=content_mark(row.content_sha256, scope.bot_type) if row.content_sha256 else None,
+        reason=Reason.ERASED.value,
+        detail=f"Erased by {erased_by}.",
     )
 
 

@@ -11,8 +11,9 @@ from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.model.text import presentable
 from airflow_midjourney.describe.service.prompts import PARSER_VERSION, parse_prompts
 from airflow_midjourney.describe.table.batches import scope_keys
-from airflow_midjourney.describe.table.results import RemoteTimes, answer_columns
+from airflow_midjourney.describe.table.results import Prompted, write_prompts
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
+from airflow_midjourney.describe.table.transitions import Move
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Rows read, and written, in one transaction.
 PAGE: Final = 500
+
+#: What a row with a raw answer becomes when prompts are found in it.
+_BY_STATUS: Final = {Status.SUCCEEDED: Move.REPARSE, Status.FAILED: Move.RECOVER}
 
 #: Changed rows that are shown.
 MOST_EXAMPLES: Final = 5
@@ -92,26 +96,24 @@ def write_reread(tx: Transaction, rows: Sequence[Reread]) -> set[int]:
 
     :return: the numbers of the rows that were written; the others have moved on meanwhile.
     """
-    return {one.row.id for one in rows if _write(tx, one)}
-
-
-def _write(tx: Transaction, one: Reread) -> bool:
-    images, row = tx.tables.images, one.row
-    values: dict[str, Any] = answer_columns(one.parsed, row.prompt_raw, RemoteTimes())
-    if row.status is not Status.SUCCEEDED:
-        values["ended_at"] = tx.now
-    written = tx.connection.execute(
-        images.update()
-        .where(
-            images.c.id == row.id,
-            images.c.status == row.status,
-            images.c.prompt_raw == row.prompt_raw,
-            images.c.parser_version.is_not_distinct_from(row.parser_version),
-            _has_an_answer(tx),
-        )
-        .values(updated_at=tx.now, **values)
+    images = tx.tables.images.c
+    read = {one.row.id: one.row for one in rows}
+    found = tx.connection.execute(
+        select(images.id, images.status, images.prompt_raw, images.parser_version)
+        .where(images.id.in_(list(read)), _has_an_answer(tx))
+        .order_by(images.id)
+        .with_for_update()
     )
-    return written.rowcount == 1
+    unchanged = {
+        row.id
+        for row in found
+        if (row.status, row.prompt_raw, row.parser_version)
+        == (read[row.id].status, read[row.id].prompt_raw, read[row.id].parser_version)
+    }
+    for status, move in _BY_STATUS.items():
+        these = [one for one in rows if one.row.id in unchanged and one.row.status is status]
+        write_prompts(tx, move, [Prompted(one.row.id, one.parsed, one.row.prompt_raw) for one in these])
+    return unchanged
 
 
 def _has_an_answer(tx: Transaction) -> ColumnElement[bool]:

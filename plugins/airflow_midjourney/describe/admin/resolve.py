@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -16,6 +16,7 @@ from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
+from airflow_midjourney.describe.table.transitions import Move, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,13 +64,15 @@ def doubtful_rows(tx: Transaction, scope: Scope) -> list[DoubtfulRow]:
 
 def release(tx: Transaction, row: DoubtfulRow, decided_by: str) -> bool:
     """Send an image again. If the first submission was taken after all, it is paid for twice."""
-    return _decide(tx, row, status=Status.PENDING.value, detail=f"Released by {decided_by}.", ended_at=None)
+    held = {"submit_token": row.submit_token}
+    return move_rows(tx, Move.RESOLVE_BY_SENDING, held=held, detail=f"Released by {decided_by}.") == 1
 
 
 def fail(tx: Transaction, row: DoubtfulRow, decided_by: str) -> bool:
     """Give an image up. It counts as lost."""
     detail = f"Given up by {decided_by}: its submission had no answer."
-    failed = _decide(tx, row, status=Status.FAILED.value, reason=Reason.LOST.value, detail=detail, ended_at=tx.now)
+    held = {"submit_token": row.submit_token}
+    failed = move_rows(tx, Move.RESOLVE_AS_LOST, held=held, reason=Reason.LOST.value, detail=detail) == 1
     if failed:
         tx.events.append(Event(EventKind.FAILED, reason=Reason.LOST))
     return failed
@@ -89,13 +92,3 @@ def adopt(tx: Transaction, rows: Sequence[DoubtfulRow], task_id: str, decided_by
 def settle_twins(tx: Transaction) -> int:
     """Let the rows that wait for a decided one follow it."""
     return resolve_shared(tx)
-
-
-def _decide(tx: Transaction, row: DoubtfulRow, **values: Any) -> bool:
-    images = tx.tables.images
-    decided = tx.connection.execute(
-        images.update()
-        .where(images.c.submit_token == row.submit_token, images.c.status == Status.IN_DOUBT)
-        .values(doubt_checked_at=None, in_doubt_after=None, updated_at=tx.now, **values)
-    )
-    return decided.rowcount == 1

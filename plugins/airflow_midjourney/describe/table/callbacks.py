@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
 from airflow_midjourney.describe.table.schema import has_status
+from airflow_midjourney.describe.table.transitions import Move, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,12 +28,7 @@ def mark_called(tx: Transaction, digests: Collection[str]) -> int:
     :return: how many rows were marked.
     """
     images = tx.tables.images
-    marked = tx.connection.execute(
-        images.update()
-        .where(images.c.callback_digest.in_(digests), has_status(images, *IN_FLIGHT))
-        .values(called_at=tx.now)
-    )
-    return marked.rowcount
+    return move_rows(tx, Move.CALL, images.c.callback_digest.in_(digests), has_status(images, *IN_FLIGHT))
 
 
 def is_to_be_looked_at(images: Table) -> ColumnElement[bool]:
@@ -69,8 +65,4 @@ def note_asked(tx: Transaction, ids: Collection[int], asked_at: datetime) -> Non
     :param asked_at: just before the service was asked.
     """
     images = tx.tables.images
-    tx.connection.execute(
-        images.update()
-        .where(images.c.id.in_(ids), is_to_be_looked_at(images), images.c.called_at <= asked_at)
-        .values(called_at=None)
-    )
+    move_rows(tx, Move.ANSWER_CALL, images.c.id.in_(ids), is_to_be_looked_at(images), images.c.called_at <= asked_at)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
@@ -19,9 +19,10 @@ from airflow_midjourney.describe.table.late_results import GivenUp, given_up_by_
 from airflow_midjourney.describe.table.leases import reject
 from airflow_midjourney.describe.table.poll_schedule import expect_first_answer
 from airflow_midjourney.describe.table.tombstones import content_mark, was_erased
+from airflow_midjourney.describe.table.transitions import Move, RowFacts, move_each, move_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch, Origin
@@ -91,9 +92,10 @@ def claim(tx: Transaction, requests: Sequence[Claim], account: AccountSettings) 
     :return: what became of each, in their order.
     """
     state = lock_account(tx, account.identity)
-    simple = set() if state.closed_reason is not None else _simple_ones(tx, requests)
+    simple = {} if state.closed_reason is not None else _simple_ones(tx, requests)
     together = [request for request in requests if request.image_id in simple]
-    results = dict(zip((one.image_id for one in together), _claim_simple(tx, together, account, state), strict=True))
+    claimed = _claim_simple(tx, together, simple, account, state)
+    results = dict(zip((one.image_id for one in together), claimed, strict=True))
     for request in requests:
         if request.image_id not in simple:
             results[request.image_id] = _claim_one(tx, request, account)
@@ -123,7 +125,8 @@ def _claim_one(tx: Transaction, request: Claim, account: AccountSettings) -> Cla
     if submissions_left(tx, request.batch, account) == 0:
         return ClaimResult.CAPPED
     attempts = attempts_of_the_bytes(tx, row, request.content.content_sha256)
-    _write_intent(tx, request, account, state, attempts + 1)
+    let_one_probe_pass(tx, account.identity, state)
+    _write_intents(tx, [Intent(request, attempts + 1)], account, state)
     return ClaimResult.CLAIMED
 
 
@@ -145,10 +148,8 @@ def unasked(tx: Transaction, request: Claim, account: str) -> list[GivenUp]:
 
 def note_content(tx: Transaction, request: Claim) -> None:
     """Keep what was learnt by reading a reserved row's object, whether it is claimed or not."""
-    images = tx.tables.images
-    tx.connection.execute(
-        images.update().where(images.c.id == request.image_id).values(updated_at=tx.now, **content_values(request))
-    )
+    this_one = tx.tables.images.c.id == request.image_id
+    move_rows(tx, Move.READ, this_one, held={"reserved_by": request.holder}, **content_values(request))
 
 
 def content_values(request: Claim) -> dict[str, Any]:
@@ -170,48 +171,16 @@ def content_values(request: Claim) -> dict[str, Any]:
     }
 
 
-def _write_intent(
-    tx: Transaction, request: Claim, account: AccountSettings, state: AccountState, attempts: int
-) -> None:
-    images, submissions = tx.tables.images, tx.tables.submissions
-    let_one_probe_pass(tx, account.identity, state)
-    if state.in_flight == 0:
-        expect_first_answer(tx, account)
-    tx.connection.execute(
-        images.update()
-        .where(images.c.id == request.image_id)
-        .values(attempts=attempts, **intent_values(tx, request, account, state))
-    )
-    tx.connection.execute(submissions.insert().values(**submission_values(tx, request, account)))
-
-
 def intent_values(tx: Transaction, request: Claim, account: AccountSettings, state: AccountState) -> dict[str, Any]:
-    """Give the columns of a row that is claimed, but for its attempts."""
-    return {
-        "status": Status.SUBMITTING.value,
-        "reason": None,
-        "detail": None,
+    """Give the columns that a claim brings, but for the attempts."""
+    return content_values(request) | {
         "submit_token": request.submit_token,
         "callback_digest": request.callback_digest,
-        "called_at": None,
         "account": account.identity,
-        "task_id": None,
+        "batch_id": request.batch.batch_id,
         "max_attempts": request.batch.options.max_attempts,
         "in_doubt_after": tx.now + timedelta(seconds=account.doubt_after),
-        "doubt_checked_at": None,
-        "absent_since": None,
-        "batch_id": request.batch.batch_id,
-        "missing_since": None,
         "silence_before": state.silence,
-        "submitted_at": None,
-        "started_at": None,
-        "finished_at": None,
-        "ended_at": None,
-        "reserved_by": None,
-        "reserved_until": None,
-        "reservations": 0,
-        "not_before": None,
-        "updated_at": tx.now,
     }
 
 
@@ -237,17 +206,20 @@ def submission_values(tx: Transaction, request: Claim, account: AccountSettings)
     }
 
 
-def _simple_ones(tx: Transaction, requests: Sequence[Claim]) -> set[int]:
-    """Give the rows that are still reserved, and whose bytes no other row has, or had once. Locks them."""
+def _simple_ones(tx: Transaction, requests: Sequence[Claim]) -> dict[int, int]:
+    """Give the rows that are still reserved, and whose bytes no other row has, or had once. Locks them.
+
+    :return: the attempts that each has had.
+    """
     images = tx.tables.images.c
     ids = [request.image_id for request in requests]
     rows = tx.connection.execute(
-        select(images.id, images.status, images.reserved_by)
+        select(images.id, images.status, images.reserved_by, images.attempts)
         .where(images.id.in_(ids))
         .order_by(images.id)
         .with_for_update()
     )
-    holders = {row.id: row.reserved_by for row in rows if row.status == Status.PENDING}
+    reserved = {row.id: row for row in rows if row.status == Status.PENDING}
     digests = Counter(request.content.content_sha256 for request in requests)
     bot_type = requests[0].batch.scope.bot_type
     marks = {content_mark(digest, bot_type): digest for digest in digests}
@@ -258,14 +230,20 @@ def _simple_ones(tx: Transaction, requests: Sequence[Claim]) -> set[int]:
     ).scalars()
     digests.update(marks.get(digest, digest) for digest in known)
     return {
-        request.image_id
+        row.id: row.attempts
         for request in requests
-        if holders.get(request.image_id) == request.holder and digests[request.content.content_sha256] == 1
+        if (row := reserved.get(request.image_id)) is not None
+        and row.reserved_by == request.holder
+        and digests[request.content.content_sha256] == 1
     }
 
 
 def _claim_simple(
-    tx: Transaction, requests: Sequence[Claim], account: AccountSettings, state: AccountState
+    tx: Transaction,
+    requests: Sequence[Claim],
+    attempts: Mapping[int, int],
+    account: AccountSettings,
+    state: AccountState,
 ) -> list[ClaimResult]:
     if not requests:
         return []
@@ -278,23 +256,34 @@ def _claim_simple(
     for request in requests[claimed:]:
         note_content(tx, request)
     if claimed:
-        _write_intents(tx, requests[:claimed], account, state)
+        intents = [Intent(request, attempts[request.image_id] + 1) for request in requests[:claimed]]
+        _write_intents(tx, intents, account, state)
     others = ClaimResult.NO_ROOM if claimed == room else ClaimResult.CAPPED
     return [ClaimResult.CLAIMED] * claimed + [others] * (len(requests) - claimed)
 
 
-def _write_intents(tx: Transaction, requests: Sequence[Claim], account: AccountSettings, state: AccountState) -> None:
-    images, submissions = tx.tables.images, tx.tables.submissions
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A claim that is granted.
+
+    :param attempts: of the image, this one included.
+    """
+
+    request: Claim
+    attempts: int
+
+
+def _write_intents(tx: Transaction, intents: Sequence[Intent], account: AccountSettings, state: AccountState) -> None:
     if state.in_flight == 0:
         expect_first_answer(tx, account)
-    rows = [content_values(request) | intent_values(tx, request, account, state) for request in requests]
-    tx.connection.execute(
-        images.update()
-        .where(images.c.id == bindparam("row_id"))
-        .values({name: bindparam(f"new_{name}") for name in rows[0]} | {"attempts": images.c.attempts + 1}),
-        [
-            {"row_id": request.image_id} | {f"new_{name}": value for name, value in row.items()}
-            for request, row in zip(requests, rows, strict=True)
-        ],
-    )
-    tx.connection.execute(submissions.insert(), [submission_values(tx, request, account) for request in requests])
+    rows = [
+        RowFacts(
+            intent.request.image_id,
+            intent_values(tx, intent.request, account, state) | {"attempts": intent.attempts},
+            held={"reserved_by": intent.request.holder},
+        )
+        for intent in intents
+    ]
+    move_each(tx, Move.CLAIM, rows)
+    bill = [submission_values(tx, intent.request, account) for intent in intents]
+    tx.connection.execute(tx.tables.submissions.insert(), bill)

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, true
 
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import CURABLE, IN_FLIGHT, Status
-from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, SHARING, has_status
+from airflow_midjourney.describe.table.schema import SHARING, has_status
+from airflow_midjourney.describe.table.transitions import SHARED, Move, move_rows
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,22 +18,11 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Transaction
 
-#: What a shared answer consists of.
-ANSWER_COLUMNS: Final = (
-    *PROMPT_COLUMNS,
-    "prompt_count",
-    "prompt_raw",
-    "aspect_ratio",
-    "parser_version",
-    "account",
-    "task_id",
-    "submitted_at",
-    "started_at",
-    "finished_at",
-)
-
 #: A doubtful twin may have been billed, so its bytes are not sent again under another key either.
 _WORTH_SHARING: Final = (Status.SUCCEEDED, *IN_FLIGHT, Status.IN_DOUBT, Status.FAILED)
+
+#: What a row becomes whose twin has come to nothing.
+_WITH_TWIN: Final = {Status.FAILED: Move.FAIL_WITH_TWIN, Status.IN_DOUBT: Move.DOUBT_WITH_TWIN}
 
 #: Rows resolved in one transaction.
 _AT_ONCE: Final = 500
@@ -51,7 +41,7 @@ def share_with_twin(tx: Transaction, row: Row[Any], content_sha256: str, started
     images = tx.tables.images
     columns = images.c
     twin = tx.connection.execute(
-        select(columns.id, columns.status, *(columns[name] for name in ANSWER_COLUMNS))
+        select(columns.id, columns.status, *(columns[name] for name in SHARED))
         .where(
             columns.content_sha256 == content_sha256,
             columns.bot_type == row.bot_type,
@@ -72,7 +62,7 @@ def share_with_twin(tx: Transaction, row: Row[Any], content_sha256: str, started
     if twin.status == Status.SUCCEEDED:
         _copy_answer(tx, row.id, twin.id, twin)
     else:
-        _update(tx, row.id, shares_id=twin.id, reserved_by=None, reserved_until=None, reservations=0)
+        move_rows(tx, Move.SHARE, columns.id == row.id, shares_id=twin.id)
     return True
 
 
@@ -134,7 +124,7 @@ def _resolvable(tx: Transaction) -> Select[Any]:
             twin.c.detail,
             twin.c.attempts.label("twin_attempts"),
             twin.c.not_before,
-            *(twin.c[name] for name in ANSWER_COLUMNS),
+            *(twin.c[name] for name in SHARED),
         )
         .join_from(images, twin, images.c.shares_id == twin.c.id)
         .where(images.c.shares_id.is_not(None), has_status(images, *SHARING), moved_on)
@@ -145,53 +135,21 @@ def _resolvable(tx: Transaction) -> Select[Any]:
 
 
 def _resolve(tx: Transaction, row: Row[Any]) -> None:
+    this_one = tx.tables.images.c.id == row.id
     if row.twin_status == Status.SUCCEEDED:
         _copy_answer(tx, row.id, row.twin_id, row)
-    elif row.twin_status in (Status.FAILED, Status.IN_DOUBT):
-        _update(
-            tx,
-            row.id,
-            status=row.twin_status,
-            reason=row.reason,
-            detail=f"Shares the bytes and the outcome of row {row.twin_id}: {row.detail or row.twin_status}",
-            ended_at=tx.now,
-        )
+    elif row.twin_status in _WITH_TWIN:
+        detail = f"Shares the bytes and the outcome of row {row.twin_id}: {row.detail or row.twin_status}"
+        move_rows(tx, _WITH_TWIN[row.twin_status], this_one, reason=row.reason, detail=detail)
         tx.events.append(Event(EventKind(row.twin_status), reason=row.reason))
     else:
         # The twin is not on its way any more: the first of the two that is claimed is sent, and the
         # cost of the bytes so far counts for both.
-        _update(
-            tx,
-            row.id,
-            status=Status.PENDING.value,
-            shares_id=None,
-            attempts=max(row.attempts, row.twin_attempts),
-            not_before=row.not_before,
-            ended_at=None,
-        )
+        attempts = max(row.attempts, row.twin_attempts)
+        move_rows(tx, Move.LEAVE_TWIN, this_one, attempts=attempts, not_before=row.not_before)
 
 
 def _copy_answer(tx: Transaction, image_id: int, twin_id: int, answer: Row[Any]) -> None:
-    _update(
-        tx,
-        image_id,
-        status=Status.SUCCEEDED.value,
-        reason=None,
-        detail=None,
-        shares_id=twin_id,
-        price=0,
-        reserved_by=None,
-        reserved_until=None,
-        reservations=0,
-        not_before=None,
-        ended_at=tx.now,
-        **{name: getattr(answer, name) for name in ANSWER_COLUMNS},
-    )
+    shared = {name: getattr(answer, name) for name in SHARED}
+    move_rows(tx, Move.COPY_ANSWER, tx.tables.images.c.id == image_id, shares_id=twin_id, **shared)
     tx.events.extend((Event(EventKind.SUCCEEDED), Event(EventKind.SHARED)))
-
-
-def _update(tx: Transaction, image_id: int, **values: Any) -> None:
-    images = tx.tables.images
-    tx.connection.execute(
-        images.update().where(images.c.id == image_id, images.c.status.in_(SHARING)).values(updated_at=tx.now, **values)
-    )

@@ -12,9 +12,9 @@ from airflow_midjourney.describe.model.status import OPEN, Status
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.batches import in_scope
 from airflow_midjourney.describe.table.schema import has_status
+from airflow_midjourney.describe.table.transitions import Move, move_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
@@ -112,27 +112,13 @@ def is_absent_again(tx: Transaction, doubt: Doubt) -> bool:
 
     :return: True if an earlier list lacked it, too.
     """
-    images = tx.tables.images
-    first_time = tx.connection.execute(
-        images.update()
-        .where(
-            images.c.submit_token == doubt.submit_token,
-            images.c.status == Status.IN_DOUBT,
-            images.c.absent_since.is_(None),
-        )
-        .values(absent_since=tx.now, updated_at=tx.now)
-    )
-    return first_time.rowcount == 0
+    first_time = tx.tables.images.c.absent_since.is_(None)
+    return move_rows(tx, Move.MISS_IN_LIST, first_time, held={"submit_token": doubt.submit_token}) == 0
 
 
 def cannot_tell(tx: Transaction, doubt: Doubt) -> None:
     """Record that the service was asked and nothing follows from its answer."""
-    images = tx.tables.images
-    tx.connection.execute(
-        images.update()
-        .where(images.c.submit_token == doubt.submit_token, images.c.status == Status.IN_DOUBT)
-        .values(doubt_checked_at=tx.now, updated_at=tx.now)
-    )
+    move_rows(tx, Move.LEAVE_IN_DOUBT, held={"submit_token": doubt.submit_token})
 
 
 def release_for_resubmission(tx: Transaction, batch: Batch, account: str) -> list[str]:
@@ -157,24 +143,8 @@ def release_for_resubmission(tx: Transaction, batch: Batch, account: str) -> lis
     chosen = tx.connection.execute(
         candidates.order_by(images.c.id).limit(_resubmissions_left(tx, batch)).with_for_update()
     ).all()
-    _send_again(tx, [row.id for row in chosen])
+    move_rows(tx, Move.RESUBMIT, images.c.id.in_([row.id for row in chosen]))
     return [row.image_uri for row in chosen]
-
-
-def _send_again(tx: Transaction, ids: Sequence[int]) -> None:
-    images = tx.tables.images
-    tx.connection.execute(
-        images.update()
-        .where(images.c.id.in_(ids), images.c.status == Status.IN_DOUBT)
-        .values(
-            status=Status.PENDING.value,
-            resubmitted_at=tx.now,
-            doubt_checked_at=None,
-            detail=None,
-            ended_at=None,
-            updated_at=tx.now,
-        )
-    )
 
 
 def _resubmissions_left(tx: Transaction, batch: Batch) -> int:

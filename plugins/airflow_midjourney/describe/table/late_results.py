@@ -12,8 +12,9 @@ from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.accounts import lock_account
-from airflow_midjourney.describe.table.results import RemoteTimes, answer_columns
+from airflow_midjourney.describe.table.results import Prompted, RemoteTimes, write_prompts
 from airflow_midjourney.describe.table.schema import GIVEN_UP, may_be_answered
+from airflow_midjourney.describe.table.transitions import Move
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.service.prompts import ParsedPrompts
@@ -24,10 +25,6 @@ HOURS: Final = 24
 
 #: Given-up tasks asked about in one poll: they ride along in the request for those in flight.
 AT_ONCE: Final = 50
-
-
-#: Rows that a late answer is news to. A doubtful one is asked about for its latest submission in any case.
-_UNANSWERED: Final = (Status.FAILED, Status.PENDING, Status.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ def given_up(tx: Transaction, account: str) -> list[GivenUp]:
             submissions.c.claimed_at >= since - timedelta(hours=2),
             may_be_answered(submissions),
             or_(came_to_nothing, superseded),
-            images.c.status.in_(_UNANSWERED),
+            Move.DESCRIBE_LATE.guard(tx),
         )
         .order_by(submissions.c.claimed_at.desc())
         .limit(AT_ONCE)
@@ -109,20 +106,10 @@ def answered_late(
         .where(submissions.c.submit_token == one.submit_token)
         .values(result=Status.SUCCEEDED.value, reason=None, settled_at=tx.now)
     )
-    moved = tx.connection.execute(
-        images.update()
-        .where(images.c.id == one.image_id, images.c.status.in_(_UNANSWERED))
-        .values(
-            **answer_columns(prompts, raw, times),
-            submit_token=one.submit_token,
-            task_id=one.task_id,
-            reserved_by=None,
-            reserved_until=None,
-            not_before=None,
-            ended_at=tx.now,
-            updated_at=tx.now,
-        )
-    )
-    if moved.rowcount:
-        tx.events.append(Event(EventKind.SUCCEEDED))
-    return moved.rowcount == 1
+    waiting = select(images.c.id).where(images.c.id == one.image_id, Move.DESCRIBE_LATE.guard(tx)).with_for_update()
+    if tx.connection.execute(waiting).first() is None:
+        return False
+    task = {"submit_token": one.submit_token, "task_id": one.task_id}
+    write_prompts(tx, Move.DESCRIBE_LATE, [Prompted(one.image_id, prompts, raw, times, facts=task)])
+    tx.events.append(Event(EventKind.SUCCEEDED))
+    return True

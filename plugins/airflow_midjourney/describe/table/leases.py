@@ -13,6 +13,7 @@ from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import OPEN, Reason, Status
 from airflow_midjourney.describe.table.batches import in_scope, left_over
 from airflow_midjourney.describe.table.schema import has_status
+from airflow_midjourney.describe.table.transitions import Move, build_update, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,19 +85,17 @@ def reserve_left_over(tx: Transaction, batch: Batch, holder: str, limit: int) ->
 
 
 def _reserve(tx: Transaction, wanted: ColumnElement[bool], holder: str, limit: int) -> list[ReservedImage]:
-    images = tx.tables.images
-    columns = images.c
+    columns = tx.tables.images.c
     ids = _reject_unprocessable(tx, _apart(_free_rows(tx, wanted, limit)))
     taken = tx.connection.execute(
-        images.update()
-        .where(columns.id.in_(ids), columns.status == Status.PENDING)
-        .values(
+        build_update(
+            tx,
+            Move.RESERVE,
+            columns.id.in_(ids),
             reserved_by=holder,
             reserved_until=tx.now + timedelta(seconds=LEASE),
             reservations=columns.reservations + 1,
-            updated_at=tx.now,
-        )
-        .returning(*_reserved(tx))
+        ).returning(*_reserved(tx))
     )
     return sorted((ReservedImage(*row) for row in taken), key=lambda row: row.id)
 
@@ -158,28 +157,18 @@ def end_leases(tx: Transaction, earlier: str) -> int:
     :return: of how many rows.
     """
     images = tx.tables.images
-    columns = images.c
-    result = tx.connection.execute(
-        images.update()
-        .where(
-            has_status(images, *OPEN),
-            columns.status == Status.PENDING,
-            columns.reserved_by.startswith(earlier, autoescape=True),
-            columns.reserved_until > tx.now,
-        )
-        .values(reserved_until=tx.now, updated_at=tx.now)
+    return move_rows(
+        tx,
+        Move.END_LEASE,
+        has_status(images, *OPEN),
+        images.c.reserved_by.startswith(earlier, autoescape=True),
+        images.c.reserved_until > tx.now,
     )
-    return result.rowcount
 
 
 def release(tx: Transaction, ids: Sequence[int], holder: str) -> None:
     """Give reserved rows back unread or unsent."""
-    images = tx.tables.images
-    tx.connection.execute(
-        images.update()
-        .where(images.c.id.in_(ids), images.c.reserved_by == holder, images.c.status == Status.PENDING)
-        .values(reserved_by=None, reserved_until=None, reservations=0, updated_at=tx.now)
-    )
+    move_rows(tx, Move.RELEASE, tx.tables.images.c.id.in_(ids), held={"reserved_by": holder})
 
 
 def put_last(tx: Transaction, image_id: int, holder: str, pause: float) -> None:
@@ -187,18 +176,9 @@ def put_last(tx: Transaction, image_id: int, holder: str, pause: float) -> None:
 
     :param pause: seconds until then at least.
     """
-    images = tx.tables.images
-    tx.connection.execute(
-        images.update()
-        .where(images.c.id == image_id, images.c.reserved_by == holder, images.c.status == Status.PENDING)
-        .values(
-            reserved_by=None,
-            reserved_until=None,
-            reservations=0,
-            not_before=tx.now + timedelta(seconds=pause),
-            updated_at=tx.now,
-        )
-    )
+    not_before = tx.now + timedelta(seconds=pause)
+    this_one = tx.tables.images.c.id == image_id
+    move_rows(tx, Move.POSTPONE, this_one, held={"reserved_by": holder}, not_before=not_before)
 
 
 def postpone(tx: Transaction, image_id: int, holder: str, former_submission: str) -> bool:
@@ -212,38 +192,23 @@ def postpone(tx: Transaction, image_id: int, holder: str, former_submission: str
         submissions.c.submit_token == former_submission,
         submissions.c.settled_at > tx.now - timedelta(seconds=PATIENCE_WITH_THE_SERVICE),
     )
-    postponed = tx.connection.execute(
-        images.update()
-        .where(images.c.id == image_id, images.c.reserved_by == holder, recently.exists())
-        .values(
-            reserved_by=None,
-            reserved_until=None,
-            reservations=0,
+    return (
+        move_rows(
+            tx,
+            Move.POSTPONE,
+            images.c.id == image_id,
+            recently.exists(),
+            held={"reserved_by": holder},
             not_before=tx.now + timedelta(seconds=POSTPONEMENT),
-            updated_at=tx.now,
         )
+        == 1
     )
-    return postponed.rowcount == 1
 
 
 def reject(tx: Transaction, image_id: int, holder: str, reason: Reason, detail: str, reader: str) -> None:
     """Close a reserved row whose image cannot be sent."""
-    images = tx.tables.images
-    rejected = tx.connection.execute(
-        images.update()
-        .where(images.c.id == image_id, images.c.reserved_by == holder, images.c.status == Status.PENDING)
-        .values(
-            status=Status.REJECTED.value,
-            reason=reason.value,
-            detail=detail,
-            reader=reader,
-            reserved_by=None,
-            reserved_until=None,
-            ended_at=tx.now,
-            updated_at=tx.now,
-        )
-    )
-    if rejected.rowcount:
+    facts = {"reason": reason.value, "detail": detail, "reader": reader}
+    if move_rows(tx, Move.REJECT, tx.tables.images.c.id == image_id, held={"reserved_by": holder}, **facts):
         tx.events.append(Event(EventKind.REJECTED, reason=reason))
 
 
@@ -252,23 +217,16 @@ def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
 
     :return: ids of the others.
     """
-    images = tx.tables.images
     deadly = [image_id for image_id, times in found.items() if times >= MOST_RESERVATIONS]
     if not deadly:
         return list(found)
-    rejected = tx.connection.execute(
-        images.update()
-        .where(images.c.id.in_(deadly), images.c.status == Status.PENDING)
-        .values(
-            status=Status.REJECTED.value,
-            reason=Reason.UNPROCESSABLE.value,
-            detail=f"{MOST_RESERVATIONS} workers died or gave up while they read this image.",
-            reserved_by=None,
-            reserved_until=None,
-            ended_at=tx.now,
-            updated_at=tx.now,
-        )
+    rejected = move_rows(
+        tx,
+        Move.REJECT_UNPROCESSABLE,
+        tx.tables.images.c.id.in_(deadly),
+        reason=Reason.UNPROCESSABLE.value,
+        detail=f"{MOST_RESERVATIONS} workers died or gave up while they read this image.",
     )
-    if rejected.rowcount:
-        tx.events.append(Event(EventKind.REJECTED, rejected.rowcount, Reason.UNPROCESSABLE))
+    if rejected:
+        tx.events.append(Event(EventKind.REJECTED, rejected, Reason.UNPROCESSABLE))
     return [image_id for image_id in found if image_id not in deadly]

@@ -14,9 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.model.outcome import Outcome
-from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.accounts import ensure_account, lock_account
-from airflow_midjourney.describe.table.claims import content_values, intent_values, submission_values
+from airflow_midjourney.describe.table.claims import intent_values, submission_values
+from airflow_midjourney.describe.table.transitions import Move, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,14 +93,10 @@ def _claim_again(tx: Transaction, claim: Claim, account: AccountSettings, image_
     """Keep a row from being sent again that waits as if it had never been claimed."""
     state = lock_account(tx, account.identity)
     images = tx.tables.images
-    values = content_values(claim) | intent_values(tx, claim, account, state) | {"shares_id": None}
+    facts = intent_values(tx, claim, account, state) | {"attempts": images.c.attempts + 1}
     try:
         with tx.connection.begin_nested():
-            tx.connection.execute(
-                images.update()
-                .where(images.c.id == image_id, images.c.status == Status.PENDING)
-                .values(**values, attempts=images.c.attempts + 1)
-            )
+            move_rows(tx, Move.CLAIM_AGAIN, images.c.id == image_id, **facts)
     except IntegrityError:
         # A twin is on the way by now, and both will share that answer.
         return

@@ -15,6 +15,7 @@ from airflow_midjourney.describe.model.status import DEPENDS_ON_THE_READER, NOT_
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.storage.objects import ListedImage
 from airflow_midjourney.describe.table.tombstones import erased_versions, forget_erasures
+from airflow_midjourney.describe.table.transitions import Move, build_update, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,7 +184,7 @@ def write_page(tx: Transaction, comparison: Comparison, asker: Asker) -> None:
         tx.connection.execute(tx.insert(tx.tables.images).on_conflict_do_nothing(), rows)
         _note_rejected(tx, rows, Reason.UNPROCESSABLE)
     _mark_outdated(tx, sorted(comparison.outdated))
-    _update(tx, sorted(comparison.restore), is_current=True)
+    _see_version(tx, sorted(comparison.restore), is_current=True)
     _reopen(tx, sorted(comparison.reopen), asker)
     _describe_again(tx, sorted(comparison.again), asker)
 
@@ -217,12 +218,12 @@ def _insert_unread(tx: Transaction, bucket: str, unread: Sequence[UnreadKey], as
         rows = [_unread_row(tx, bucket, one, asker) for one in unread if one.reason is reason]
         rows.sort(key=lambda row: row["image_uri"])
         insert = tx.insert(tx.tables.images)
-        changed = ("reason", "detail", "ended_at", "updated_at")
+        facts = {name: insert.excluded[name] for name in ("reason", "detail")}
         tx.connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["image_uri", "image_version", "bot_type"],
-                set_={name: insert.excluded[name] for name in changed}
-                | {"rejected_before": _rejected_before(tx, asker)},
+                set_=Move.LOOK_UP_AGAIN.columns(tx, facts | {"rejected_before": _rejected_before(tx, asker)}),
+                where=Move.LOOK_UP_AGAIN.guard(tx),
             ),
             rows,
         )
@@ -244,17 +245,9 @@ def _note_rejected(tx: Transaction, rows: Sequence[dict[str, Any]], reason: Reas
 
 def _unread_row(tx: Transaction, bucket: str, unread: UnreadKey, asker: Asker) -> dict[str, Any]:
     nothing = ListedImage(bucket=bucket, key=unread.key, etag="", size_bytes=0, last_modified=tx.now, storage_class="")
-    return _new_row(tx, nothing, asker) | {
-        "etag": None,
-        "size_bytes": None,
-        "last_modified": None,
-        "storage_class": None,
-        "is_current": False,
-        "status": Status.REJECTED.value,
-        "reason": unread.reason.value,
-        "detail": unread.detail,
-        "ended_at": tx.now,
-    }
+    unknown = dict.fromkeys(("etag", "size_bytes", "last_modified", "storage_class"))
+    why = {"reason": unread.reason.value, "detail": unread.detail}
+    return Move.LIST_UNSENDABLE.columns(tx, _as_listed(nothing, asker) | unknown | {"is_current": False} | why)
 
 
 def _known_versions(tx: Transaction, images: Sequence[ListedImage], bot_type: BotType) -> dict[str, list[KnownVersion]]:
@@ -315,8 +308,19 @@ def _new_row(tx: Transaction, image: ListedImage, asker: Asker, *, on_purpose: b
 
     :param on_purpose: it was erased, and a person wants it described all the same.
     """
+    facts = _as_listed(image, asker)
+    if on_purpose:
+        facts |= {"redescribed_by": asker.batch_id, "redescribed_at": tx.now}
+    if facts["key"] == image.key:
+        return Move.LIST.columns(tx, facts)
+    detail = "The key holds characters that the table cannot store; rename the object."
+    return Move.LIST_UNSENDABLE.columns(tx, facts | {"reason": Reason.UNPROCESSABLE.value, "detail": detail})
+
+
+def _as_listed(image: ListedImage, asker: Asker) -> dict[str, Any]:
+    """Give the columns that a listing knows."""
     key = storable(image.key)
-    row: dict[str, Any] = {
+    return {
         "image_uri": f"s3://{image.bucket}/{key}",
         "bucket": image.bucket,
         "key": key,
@@ -328,55 +332,25 @@ def _new_row(tx: Transaction, image: ListedImage, asker: Asker, *, on_purpose: b
         "storage_class": image.storage_class,
         "bot_type": asker.bot_type.value,
         "batch_id": asker.batch_id,
-        "redescribed_by": asker.batch_id if on_purpose else None,
-        "redescribed_at": tx.now if on_purpose else None,
+        "redescribed_by": None,
+        "redescribed_at": None,
         "dag_id": asker.origin.dag_id,
         "run_id": asker.origin.run_id,
         "dag_task_id": asker.origin.dag_task_id,
         "map_index": asker.origin.map_index,
         "logical_date": asker.origin.logical_date,
-        "status": Status.PENDING.value,
-        "reason": None,
-        "detail": None,
-        "attempts": 0,
         "max_attempts": 1,
-        "reservations": 0,
-        "silence_before": 0.0,
-        "silence_before_missing": 0.0,
-        "ended_at": None,
-        "created_at": tx.now,
-        "updated_at": tx.now,
     }
-    if key != image.key:
-        row |= {
-            "status": Status.REJECTED.value,
-            "reason": Reason.UNPROCESSABLE.value,
-            "detail": "The key holds characters that the table cannot store; rename the object.",
-            "ended_at": tx.now,
-        }
-    return row
 
 
 def _mark_outdated(tx: Transaction, ids: list[int]) -> None:
     """A version that was replaced is history; if it was still waiting, it never will be sent."""
-    _update(tx, ids, is_current=False)
-    images = tx.tables.images
+    _see_version(tx, ids, is_current=False)
+    detail = "The object was replaced before this version was sent; the new version has its own row."
     for chunk in _chunks(ids):
-        rejected = tx.connection.execute(
-            images.update()
-            .where(images.c.id.in_(chunk), images.c.status == Status.PENDING)
-            .values(
-                status=Status.REJECTED.value,
-                reason=Reason.REPLACED.value,
-                detail="The object was replaced before this version was sent; the new version has its own row.",
-                ended_at=tx.now,
-                reserved_by=None,
-                reserved_until=None,
-                updated_at=tx.now,
-            )
-        )
-        if rejected.rowcount:
-            tx.events.append(Event(EventKind.REJECTED, rejected.rowcount, Reason.REPLACED))
+        these = tx.tables.images.c.id.in_(chunk)
+        if rejected := move_rows(tx, Move.REPLACE, these, reason=Reason.REPLACED.value, detail=detail):
+            tx.events.append(Event(EventKind.REJECTED, rejected, Reason.REPLACED))
 
 
 def _describe_again(tx: Transaction, ids: list[int], asker: Asker) -> None:
@@ -386,42 +360,28 @@ def _describe_again(tx: Transaction, ids: list[int], asker: Asker) -> None:
     take_up_again(tx, ids, asker.batch_id, since, batch_id=asker.batch_id)
 
 
-def take_up_again(tx: Transaction, ids: list[int], asked_by: str, since: datetime, **values: Any) -> list[int]:
+def take_up_again(tx: Transaction, ids: list[int], asked_by: str, since: datetime, **facts: Any) -> list[int]:
     """Make rows that have ended, and were sent, pending again, once per asker; what they have stays until replaced.
 
     :param asked_by: the batch, or the request of a person, that asks.
     :param since: answers from then on are new enough for rows with the same bytes to share.
-    :param values: further columns to set.
+    :param facts: further columns to set.
     :return: the rows that were taken up; all others have moved on, or were taken up by this asker before.
     """
     images = tx.tables.images
     taken: list[int] = []
     for chunk in _chunks(ids):
         taken += tx.connection.execute(
-            images.update()
-            .where(
+            build_update(
+                tx,
+                Move.DESCRIBE_AGAIN,
                 images.c.id.in_(chunk),
                 or_(images.c.status.in_(_REDESCRIBED["all"]), _is_erased(images)),
                 images.c.redescribed_by.is_distinct_from(asked_by),
-            )
-            .values(
-                status=Status.PENDING.value,
-                reason=None,
-                detail=None,
-                attempts=0,
-                shares_id=None,
-                submit_token=None,
-                task_id=None,
-                doubt_checked_at=None,
-                ended_at=None,
-                reservations=0,
-                not_before=None,
                 redescribed_by=asked_by,
                 redescribed_at=since,
-                updated_at=tx.now,
-                **values,
-            )
-            .returning(images.c.id)
+                **facts,
+            ).returning(images.c.id)
         ).scalars()
     return sorted(taken)
 
@@ -429,20 +389,13 @@ def take_up_again(tx: Transaction, ids: list[int], asked_by: str, since: datetim
 def _reopen(tx: Transaction, ids: list[int], asker: Asker) -> None:
     images = tx.tables.images
     for chunk in _chunks(ids):
-        tx.connection.execute(
-            images.update()
-            .where(images.c.id.in_(chunk), images.c.status == Status.REJECTED, not_(_is_erased(images)))
-            .values(
-                status=Status.PENDING.value,
-                reason=None,
-                detail=None,
-                ended_at=None,
-                reservations=0,
-                not_before=None,
-                rejected_before=_rejected_before(tx, asker),
-                batch_id=asker.batch_id,
-                updated_at=tx.now,
-            )
+        move_rows(
+            tx,
+            Move.REOPEN,
+            images.c.id.in_(chunk),
+            not_(_is_erased(images)),
+            rejected_before=_rejected_before(tx, asker),
+            batch_id=asker.batch_id,
         )
 
 
@@ -457,10 +410,9 @@ def _is_erased(images: Table) -> ColumnElement[bool]:
     return and_(images.c.status == Status.REJECTED, func.coalesce(images.c.reason, "") == Reason.ERASED)
 
 
-def _update(tx: Transaction, ids: list[int], **values: Any) -> None:
-    images = tx.tables.images
+def _see_version(tx: Transaction, ids: list[int], *, is_current: bool) -> None:
     for chunk in _chunks(ids):
-        tx.connection.execute(images.update().where(images.c.id.in_(chunk)).values(updated_at=tx.now, **values))
+        move_rows(tx, Move.SEE_VERSION, tx.tables.images.c.id.in_(chunk), is_current=is_current)
 
 
 def _chunks(ids: list[int]) -> list[list[int]]:

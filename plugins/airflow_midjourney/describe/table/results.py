@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, case, select
+from sqlalchemy import and_, case, select
 
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import CURABLE, IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.service.prompts import PARSER_VERSION, ParsedPrompts
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, has_status
-from airflow_midjourney.describe.table.submissions import is_mine, move_row, note_result
+from airflow_midjourney.describe.table.submissions import note_result
+from airflow_midjourney.describe.table.transitions import Move, RowFacts, move_each, move_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_midjourney.describe.service.prompts import ParsedPrompts
     from airflow_midjourney.describe.table.database import Transaction
@@ -51,36 +51,28 @@ def described(tx: Transaction, answers: Sequence[Answer]) -> list[bool]:
     waiting = set(
         tx.connection.execute(
             select(images.c.submit_token)
-            .where(images.c.submit_token.in_(tokens), images.c.status == Status.SUBMITTED)
+            .where(images.c.submit_token.in_(tokens), Move.DESCRIBE.guard(tx))
             .order_by(images.c.id)
             .with_for_update()
         ).scalars()
     )
     moved = [answer for answer in answers if answer.row.submit_token in waiting]
-    _write(tx, moved)
+    _write_answers(tx, moved)
     for answer in moved:
         waited = (tx.now - answer.row.submitted_at).total_seconds()
         tx.events.append(Event(EventKind.SUCCEEDED, waited=waited))
     return [answer.row.submit_token in waiting for answer in answers]
 
 
-def _write(tx: Transaction, answers: Sequence[Answer]) -> None:
-    images = tx.tables.images
-    alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for answer in answers:
-        columns = answer_columns(answer.prompts, answer.raw, answer.times)
-        values = {f"new_{name}": value for name, value in columns.items()}
-        alike[tuple(columns)].append({"token": answer.row.submit_token, **values})
-    for names, rows in alike.items():
-        tx.connection.execute(
-            images.update()
-            .where(images.c.submit_token == bindparam("token"))
-            .values(
-                {name: bindparam(f"new_{name}") for name in names}
-                | {"missing_since": None, "ended_at": tx.now, "updated_at": tx.now}
-            ),
-            rows,
-        )
+def _write_answers(tx: Transaction, answers: Sequence[Answer]) -> None:
+    write_prompts(
+        tx,
+        Move.DESCRIBE,
+        [
+            Prompted(one.row.id, one.prompts, one.raw, one.times, held={"submit_token": one.row.submit_token})
+            for one in answers
+        ],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +120,38 @@ def in_flight(tx: Transaction, account: str) -> list[InFlight]:
     return [InFlight(*row) for row in rows]
 
 
-def answer_columns(prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> dict[str, Any]:
-    """Give what a row holds when its prompts are here."""
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """The prompts of one row.
+
+    :param held: what the writer holds of the columns that the move compares.
+    :param facts: further columns that the move takes.
+    """
+
+    image_id: int
+    prompts: ParsedPrompts
+    raw: str
+    times: RemoteTimes = field(default_factory=RemoteTimes)
+    held: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_prompts(tx: Transaction, move: Move, rows: Sequence[Prompted]) -> None:
+    """Write prompts by a move that takes them. The writer has locked the rows, and knows that they can make it."""
+    move_each(tx, move, [RowFacts(row.image_id, _facts(row), row.held) for row in rows])
+
+
+def _facts(row: Prompted) -> dict[str, Any]:
+    prompts = row.prompts
     texts = dict(zip(PROMPT_COLUMNS, (*prompts.prompts, None, None, None, None), strict=False))
     return {
-        "status": Status.SUCCEEDED.value,
-        "reason": None,
-        "detail": None,
         **texts,
         "prompt_count": len(prompts.prompts),
-        "prompt_raw": raw,
+        "prompt_raw": row.raw,
         "aspect_ratio": prompts.aspect_ratio,
         "parser_version": PARSER_VERSION,
-        **_known(times),
+        **_known(row.times),
+        **row.facts,
     }
 
 
@@ -150,33 +161,30 @@ def ended(tx: Transaction, row: InFlight, reason: Reason, detail: str, times: Re
     :return: the row's new status; None if it has moved on meanwhile.
     """
     images = tx.tables.images
-    mine = is_mine(tx, row.submit_token, Status.SUBMITTED)
+    held = {"submit_token": row.submit_token}
+    mine = and_(images.c.submit_token == row.submit_token, Move.FAIL.guard(tx))
     now = tx.connection.execute(select(images.c.attempts, images.c.max_attempts).where(mine).with_for_update()).first()
     if now is None:
         return None
     again = reason in CURABLE and now.attempts < now.max_attempts
     note_result(tx, row.submit_token, Status.FAILED, reason)
-    values: dict[str, Any] = {"reason": reason.value, "detail": detail, "missing_since": None}
+    facts: dict[str, Any] = {"reason": reason.value, "detail": detail}
     if raw:
         # Beside old prompts their own raw answer stays: it was paid for, and can be parsed again.
-        values["prompt_raw"] = case((images.c.prompt_count.is_(None), raw), else_=images.c.prompt_raw)
+        facts["prompt_raw"] = case((images.c.prompt_count.is_(None), raw), else_=images.c.prompt_raw)
     if again:
-        values |= {
-            "status": Status.PENDING.value,
-            "not_before": tx.now + timedelta(seconds=RETRY_PAUSE * now.attempts),
-        }
-    else:
-        values |= {"status": Status.FAILED.value, "ended_at": tx.now, **_known(times)}
-    move_row(tx, mine, **values)
-    if not again:
-        waited = (tx.now - row.submitted_at).total_seconds()
-        tx.events.append(Event(EventKind.FAILED, reason=reason, waited=waited))
-    return Status(values["status"])
+        not_before = tx.now + timedelta(seconds=RETRY_PAUSE * now.attempts)
+        move_rows(tx, Move.TRY_AGAIN, held=held, not_before=not_before, **facts)
+        return Status.PENDING
+    move_rows(tx, Move.FAIL, held=held, **facts, **_known(times))
+    waited = (tx.now - row.submitted_at).total_seconds()
+    tx.events.append(Event(EventKind.FAILED, reason=reason, waited=waited))
+    return Status.FAILED
 
 
 def started(tx: Transaction, row: InFlight, times: RemoteTimes) -> None:
     """Keep when the service began, and that it knows the task."""
-    move_row(tx, is_mine(tx, row.submit_token, Status.SUBMITTED), missing_since=None, **_known(times))
+    move_rows(tx, Move.SEE_TASK, held={"submit_token": row.submit_token}, **_known(times))
 
 
 def missed(tx: Transaction, row: InFlight, silence: float) -> None:
@@ -184,13 +192,9 @@ def missed(tx: Transaction, row: InFlight, silence: float) -> None:
 
     :param silence: seconds in all in which the service had answered no process by then.
     """
-    images = tx.tables.images
-    move_row(
-        tx,
-        and_(is_mine(tx, row.submit_token, Status.SUBMITTED), images.c.missing_since.is_(None)),
-        missing_since=tx.now,
-        silence_before_missing=silence,
-    )
+    first_time = tx.tables.images.c.missing_since.is_(None)
+    held = {"submit_token": row.submit_token}
+    move_rows(tx, Move.MISS_TASK, first_time, held=held, silence_before_missing=silence)
 
 
 def _known(times: RemoteTimes) -> dict[str, datetime]:

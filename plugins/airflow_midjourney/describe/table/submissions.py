@@ -16,6 +16,7 @@ from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.table.budgets import before_a_change, will_not_be_covered
 from airflow_midjourney.describe.table.columns import KeyText
 from airflow_midjourney.describe.table.schema import has_status
+from airflow_midjourney.describe.table.transitions import Move, build_update, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,33 +76,20 @@ def _accept_one(tx: Transaction, post: Taken) -> bool:
     price = _submission(tx, submit_token)
     if billed:
         tx.events.append(Event(EventKind.BILLED, cost=price.price, currency=price.currency))
-    values = submitted_columns(tx) | {"task_id": post.task_id, "price": price.price, "currency": price.currency}
-    moved = move_row(tx, is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT), **values) or (
-        price.settled_at is None and _take_back(tx, submit_token, values)
+    facts = {"task_id": post.task_id, "price": price.price, "currency": price.currency}
+    moved = move_rows(tx, Move.ACCEPT, held={"submit_token": submit_token}, **facts) == 1 or (
+        price.settled_at is None and _take_back(tx, submit_token, facts)
     )
     if moved:
         tx.events.append(Event(EventKind.SUBMITTED))
     return moved
 
 
-def submitted_columns(tx: Transaction) -> dict[str, Any]:
-    """Give what the row of every image holds that the service has taken."""
-    return {
-        "status": Status.SUBMITTED.value,
-        "detail": None,
-        "submitted_at": tx.now,
-        "in_doubt_after": None,
-        "doubt_checked_at": None,
-        "ended_at": None,
-    }
-
-
-def _take_back(tx: Transaction, submit_token: str, values: dict[str, Any]) -> bool:
+def _take_back(tx: Transaction, submit_token: str, facts: dict[str, Any]) -> bool:
     """Keep a row from being sent again that was released while its submission had no answer."""
-    free: dict[str, Any] = dict.fromkeys(("reserved_by", "reserved_until", "not_before", "shares_id"))
     try:
         with tx.connection.begin_nested():
-            return move_row(tx, is_mine(tx, submit_token, Status.PENDING), **values, **free, reservations=0)
+            return move_rows(tx, Move.TAKE_BACK, held={"submit_token": submit_token}, **facts) == 1
     except IntegrityError:
         # Its twin is on the way by now, and both will share that answer.
         return False
@@ -113,7 +101,6 @@ def not_taken(tx: Transaction, submit_token: str, outcome: Outcome, facts: PostF
     :param outcome: one that costs nothing.
     """
     _note_post(tx, submit_token, outcome, facts)
-    attempts = tx.tables.images.c.attempts
     not_before = None
     if outcome in TURNED_AWAY:
         if _is_the_image(tx, submit_token):
@@ -121,19 +108,9 @@ def not_taken(tx: Transaction, submit_token: str, outcome: Outcome, facts: PostF
             return _give_up(tx, submit_token, reason, facts)
         # Another image is tried next: if this one is the cause, it must not hold up all that come after it.
         not_before = tx.now + timedelta(seconds=PAUSE_AFTER_NO)
-    return move_row(
-        tx,
-        is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT),
-        not_before=not_before,
-        status=Status.PENDING.value,
-        detail=None,
-        submit_token=None,
-        task_id=None,
-        attempts=attempts - 1,
-        in_doubt_after=None,
-        doubt_checked_at=None,
-        ended_at=None,
-    )
+    attempts = tx.tables.images.c.attempts - 1
+    held = {"submit_token": submit_token}
+    return move_rows(tx, Move.GIVE_BACK, held=held, attempts=attempts, not_before=not_before) == 1
 
 
 def _is_the_image(tx: Transaction, submit_token: str) -> bool:
@@ -192,15 +169,7 @@ def refused(tx: Transaction, submit_token: str, reason: Reason, facts: PostFacts
 
 
 def _fail(tx: Transaction, submit_token: str, reason: Reason, detail: str) -> bool:
-    moved = move_row(
-        tx,
-        is_mine(tx, submit_token, Status.SUBMITTING, Status.IN_DOUBT),
-        status=Status.FAILED.value,
-        reason=reason.value,
-        detail=detail,
-        in_doubt_after=None,
-        ended_at=tx.now,
-    )
+    moved = move_rows(tx, Move.REFUSE, held={"submit_token": submit_token}, reason=reason.value, detail=detail) == 1
     if moved:
         tx.events.append(Event(EventKind.FAILED, reason=reason))
     return moved
@@ -217,39 +186,16 @@ def doubt_overdue(tx: Transaction) -> int:
     :return: how many.
     """
     images = tx.tables.images
-    result = tx.connection.execute(
-        images.update()
-        .where(
-            has_status(images, *IN_FLIGHT),
-            images.c.status == Status.SUBMITTING,
-            images.c.in_doubt_after < tx.now,
-        )
-        .values(
-            status=Status.IN_DOUBT.value,
-            detail="The submission had no answer in time: it may have been taken and billed.",
-            ended_at=tx.now,
-            updated_at=tx.now,
-        )
+    doubtful = move_rows(
+        tx,
+        Move.DOUBT,
+        has_status(images, *IN_FLIGHT),
+        images.c.in_doubt_after < tx.now,
+        detail="The submission had no answer in time: it may have been taken and billed.",
     )
-    if result.rowcount:
-        tx.events.append(Event(EventKind.IN_DOUBT, rows=result.rowcount))
-    return result.rowcount
-
-
-def is_mine(tx: Transaction, submit_token: str, *statuses: Status) -> ColumnElement[bool]:
-    """Give the condition that a row still belongs to a submission, in one of these statuses."""
-    images = tx.tables.images.c
-    return and_(images.submit_token == submit_token, images.status.in_(statuses))
-
-
-def move_row(tx: Transaction, condition: ColumnElement[bool], **values: Any) -> bool:
-    """Write columns of the one row that meets a condition.
-
-    :return: False if none does.
-    """
-    images = tx.tables.images
-    result = tx.connection.execute(images.update().where(condition).values(updated_at=tx.now, **values))
-    return result.rowcount == 1
+    if doubtful:
+        tx.events.append(Event(EventKind.IN_DOUBT, rows=doubtful))
+    return doubtful
 
 
 def _submission(tx: Transaction, submit_token: str) -> Any:
@@ -350,19 +296,14 @@ def _move_taken(tx: Transaction, posts: Sequence[Taken], tokens: set[str]) -> se
     currency = select(bill.currency).where(mine).scalar_subquery()
     moved = (
         tx.connection.execute(
-            images.update()
-            .where(
-                images.c.submit_token.in_(sorted(tokens)),
-                images.c.status.in_((Status.SUBMITTING, Status.IN_DOUBT)),
-            )
-            .values(
-                **submitted_columns(tx),
+            build_update(
+                tx,
+                Move.ACCEPT,
+                held={"submit_token": sorted(tokens)},
                 task_id=_task_id(images.c.submit_token, posts),
                 price=price,
                 currency=currency,
-                updated_at=tx.now,
-            )
-            .returning(images.c.submit_token)
+            ).returning(images.c.submit_token)
         )
         .scalars()
         .all()

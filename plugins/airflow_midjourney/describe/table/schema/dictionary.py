@@ -1,12 +1,14 @@
-"""The data dictionary: what the comments of tables and columns say, as a page."""
+"""The data dictionary: what the comments of tables and columns say, and how rows move, as a page."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.dialects import postgresql
 
 from airflow_midjourney.describe.table.schema import TableNames, build_tables
+from airflow_midjourney.describe.table.transitions import Move
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,14 @@ Types are those of Postgres; SQLite has the same columns with types of its own. 
 the database, unless the column says whose clock it is. *null* says whether a column may be empty.
 """
 
+_MOVES: Final = """\
+## How a row of image_prompts moves
+
+Made from `describe/table/transitions.py`, which has every move. A row moves only if its status is one of those under
+*From* and the columns named there hold what the writer holds; every move also sets `updated_at`. A move that leaves the
+status the same is not in the diagram.
+"""
+
 _POSTGRES: Final[Dialect] = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -32,7 +42,40 @@ def print_dictionary() -> str:
     tables = build_tables(TableNames())
     first = (tables.images, tables.submissions, tables.batches)
     others = (tables.members, tables.requests, tables.accounts, tables.tallies, tables.meta)
-    return "\n".join((_HEAD, *(line for table in (*first, *others) for line in _section(table))))
+    sections = (line for table in (*first, *others) for line in _section(table))
+    return "\n".join((_HEAD, *sections, *_moves()))
+
+
+def _moves() -> Iterator[str]:
+    """Give the moves of a row: a diagram of those that change its status, and a line for each."""
+    yield _MOVES
+    yield "```mermaid\nstateDiagram-v2"
+    yield from _arrows()
+    yield "```\n"
+    yield "| Move | From | To | What happens | Sets | Empties, or sets to 0 |\n| --- | --- | --- | --- | --- | --- |"
+    yield from (_move_line(move) for move in Move)
+    yield ""
+
+
+def _arrows() -> Iterator[str]:
+    named: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for move in Move:
+        for source in move.value.source or ("[*]",):
+            if move.value.target is not None:
+                named[source, move.value.target].append(move.name)
+    for (source, target), names in named.items():
+        yield f"    {source} --> {target}: {', '.join(names)}"
+
+
+def _move_line(move: Move) -> str:
+    one = move.value
+    source = ", ".join(one.source) or "no row"
+    compared = f"; same {', '.join(one.held)}" if one.held else ""
+    target = one.target or "the same"
+    may_take = tuple(f"{name} (if known)" for name in one.may_take)
+    cells = (move.name, source + compared, target, one.means)
+    sets = (*one.takes, *may_take, *one.stamps)
+    return f"| {' | '.join((*cells, ', '.join(sets), ', '.join((*one.empties, *one.zeroes))))} |"
 
 
 def _section(table: Table) -> Iterator[str]:
