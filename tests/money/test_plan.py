@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_midjourney.describe.engine.reporting import listing_line, plan_of
+from airflow_midjourney.describe.model.status import BotType
 from tests.support.batches import options, origin, put_photos, work_on
 
 if TYPE_CHECKING:
@@ -83,6 +85,17 @@ def test_a_plan_stays_below_the_caps_of_the_run(
     plan, _ = work_on(engine, scope, options(plan_only=True, **cap), origin("plan"), listing_ended)
 
     assert planned in plan_of(plan.batch, engine.settings).line()
+
+
+def test_a_plan_says_where_another_bot_would_do_it(engine: Engine, scope: Scope, s3: S3Client) -> None:
+    put_photos(s3, scope.bucket, range(1))
+
+    niji = replace(scope, bot_type=BotType.NIJI_JOURNEY)
+    plans = [work_on(engine, each, options(plan_only=True), origin("plan"), listing_ended)[0] for each in (niji, scope)]
+    lines = [plan_of(plan.batch, engine.settings).line() for plan in plans]
+
+    assert "novicezk has no NIJI_JOURNEY: alone or behind a gateway, it bills these images and" in lines[0]
+    assert lines[1].endswith("0.1 USD.")
 
 
 def test_a_plan_of_describing_all_again_counts_each_image_again(engine: Engine, scope: Scope, s3: S3Client) -> None:

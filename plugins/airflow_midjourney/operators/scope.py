@@ -42,7 +42,8 @@ class ImageScopeOperator(BaseOperator):
         any length: lines of keys or URIs, CSV, or the ``manifest.json`` of an S3 Inventory in CSV (templated). It must
         not change while it is listed: then the task fails, and its next try lists the new one from the beginning.
     :param whole_bucket: True to take all objects of the bucket when no prefix is given.
-    :param bot_type: ``MID_JOURNEY`` or ``NIJI_JOURNEY`` (templated).
+    :param bot_type: ``MID_JOURNEY`` or ``NIJI_JOURNEY`` (templated). novicezk has no Niji bot and has such images
+        described by the Midjourney bot.
     :param suffixes: endings of keys that count as images; ``"image"`` for the usual ones, None to go by content. Keys
         that are named one by one, with ``keys`` or in a list, count whatever they end in.
     :param max_submissions: POSTs that this task may pay for in one DAG run, over all map indexes and retries; None

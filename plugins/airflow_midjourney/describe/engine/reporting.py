@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_midjourney.describe.service.dialects import services_without
 from airflow_midjourney.describe.table.counts import count
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.engine.progress import Progress
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.model.status import BotType
     from airflow_midjourney.describe.table.counts import Counts
 
 SECONDS_BETWEEN_LINES: Final = 10.0
@@ -108,18 +110,22 @@ class Plan:
 
     :param images: that would be submitted, as far as the run's own caps allow.
     :param cost: of all of them; None where no price is set.
+    :param note: what else to know before the images are paid for; empty for nothing.
     """
 
     images: int
     cost: Decimal | None
     currency: str | None
+    note: str = ""
 
     def line(self) -> str:
         """Say it."""
         line = f"Plan only, nothing was submitted: {self.images:,} images would be, at most"
         if self.cost is None:
-            return f"{line}; set the extra 'price' of the connection to see what that costs."
-        return f"{line}, for {self.cost.normalize():f} {self.currency or ''}".rstrip() + "."
+            line = f"{line}; set the extra 'price' of the connection to see what that costs."
+        else:
+            line = f"{line}, for {self.cost.normalize():f} {self.currency or ''}".rstrip() + "."
+        return f"{line} {self.note}".rstrip()
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values for an XCom; money as text."""
@@ -130,7 +136,18 @@ class Plan:
 def plan_of(batch: Batch, account: AccountSettings) -> Plan:
     """Price a batch whose listing has ended."""
     number = _planned(batch, account)
-    return Plan(number, None if account.price is None else account.price * number, account.currency)
+    cost = None if account.price is None else account.price * number
+    return Plan(number, cost, account.currency, _note_on_the_bot(batch.scope.bot_type))
+
+
+def _note_on_the_bot(bot: BotType) -> str:
+    without = services_without(bot)
+    if not without:
+        return ""
+    return (
+        f"{' and '.join(without)} has no {bot}: alone or behind a gateway, it bills these images and has its other bot"
+        " describe them."
+    )
 
 
 def _planned(batch: Batch, account: AccountSettings) -> int:

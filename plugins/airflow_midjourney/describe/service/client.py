@@ -91,7 +91,7 @@ class MidjourneyClient:
         """Send one image, once, within the total deadline. Raises nothing but cancellation.
 
         :param data_uri: the image, as ``data:image/png;base64,…``.
-        :param bot_type: which bot describes it; novicezk 2.6.3 has only one and ignores this.
+        :param bot_type: which bot describes it, where the service has that.
         :param state: comes back with the task; trueai takes at most 255 characters.
         :param callback: what the path of this submission's callbacks ends with; empty to send the address as it is.
         """

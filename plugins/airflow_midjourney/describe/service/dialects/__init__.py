@@ -1,6 +1,7 @@
 """One file for each service, with all that is particular to it.
 
-The modules of ``service`` ask here what an answer means, exports whether a prompt is a complaint. No user is asked
+The modules of ``service`` ask here what an answer means, exports whether a prompt is a complaint, the engine how far a
+list of tasks reaches and which bots there are. No user is asked
 which service he has: every answer is put to all dialects. A new one is its file and its line below.
 
 **Where two of them disagree** is decided here alone. What a *phrase* means is asked in the order of the meanings: an
@@ -24,6 +25,7 @@ from airflow_midjourney.describe.service.dialects.trueai import TRUEAI
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from airflow_midjourney.describe.model.status import BotType
     from airflow_midjourney.describe.service.dialects.dialect import Dialect, RemoteTaskStatus, Says
 
 #: All of them, in the order in which they are asked.
@@ -88,6 +90,11 @@ def is_refusal(answer: Mapping[object, object]) -> bool:
 def is_identifier(text: str) -> bool:
     """Tell whether a text has the form of a task's id."""
     return any(dialect.ids.fullmatch(text) for dialect in DIALECTS)
+
+
+def services_without(bot: BotType) -> list[str]:
+    """Name the services that take images for a bot that they do not have."""
+    return [dialect.name for dialect in DIALECTS if bot not in dialect.bots]
 
 
 def shortest_full_list() -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.model.status import BotType
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -112,6 +114,7 @@ class Dialect:
     :param is_refusal: tells from the JSON whether the service turns a request away by another envelope.
     :param status_words: states of a task beside those of :class:`RemoteTaskStatus`, in upper case.
     :param ids: the form of its task ids.
+    :param bots: which it has; it takes images for the other, too, and has them described by the one that it has.
     :param longest_list: how many tasks its list shows at most; None for all, :data:`NO_LIST` where it has none.
     """
 
@@ -126,6 +129,7 @@ class Dialect:
     is_refusal: Callable[[Mapping[object, object]], bool] = _never
     status_words: Mapping[str, RemoteTaskStatus] = field(default_factory=dict)
     ids: re.Pattern[str] = ANY_ID
+    bots: frozenset[BotType] = frozenset(BotType)
     longest_list: int | None = NO_LIST
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.model.status import BotType, Reason
 from airflow_midjourney.describe.service.dialects.dialect import AnswerForm, Body, Dialect, Says
 
 NOVICEZK: Final = Dialect(
@@ -32,5 +32,6 @@ NOVICEZK: Final = Dialect(
     missing_route=(AnswerForm(404), AnswerForm(405)),
     # The time in milliseconds and three digits at random.
     ids=re.compile(r"[0-9]{16}"),
+    bots=frozenset({BotType.MID_JOURNEY}),
     longest_list=None,
 )
