@@ -6,8 +6,10 @@ LOWEST := .venv-lowest
 LOWEST_STAMP := $(LOWEST)/.installed
 # Airflow's own constraints file pins what was new when it was released; the index tells what that was.
 OLDEST_AIRFLOW_RELEASED := 2026-04-10
-# Tests that kill processes, run many of them at once, or break the service, S3 and the database; the longest first.
-FORCE := tests/faults tests/contention tests/crashes
+# Tests that kill processes, run many of them at once, measure what one may take, or break the service, S3 and the
+# database; the longest first.
+FORCE := tests/faults tests/contention tests/crashes tests/imaging/test_image_costs.py tests/exports/test_killed.py \
+	tests/exports/test_streaming.py
 # Tests that start a whole Airflow.
 E2E := tests/e2e tests/demo/test_demo_end_to_end.py
 # What waits half of its time goes two files at a time.
@@ -19,13 +21,12 @@ COMPOSE := tests/deploy/test_compose_native.py
 PACKAGING := tests/packaging
 # Pure functions, and rooms that are tested without a table: they take seconds.
 QUICK := tests/model tests/service tests/imaging tests/storage --ignore=tests/imaging/test_image_costs.py
-# What an author of a DAG meets first stays in `make test`; the other DAGs, the pages, and the parts of benchmarks that
-# run DAGs take as long as all the rest together.
-AIRFLOW_FIRST := $(patsubst %,tests/airflow/test_%.py,arrivals batch_trigger describe_images_dag describe_operator \
-	describe_sensor images_hook import_costs midjourney_hook provider_info)
+# The DAG that users copy and what DAGs cost to load stay in `make test`; the other DAGs, the pages, and the parts
+# of benchmarks that run DAGs take as long as all the rest together.
+AIRFLOW_FIRST := $(patsubst %,tests/airflow/test_%.py,describe_images_dag import_costs provider_info)
 AIRFLOW_REST = $(filter-out $(AIRFLOW_FIRST),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web tests/benchmarks
-# The rooms, as they are with each Python that is on the machine.
-ROOMS := tests/model tests/service tests/engine
+# What differs with a Python: its text, its asyncio, its SQLite. Postgres is the same for each.
+ROOMS := tests/model tests/service tests/engine -k "not postgres"
 OTHER_PYTHONS ?= 3.12 3.13
 # What uses the dependencies directly, and what is made for Airflow; the rest is said with the newest ones.
 LOWEST_TESTS ?= tests/model tests/service tests/imaging tests/storage tests/table tests/queries tests/admin $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
