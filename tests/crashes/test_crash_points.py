@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: What every run does, whatever service it has.
 ALWAYS: Final = frozenset(
     {
+        "_find_missed",
         "_find_questions",
         "_goes_on",
         "_heard",
@@ -56,12 +57,11 @@ ALWAYS: Final = frozenset(
         "submit_describe",
         "take_poll_turn",
         "take_probe_turn",
-        "unresolved",
     }
 )
 
 #: What it does where the service can be asked about a submission without an answer.
-ASKED: Final = ALWAYS | {"_resolve"}
+ASKED: Final = ALWAYS | {"_adopt"}
 
 #: What it does where the service cannot be asked.
 NOT_ASKED: Final = ALWAYS | {"cannot_tell"}

@@ -15,7 +15,7 @@ from airflow_midjourney.describe.model.errors import ServiceDeniedError, Service
 from airflow_midjourney.describe.model.status import BotType, Reason
 from airflow_midjourney.describe.service import dialects
 from airflow_midjourney.describe.service.client import ListingUnsupportedError
-from airflow_midjourney.describe.service.dialects import DIALECTS, reason_in, services_without, shortest_full_list
+from airflow_midjourney.describe.service.dialects import DIALECTS, reason_in, services_without
 from airflow_midjourney.describe.service.dialects.dialect import (
     AnswerForm,
     Body,
@@ -67,7 +67,6 @@ NEWCOMER = Dialect(
     status_words={"VARNISHING": RemoteTaskStatus.NOT_START, "FRAMED": RemoteTaskStatus.FAILURE},
     ids=re.compile(r"œuvre [0-9]+"),
     bots=frozenset({BotType.NIJI_JOURNEY}),
-    longest_list=7,
 )
 
 
@@ -210,16 +209,14 @@ def test_every_word_for_a_status_is_understood(dialect: Dialect) -> None:
         assert task.status is status
 
 
-def test_a_newcomer_is_asked_for_its_ids_its_refusals_its_list_and_its_bots(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newcomer_is_asked_for_its_ids_refusals_and_bots(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = {"welcome": "no", "message": "come back for tea"}
     accepted = {"code": 1, "result": "œuvre 12"}
     assert isinstance(submitted(200, **refusal), Ambiguous)
     assert isinstance(submitted(200, **accepted), Ambiguous)
-    assert shortest_full_list() == 100
     monkeypatch.setattr(dialects, "DIALECTS", (*DIALECTS, NEWCOMER))
     assert isinstance(submitted(200, **refusal), Full)
     assert submitted(200, **accepted) == Accepted("œuvre 12", 200, 1)
-    assert shortest_full_list() == 7
     assert services_without(BotType.NIJI_JOURNEY) == ["novicezk"]
     assert services_without(BotType.MID_JOURNEY) == ["newcomer"]
 

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from airflow_midjourney.describe.engine.context import Watcher
-from airflow_midjourney.describe.engine.reconcile import resolve_doubts
+from airflow_midjourney.describe.engine.reconcile import reconcile
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, BotType, Reason, Status
 from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
@@ -74,6 +74,7 @@ class Machine(RuleBasedStateMachine):
         self.database = open_database(f"sqlite:///{self.folder}/table.sqlite")
         ensure_tables(self.database)
         self.tasks: list[RemoteTask] = []
+        self.strangers = [RemoteTask("0", RemoteTaskStatus.SUCCESS, state="another's", submit_time=rows.LONG_AGO)]
         self.billed: Counter[str] = Counter()
         self.reported_failed: Counter[str] = Counter()
         self.listed: set[str] = set()
@@ -144,7 +145,7 @@ class Machine(RuleBasedStateMachine):
         """
         if request.submit_token in self.too_late:
             return multiple()
-        post = Post(request, str(len(self.tasks)))
+        post = Post(request, str(self.billed.total()))
         self.billed[request.content.content_sha256] += 1
         self.tasks.append(RemoteTask(post.task_id, RemoteTaskStatus.SUBMITTED, state=request.submit_token))
         if recorded:
@@ -186,6 +187,9 @@ class Machine(RuleBasedStateMachine):
             tx.connection.execute(images.update().values(reserved_until=rows.LONG_AGO, not_before=None))
             overdue = images.c.status == Status.SUBMITTING
             tx.connection.execute(images.update().where(overdue).values(in_doubt_after=rows.LONG_AGO))
+            tx.connection.execute(
+                images.update().where(images.c.absent_since.is_not(None)).values(absent_since=rows.LONG_AGO)
+            )
             submissions.doubt_overdue(tx)
             duplicates.resolve_shared(tx)
 
@@ -195,9 +199,28 @@ class Machine(RuleBasedStateMachine):
         self.time_passes()
         left_out = 0 if self.left_one_out else left_out
         self.left_one_out = left_out > 0
+        self._look_for_tasks(left_out)
 
+    @rule()
+    def look_for_what_has_no_answer_yet(self) -> None:
+        """A poll comes while workers still wait for the answers to their POSTs, or have died."""
+        with self.database.writing() as tx:
+            images = tx.tables.images
+            tx.connection.execute(
+                images.update().where(images.c.status == Status.SUBMITTING).values(updated_at=rows.LONG_AGO)
+            )
+        self._look_for_tasks(0)
+
+    @rule()
+    def the_service_forgets_everything(self) -> None:
+        """A restarted service lists nothing: no task of ours, nor one that is older than a claim."""
+        self.tasks.clear()
+        self.strangers.clear()
+
+    def _look_for_tasks(self, left_out: int) -> None:
         async def list_all() -> tuple[RemoteTask, ...]:
-            return tuple(task for place, task in enumerate(reversed(self.tasks), start=1) if place != left_out)
+            ours = [task for place, task in enumerate(reversed(self.tasks), start=1) if place != left_out]
+            return (*ours, *self.strangers)
 
         watcher = Watcher(
             database=self.database,
@@ -205,7 +228,7 @@ class Machine(RuleBasedStateMachine):
             client=cast("Any", SimpleNamespace(list_all=list_all)),
             account=ACCOUNT,
         )
-        asyncio.run(resolve_doubts(watcher))
+        asyncio.run(reconcile(watcher))
         with self.database.writing() as tx:
             duplicates.resolve_shared(tx)
 

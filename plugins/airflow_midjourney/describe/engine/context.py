@@ -41,12 +41,14 @@ class Watcher:
 
     :param service: where the service is, for messages.
     :param client: an open client for it.
+    :param finds_tasks: False once the service has said that it has no list of its tasks.
     """
 
     database: Database
     service: ServiceSettings
     client: MidjourneyClient
     account: AccountSettings
+    finds_tasks: bool = True
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.service.client import ListingUnsupportedError
-from airflow_midjourney.describe.service.dialects import shortest_full_list
-from airflow_midjourney.describe.table import in_doubt, submissions
+from airflow_midjourney.describe.table import in_doubt, submissions, unanswered
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from airflow_midjourney.describe.engine.context import Watcher, Worker
+    from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.service.tasks import RemoteTask
     from airflow_midjourney.describe.table.database import Transaction
@@ -24,33 +26,70 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-async def resolve_doubts(watcher: Watcher) -> int:
-    """Ask the service about every doubtful row of the account, once each.
+async def reconcile(watcher: Watcher) -> int:
+    """Look for submissions without an answer in the service's list of tasks.
 
-    A row whose token the service knows is adopted, and nothing is paid. One that was surely never sent is pending
-    again. new-api has no list of tasks: there, and wherever the list does not reach back far enough, the row stays
-    doubtful.
+    A task that bears one of our tokens is adopted at once, also beside a worker that still waits for the answer: what
+    that worker records is no news then. Absence proves something of doubtful rows only, whose time for an answer is
+    over. new-api has no list of tasks: there, and wherever the list does not reach back far enough, they stay doubtful.
 
-    :return: how many rows are not doubtful any more.
+    :return: how many rows have found their task, or are not doubtful any more.
     :raises ServiceError: when the service cannot be asked now; the rows are asked about again later.
     """
-    database, account = watcher.database, watcher.account.identity
-    open_doubts = await database.read(in_doubt.unresolved, account)
-    if not open_doubts:
+    database, account = watcher.database, watcher.account
+    missed = await database.read(_find_missed, account)
+    if not missed.is_worth_a_list(account.absence_confirmed_after, finds_tasks=watcher.finds_tasks):
         return 0
     try:
         tasks = await watcher.client.list_all()
     except ListingUnsupportedError:
-        await _give_up(watcher, open_doubts)
+        watcher.finds_tasks = False
+        await _give_up(watcher, missed.doubts)
         return 0
     except ServiceProtocolError:
         # A list that cannot be read now may be readable later, but not for ever.
-        await _give_up(watcher, [doubt for doubt in open_doubts if doubt.doubtful_for > watcher.account.lost_after])
+        await _give_up(watcher, [doubt for doubt in missed.doubts if doubt.doubtful_for > account.lost_after])
         return 0
-    resolved = 0
-    for doubt in open_doubts:
-        resolved += await database.write(_resolve, account, doubt, tasks)
+    adopted = await database.write(_adopt, account.identity, missed.doubts, tasks)
+    resolved = len(adopted)
+    for doubt in missed.doubts:
+        if doubt.submit_token not in adopted:
+            resolved += await database.write(_conclude, account, doubt, tasks)
     return resolved
+
+
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """What has no answer.
+
+    :param unanswered: whether a submission that may still be answered should have been by now.
+    :param doubts: submissions whose time for an answer is over.
+    """
+
+    unanswered: bool
+    doubts: list[Doubt]
+
+    def is_worth_a_list(self, confirmed_after: float, *, finds_tasks: bool) -> bool:
+        """Say whether the service's list is worth asking for: it may be tens of megabytes."""
+        if self.unanswered and finds_tasks:
+            return True
+        return any(doubt.absent_for is None or doubt.absent_for >= confirmed_after for doubt in self.doubts)
+
+
+def _find_missed(tx: Transaction, account: AccountSettings) -> _Missed:
+    return _Missed(unanswered.any_unanswered(tx, account.identity), in_doubt.unresolved(tx, account.identity))
+
+
+def _adopt(tx: Transaction, account: str, doubts: Iterable[Doubt], tasks: Iterable[RemoteTask]) -> set[str]:
+    """Take the tasks that bear tokens of submissions without one.
+
+    :return: the tokens whose rows have their task by this.
+    """
+    ours = unanswered.without_a_task(tx, account) | {doubt.submit_token for doubt in doubts}
+    facts = PostFacts(detail="adopted: the service lists a task with this row's token")
+    taken = [Taken(task.state, task.id, facts) for task in tasks if task.state in ours]
+    moved = submissions.accepted(tx, taken) if taken else []
+    return {post.submit_token for post, has_moved in zip(taken, moved, strict=True) if has_moved}
 
 
 async def _give_up(watcher: Watcher, open_doubts: Iterable[Doubt]) -> None:
@@ -77,25 +116,31 @@ def _price(worker: Worker) -> str:
     return "price" if account.price is None else f"{account.price.normalize():f} {account.currency or ''}".rstrip()
 
 
-def _resolve(tx: Transaction, account: str, doubt: Doubt, tasks: Iterable[RemoteTask]) -> bool:
-    by_state = {task.state: task for task in tasks if task.state}
-    taken = by_state.get(doubt.submit_token)
-    if taken is not None:
-        facts = PostFacts(detail="adopted: the service lists a task with this row's token")
-        return submissions.accepted(tx, [Taken(doubt.submit_token, taken.id, facts)])[0]
-    if _was_never_sent(tx, account, doubt, by_state, len(list(tasks))):
-        if not in_doubt.is_absent_again(tx, doubt):
-            return False
-        facts = PostFacts(detail="never sent: the service's lists reach back further and lack it")
-        outcome = Outcome.BROKEN_OFF if doubt.was_broken_off else Outcome.NEVER_SENT
-        return submissions.not_taken(tx, doubt.submit_token, outcome, facts)
-    in_doubt.cannot_tell(tx, doubt)
-    return False
+def _conclude(tx: Transaction, account: AccountSettings, doubt: Doubt, tasks: Sequence[RemoteTask]) -> bool:
+    """Conclude from a list that lacks a doubtful submission what it allows to.
+
+    :return: True if the row is not doubtful any more.
+    """
+    if not _has_witness(tx, account, doubt, tasks):
+        if doubt.doubtful_for >= account.absence_confirmed_after:
+            in_doubt.cannot_tell(tx, doubt)
+        return False
+    if doubt.absent_for is None or doubt.absent_for < account.absence_confirmed_after:
+        in_doubt.note_absent(tx, doubt)
+        return False
+    facts = PostFacts(detail="never sent: the service's lists reach back further and lack it")
+    outcome = Outcome.BROKEN_OFF if doubt.was_broken_off else Outcome.NEVER_SENT
+    return submissions.not_taken(tx, doubt.submit_token, outcome, facts)
 
 
-def _was_never_sent(tx: Transaction, account: str, doubt: Doubt, by_state: dict[str, RemoteTask], listed: int) -> bool:
-    """Say whether absence from the list is proof: only if the list surely reaches back to before the submission."""
-    older = in_doubt.witnesses(tx, account, doubt).submit_tokens
+def _has_witness(tx: Transaction, account: AccountSettings, doubt: Doubt, tasks: Sequence[RemoteTask]) -> bool:
+    """Say whether a list surely reaches back to before a submission: only then is it a proof that it lacks it.
+
+    A service that has been restarted may list nothing, and one that lists its newest tasks only those of others.
+    """
+    older = in_doubt.witnesses(tx, account.identity, doubt).submit_tokens
     if older:
-        return not older.isdisjoint(by_state)
-    return listed < shortest_full_list()
+        return any(task.state in older for task in tasks)
+    # The service's clock is not ours.
+    before = doubt.claimed_at - timedelta(seconds=account.doubt_grace)
+    return any(task.submit_time is not None and task.submit_time < before for task in tasks)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from airflow_midjourney.describe.engine.reconcile import resolve_doubts
+from airflow_midjourney.describe.engine.reconcile import reconcile
 from airflow_midjourney.describe.model.errors import ServiceProtocolError, ServiceUnavailableError, TableError
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.client import ListingUnsupportedError
@@ -64,7 +64,7 @@ async def settle(watcher: Watcher) -> int:
         rows = await database.read(results.in_flight, account.identity)
         try:
             ended = await _poll(watcher, rows)
-            ended += await resolve_doubts(watcher)
+            ended += await reconcile(watcher)
         except (ServiceUnavailableError, ServiceProtocolError):
             await database.write(poll_schedule.poll_failed, account)
             return ended

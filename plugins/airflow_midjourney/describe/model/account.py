@@ -52,3 +52,11 @@ class AccountSettings:
     def doubt_after(self) -> float:
         """Seconds after a claim when its POST can no longer be on its way."""
         return self.submit_deadline + self.doubt_grace
+
+    @property
+    def absence_confirmed_after(self) -> float:
+        """Seconds from a list of tasks that lacks a submission to one that may confirm that it was never taken.
+
+        A service may take a POST minutes after its client has hung up.
+        """
+        return max(self.submit_deadline, self.doubt_grace)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE, AccountSettings
 from airflow_midjourney.describe.model.status import IN_FLIGHT
-from airflow_midjourney.describe.table import callbacks
+from airflow_midjourney.describe.table import callbacks, unanswered
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class AccountState:
     :param silence: seconds in all in which the service answered no process.
     :param queued: of those in flight, images that the service has not begun with, as far as it says.
     :param called: whether a callback has come for one of them since it was last asked about.
-    :param calls_from: from when on that is reason enough for a poll.
+    :param unanswered: whether one of them should have had the answer to its submission by now.
+    :param calls_from: from when on either is reason enough for a poll.
     """
 
     now: datetime
@@ -53,12 +54,15 @@ class AccountState:
     silence: float
     queued: int = 0
     called: bool = False
+    unanswered: bool = False
     calls_from: datetime | None = None
 
     @property
     def poll_due_at(self) -> datetime:
         """When a process should ask the service next."""
-        return min(self.next_poll_at, self.calls_from or self.now) if self.called else self.next_poll_at
+        if self.called or self.unanswered:
+            return min(self.next_poll_at, self.calls_from or self.now)
+        return self.next_poll_at
 
     @property
     def is_closed(self) -> bool:
@@ -123,8 +127,13 @@ def read_account(tx: Transaction, identity: str) -> AccountState:
 
 def _state(tx: Transaction, row: Any) -> AccountState:
     images = tx.tables.images
-    in_flight, begun, called = tx.connection.execute(
-        select(func.count(), func.count(images.c.started_at), func.count().filter(callbacks.is_to_be_looked_at(images)))
+    in_flight, begun, called, overdue = tx.connection.execute(
+        select(
+            func.count(),
+            func.count(images.c.started_at),
+            func.count().filter(callbacks.is_to_be_looked_at(images)),
+            func.count().filter(unanswered.is_unanswered(tx)),
+        )
         .select_from(images)
         .where(images.c.account == row["account"], has_status(images, *IN_FLIGHT))
     ).one()
@@ -142,6 +151,7 @@ def _state(tx: Transaction, row: Any) -> AccountState:
         next_poll_at=row["next_poll_at"],
         silence=row["silence"],
         called=called > 0,
+        unanswered=overdue > 0,
         calls_from=row["calls_from"],
     )
 

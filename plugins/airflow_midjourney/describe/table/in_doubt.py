@@ -37,6 +37,7 @@ class Doubt:
     :param claimed_at: when its intent was committed.
     :param doubtful_for: seconds since it became doubtful.
     :param was_broken_off: its worker saw the POST fail; otherwise it died before it knew.
+    :param absent_for: seconds since the service's list first lacked it; None if none has.
     """
 
     image_id: int
@@ -45,6 +46,7 @@ class Doubt:
     claimed_at: datetime
     doubtful_for: float
     was_broken_off: bool
+    absent_for: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def unresolved(tx: Transaction, account: str) -> list[Doubt]:
             images.c.image_uri,
             images.c.submit_token,
             images.c.ended_at,
+            images.c.absent_since,
             submissions.c.claimed_at,
             submissions.c.outcome,
         )
@@ -86,6 +89,7 @@ def unresolved(tx: Transaction, account: str) -> list[Doubt]:
             row.claimed_at,
             doubtful_for=(tx.now - row.ended_at).total_seconds(),
             was_broken_off=row.outcome == Outcome.AMBIGUOUS,
+            absent_for=None if row.absent_since is None else (tx.now - row.absent_since).total_seconds(),
         )
         for row in rows
     ]
@@ -107,13 +111,10 @@ def witnesses(tx: Transaction, account: str, doubt: Doubt) -> Witnesses:
     return Witnesses(frozenset(tokens))
 
 
-def is_absent_again(tx: Transaction, doubt: Doubt) -> bool:
-    """Record that the service's list lacks a doubtful submission; one list may leave a task out by mistake.
-
-    :return: True if an earlier list lacked it, too.
-    """
+def note_absent(tx: Transaction, doubt: Doubt) -> None:
+    """Record since when the service's list lacks a doubtful submission; one list may leave a task out by mistake."""
     first_time = tx.tables.images.c.absent_since.is_(None)
-    return move_rows(tx, Move.MISS_IN_LIST, first_time, held={"submit_token": doubt.submit_token}) == 0
+    move_rows(tx, Move.MISS_IN_LIST, first_time, held={"submit_token": doubt.submit_token})
 
 
 def cannot_tell(tx: Transaction, doubt: Doubt) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import or_
 
-from airflow_midjourney.describe.table import callbacks
+from airflow_midjourney.describe.table import callbacks, unanswered
 from airflow_midjourney.describe.table.accounts import account_row, pause_after_no, update_account
 from airflow_midjourney.describe.table.latency import first_answer_after, next_answers, quickest_seconds
 
@@ -100,13 +100,14 @@ class PollTurn:
 def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | None:
     """Take the turn if this process is the one to poll now; the others read the table.
 
-    A turn is due at its time, or when a callback has come and the last poll is long enough ago. It lasts for the
-    deadline of a request, so that a poller that dies is followed by another.
+    A turn is due at its time, or when a callback has come, or a submission should have had its answer by now, and the
+    last poll is long enough ago. It lasts for the deadline of a request, so that a poller that dies is followed by
+    another.
     """
     accounts = tx.tables.accounts
     called = callbacks.any_called(tx, settings.identity)
     due = accounts.c.next_poll_at <= tx.now
-    if called:
+    if called or unanswered.any_unanswered(tx, settings.identity):
         due = or_(due, accounts.c.calls_from.is_(None), accounts.c.calls_from <= tx.now)
     until = tx.now + timedelta(seconds=settings.submit_deadline)
     turn = tx.connection.execute(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Row, and_, case, func, literal, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.model.events import Event, EventKind
@@ -73,23 +73,29 @@ def _accept_one(tx: Transaction, post: Taken) -> bool:
     """
     submit_token = post.submit_token
     billed = _note_post(tx, submit_token, Outcome.ACCEPTED, post.facts, task_id=post.task_id)
-    price = _submission(tx, submit_token)
+    sent = _submission(tx, submit_token)
     if billed:
-        tx.events.append(Event(EventKind.BILLED, cost=price.price, currency=price.currency))
-    facts = {"task_id": post.task_id, "price": price.price, "currency": price.currency}
+        tx.events.append(Event(EventKind.BILLED, cost=sent.price, currency=sent.currency))
+    facts = {"task_id": post.task_id, "price": sent.price, "currency": sent.currency}
     moved = move_rows(tx, Move.ACCEPT, held={"submit_token": submit_token}, **facts) == 1 or (
-        price.settled_at is None and _take_back(tx, submit_token, facts)
+        sent.settled_at is None and _take_back(tx, submit_token, sent, facts)
     )
     if moved:
         tx.events.append(Event(EventKind.SUBMITTED))
     return moved
 
 
-def _take_back(tx: Transaction, submit_token: str, facts: dict[str, Any]) -> bool:
-    """Keep a row from being sent again that was released while its submission had no answer."""
+def _take_back(tx: Transaction, submit_token: str, sent: Row[Any], facts: dict[str, Any]) -> bool:
+    """Keep a row from being sent again whose submission was taken: it was released, or that seemed never sent."""
+    images = tx.tables.images.c
+    has_let_go = images.submit_token.is_(None)
+    waits_again = or_(images.submit_token == submit_token, and_(images.id == sent.image_id, has_let_go))
+    # A submission that was surely not taken gave its attempt back.
+    attempts = images.attempts + case((has_let_go, 1), else_=0)
+    whose = {"submit_token": submit_token, "account": sent.account, "attempts": attempts}
     try:
         with tx.connection.begin_nested():
-            return move_rows(tx, Move.TAKE_BACK, held={"submit_token": submit_token}, **facts) == 1
+            return move_rows(tx, Move.TAKE_BACK, waits_again, **facts, **whose) == 1
     except IntegrityError:
         # Its twin is on the way by now, and both will share that answer.
         return False
@@ -100,9 +106,9 @@ def not_taken(tx: Transaction, submit_token: str, outcome: Outcome, facts: PostF
 
     :param outcome: one that costs nothing.
     """
-    _note_post(tx, submit_token, outcome, facts)
+    news = _note_post(tx, submit_token, outcome, facts)
     not_before = None
-    if outcome in TURNED_AWAY:
+    if news and outcome in TURNED_AWAY:
         if _is_the_image(tx, submit_token):
             reason = Reason.REFUSED if outcome is Outcome.DENIED else Reason.SERVICE_ERROR
             return _give_up(tx, submit_token, reason, facts)
@@ -201,9 +207,13 @@ def doubt_overdue(tx: Transaction) -> int:
 def _submission(tx: Transaction, submit_token: str) -> Any:
     submissions = tx.tables.submissions
     return tx.connection.execute(
-        select(submissions.c.price, submissions.c.currency, submissions.c.settled_at).where(
-            submissions.c.submit_token == submit_token
-        )
+        select(
+            submissions.c.image_id,
+            submissions.c.account,
+            submissions.c.price,
+            submissions.c.currency,
+            submissions.c.settled_at,
+        ).where(submissions.c.submit_token == submit_token)
     ).one()
 
 

@@ -248,11 +248,10 @@ class Move(Enum):
         empties=("detail", *_DOUBT, "ended_at"),
     )
     TAKE_BACK = Transition(
-        "The service had taken the image, as is known after the row was released to be sent again.",
+        "The service had taken the image, as is known after the row was released to be sent again, or let go of.",
         source=(Status.PENDING,),
         target=Status.SUBMITTED,
-        held=("submit_token",),
-        takes=("task_id", "price", "currency"),
+        takes=("submit_token", "account", "attempts", "task_id", "price", "currency"),
         stamps=("submitted_at",),
         empties=("detail", *_DOUBT, "ended_at", *_LEASE, "not_before", "shares_id"),
         zeroes=("reservations",),

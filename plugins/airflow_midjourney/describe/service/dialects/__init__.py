@@ -97,10 +97,5 @@ def services_without(bot: BotType) -> list[str]:
     return [dialect.name for dialect in DIALECTS if bot not in dialect.bots]
 
 
-def shortest_full_list() -> int:
-    """Say from how many tasks on a list may lack older ones."""
-    return min(dialect.longest_list for dialect in DIALECTS if dialect.longest_list)
-
-
 def _holds(folded: str, phrases: Iterable[str]) -> bool:
     return any(phrase in folded for phrase in phrases)

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 #: The opaque ids of gateways: they pass on what their upstream made.
 ANY_ID: Final = re.compile(r"[!-~]{1,200}")
 
-#: As ``longest_list``: the service has no list of its tasks.
-NO_LIST: Final = 0
-
 
 class Says(Enum):
     """What a code or a phrase in an answer to a request means."""
@@ -115,7 +112,6 @@ class Dialect:
     :param status_words: states of a task beside those of :class:`RemoteTaskStatus`, in upper case.
     :param ids: the form of its task ids.
     :param bots: which it has; it takes images for the other, too, and has them described by the one that it has.
-    :param longest_list: how many tasks its list shows at most; None for all, :data:`NO_LIST` where it has none.
     """
 
     name: str
@@ -130,7 +126,6 @@ class Dialect:
     status_words: Mapping[str, RemoteTaskStatus] = field(default_factory=dict)
     ids: re.Pattern[str] = ANY_ID
     bots: frozenset[BotType] = frozenset(BotType)
-    longest_list: int | None = NO_LIST
 
 
 def is_web_page(body: bytes) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.service.dialects.dialect import (
-    NO_LIST,
     AnswerForm,
     Body,
     Dialect,
@@ -53,5 +52,4 @@ NEW_API: Final = Dialect(
     is_own_error=is_own_error,
     # Until its first look at the upstream a task has no state.
     status_words={"": RemoteTaskStatus.NOT_START},
-    longest_list=NO_LIST,
 )

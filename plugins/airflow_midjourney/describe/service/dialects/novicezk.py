@@ -33,5 +33,4 @@ NOVICEZK: Final = Dialect(
     # The time in milliseconds and three digits at random.
     ids=re.compile(r"[0-9]{16}"),
     bots=frozenset({BotType.MID_JOURNEY}),
-    longest_list=None,
 )

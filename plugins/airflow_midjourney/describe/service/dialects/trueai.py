@@ -41,5 +41,4 @@ TRUEAI: Final = Dialect(
     is_refusal=_is_refusal,
     status_words={"MODAL": RemoteTaskStatus.NOT_START, "CANCEL": RemoteTaskStatus.FAILURE},
     ids=re.compile(r"[0-9]{16}"),
-    longest_list=100,
 )

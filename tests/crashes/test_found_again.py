@@ -1,0 +1,38 @@
+"""What a killed worker had sent is back with the next poll, long before its time for an answer is over."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_midjourney.describe.model.status import Status
+from tests.support.crash_runs import ACCOUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.crash_runs import CrashSite
+
+IMAGES = 4
+
+#: Seconds after which nothing is doubtful yet.
+GRACE = 120.0
+
+
+@pytest.mark.parametrize("dialect", ["novicezk", "trueai"])
+def test_the_next_try_finds_it_within_seconds_and_pays_once(
+    make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]], dialect: str
+) -> None:
+    site = make_site(dialect)
+    errand = site.prepare(photos(IMAGES), account=ACCOUNT | {"submit_deadline": 20.0, "doubt_grace": GRACE})
+    assert errand.run_and_die("after submit_describe", IMAGES)
+
+    began = time.monotonic()
+    replace(errand, run_id="next").run_here()
+
+    assert site.statuses(errand) == [Status.SUCCEEDED] * IMAGES
+    assert site.billed() == [1] * IMAGES
+    assert time.monotonic() - began < GRACE / 3

@@ -1,0 +1,334 @@
+"""Tasks that bear our tokens are taken as soon as the service lists them; that it does not list one proves little."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pytest
+
+from airflow_midjourney.describe.engine.context import Watcher
+from airflow_midjourney.describe.engine.reconcile import reconcile
+from airflow_midjourney.describe.engine.send import Posted, _record
+from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.service.submit_response import Accepted, Ambiguous, Unavailable
+from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStatus
+from airflow_midjourney.describe.table import accounts, poll_schedule, submissions
+from airflow_midjourney.describe.table.unanswered import LOOKED_FOR_AFTER
+from tests.support import rows
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.service.submit_response import SubmitOutcome
+    from airflow_midjourney.describe.table.claims import Claim
+    from airflow_midjourney.describe.table.database import Database
+
+#: A service that answers nothing but its list of tasks.
+ACCOUNT: Final = replace(rows.ACCOUNT, submit_deadline=60.0, doubt_grace=120.0)
+
+MOMENTS: Final = timedelta(seconds=LOOKED_FOR_AFTER + 1)
+OVER: Final = timedelta(seconds=ACCOUNT.doubt_after + 1)
+CONFIRMED: Final = timedelta(seconds=ACCOUNT.absence_confirmed_after + 1)
+
+
+@dataclass
+class Service:
+    """A service with other users; it lists its newest tasks, newest first.
+
+    :param length: of its list; None for all.
+    """
+
+    length: int | None = None
+    tasks: list[RemoteTask] = field(default_factory=list)
+    lists: int = 0
+
+    def takes(self, claim: Claim) -> Accepted:
+        """Take an image, and bill it."""
+        task_id = f"ours-{len(self.tasks)}"
+        self.tasks.append(RemoteTask(task_id, RemoteTaskStatus.SUBMITTED, state=claim.submit_token))
+        return Accepted(task_id, 200, 1)
+
+    def takes_of_others(self, number: int, submit_time: Any = None) -> None:
+        """Take images of other users."""
+        for _ in range(number):
+            task_id = f"others-{len(self.tasks)}"
+            task = RemoteTask(task_id, RemoteTaskStatus.SUCCESS, state="theirs", submit_time=submit_time)
+            self.tasks.append(task)
+
+    async def list_all(self) -> tuple[RemoteTask, ...]:
+        """Answer as novicezk or trueai do."""
+        self.lists += 1
+        newest_first = self.tasks[::-1]
+        return tuple(newest_first if self.length is None else newest_first[: self.length])
+
+    @property
+    def billed(self) -> list[str]:
+        """The tokens that were billed."""
+        return sorted(task.state for task in self.tasks if task.id.startswith("ours"))
+
+
+@dataclass
+class Table:
+    """One account's rows, and a poller beside the workers."""
+
+    database: Database
+    service: Service
+
+    def claim(self, number: int = 1) -> list[Claim]:
+        """Have a worker claim new images."""
+        with self.database.writing() as tx:
+            batch = rows.open_batch(tx)
+            have = len(rows.image_rows(tx))
+            rows.list_images(tx, [rows.listed(f"{have + place}.jpg") for place in range(number)])
+            return [rows.claim_next(tx, batch)[1] for _ in range(number)]
+
+    def pass_time(self, gone: timedelta) -> None:
+        """Let time go by in the database, and what it brings about."""
+        with self.database.writing() as tx:
+            rows.let_time_pass(tx, gone)
+        with self.database.writing() as tx:
+            submissions.doubt_overdue(tx)
+
+    def reconcile(self) -> int:
+        """Look for what has no answer, as a poll does."""
+        watcher = Watcher(
+            database=self.database,
+            service=cast("Any", None),
+            client=cast("Any", SimpleNamespace(list_all=self.service.list_all)),
+            account=ACCOUNT,
+        )
+        return asyncio.run(reconcile(watcher))
+
+    def record(self, claim: Claim, outcome: SubmitOutcome) -> None:
+        """Have the worker write down what it was told."""
+        with self.database.writing() as tx:
+            _record(tx, ACCOUNT, [Posted(claim, outcome, 1.0)])
+
+    @property
+    def statuses(self) -> list[Status]:
+        with self.database.reading() as tx:
+            return [Status(row["status"]) for row in rows.image_rows(tx)]
+
+    @property
+    def tasks(self) -> list[str | None]:
+        with self.database.reading() as tx:
+            return [row["task_id"] for row in rows.image_rows(tx)]
+
+    @property
+    def bill(self) -> list[str]:
+        with self.database.reading() as tx:
+            return [entry["outcome"] for entry in rows.bill(tx)]
+
+
+@pytest.fixture
+def table(database: Database) -> Table:
+    return Table(database, Service())
+
+
+def an_older_task(table: Table) -> None:
+    """Have the service take and list one of ours, long ago."""
+    (claim,) = table.claim()
+    table.record(claim, table.service.takes(claim))
+    table.pass_time(timedelta(hours=1))
+
+
+def test_what_a_killed_worker_had_sent_is_found_within_seconds(table: Table) -> None:
+    sent = table.claim(3)
+    for claim in sent:
+        table.service.takes(claim)
+
+    table.pass_time(MOMENTS)
+
+    assert table.reconcile() == 3
+    assert table.statuses == [Status.SUBMITTED] * 3
+    assert table.tasks == ["ours-0", "ours-1", "ours-2"]
+    assert table.bill == ["accepted"] * 3
+
+
+def test_a_post_that_is_on_its_way_for_a_moment_is_not_asked_for(table: Table) -> None:
+    (claim,) = table.claim()
+    table.service.takes(claim)
+
+    assert table.reconcile() == 0
+    assert table.service.lists == 0
+
+
+def test_a_hundred_and_fifty_tasks_of_others_during_the_grace_hide_nothing(table: Table) -> None:
+    table.service.length = 100
+    sent = table.claim(3)
+    for claim in sent:
+        table.service.takes(claim)
+    table.pass_time(MOMENTS)
+    table.service.takes_of_others(50)
+    table.reconcile()
+    table.service.takes_of_others(100)
+
+    table.pass_time(OVER)
+    table.reconcile()
+    table.pass_time(CONFIRMED)
+    table.reconcile()
+
+    assert table.statuses == [Status.SUBMITTED] * 3
+    assert len(table.service.billed) == len(set(table.service.billed)) == 3
+
+
+@pytest.mark.parametrize("first", ["the list", "the answer"])
+def test_beside_a_living_worker_whose_answer_comes_later_a_task_is_taken_once(table: Table, first: str) -> None:
+    (claim,) = table.claim()
+    answer = table.service.takes(claim)
+    table.pass_time(MOMENTS)
+    steps = [lambda: table.reconcile(), lambda: table.record(claim, answer)]
+
+    for step in steps if first == "the list" else steps[::-1]:
+        step()
+
+    assert (table.statuses, table.tasks, table.bill) == ([Status.SUBMITTED], ["ours-0"], ["accepted"])
+    with table.database.reading() as tx:
+        assert rows.image_rows(tx)[0]["attempts"] == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [Ambiguous(None, None, "no whole answer in time"), Unavailable(None, 502, None, "bad gateway")]
+)
+def test_a_worker_that_hears_no_or_nothing_does_not_undo_what_the_list_has_shown(
+    table: Table, answer: SubmitOutcome
+) -> None:
+    (claim,) = table.claim()
+    table.service.takes(claim)
+    table.pass_time(MOMENTS)
+    table.reconcile()
+
+    table.record(claim, answer)
+
+    assert (table.statuses, table.bill) == ([Status.SUBMITTED], ["accepted"])
+
+
+def test_a_poll_is_due_as_soon_as_an_answer_is_late_however_far_off_the_next_one_was(table: Table) -> None:
+    table.claim()
+    with table.database.writing() as tx:
+        rows.set_account(tx, next_poll_at=tx.now + timedelta(hours=1), calls_from=tx.now)
+        assert poll_schedule.take_poll_turn(tx, ACCOUNT) is None
+    with table.database.writing() as tx:
+        rows.set_columns(tx, 1, updated_at=tx.now - MOMENTS)
+        assert accounts.read_account(tx, ACCOUNT.identity).poll_due_at <= tx.now
+        assert poll_schedule.take_poll_turn(tx, ACCOUNT) is not None
+
+
+def test_a_list_without_it_proves_nothing_before_its_time(table: Table) -> None:
+    an_older_task(table)
+    table.claim()
+    for _ in range(3):
+        table.pass_time(MOMENTS)
+        table.reconcile()
+
+    assert table.statuses[-1] is Status.SUBMITTING
+
+
+def test_two_lists_apart_that_show_an_older_task_prove_that_it_was_never_taken(table: Table) -> None:
+    an_older_task(table)
+    table.claim()
+    table.pass_time(OVER)
+
+    table.reconcile()
+    table.pass_time(CONFIRMED / 2)
+    table.reconcile()
+    assert table.statuses[-1] is Status.IN_DOUBT
+    table.pass_time(CONFIRMED / 2)
+    assert table.reconcile() == 1
+
+    assert table.statuses[-1] is Status.PENDING
+    assert table.bill[-1] == "never_sent"
+
+
+def test_between_the_two_lists_none_is_asked_for(table: Table) -> None:
+    an_older_task(table)
+    table.claim()
+    table.pass_time(OVER)
+    table.reconcile()
+    lists = table.service.lists
+
+    table.reconcile()
+
+    assert table.service.lists == lists
+
+
+@pytest.mark.parametrize("restarted", ["empty", "with tasks of others that are younger"])
+def test_a_restarted_service_proves_nothing(table: Table, restarted: str) -> None:
+    an_older_task(table)
+    sent = table.claim(5)
+    for claim in sent:
+        table.service.takes(claim)
+    table.service.tasks.clear()
+    if restarted != "empty":
+        table.service.takes_of_others(20)
+
+    for gone in (OVER, CONFIRMED, CONFIRMED):
+        table.pass_time(gone)
+        table.reconcile()
+
+    assert table.statuses[1:] == [Status.IN_DOUBT] * 5
+    with table.database.reading() as tx:
+        assert all(row["doubt_checked_at"] for row in rows.image_rows(tx)[1:])
+
+
+@pytest.mark.parametrize(("age", "status"), [(10.0, Status.PENDING), (0.0, Status.IN_DOUBT)])
+def test_before_our_first_task_any_that_is_older_than_the_claim_is_a_witness(
+    table: Table, age: float, status: Status
+) -> None:
+    table.claim()
+    with table.database.reading() as tx:
+        table.service.takes_of_others(1, tx.now - timedelta(minutes=age))
+    table.pass_time(OVER)
+    with table.database.reading() as tx:
+        # What was submitted long before the claim stays so, by whichever clock.
+        (task,) = table.service.tasks
+        assert task.submit_time is not None
+        moved = task.submit_time - OVER
+    table.service.tasks = [replace(task, submit_time=moved)]
+
+    table.reconcile()
+    table.pass_time(CONFIRMED)
+    table.reconcile()
+
+    assert table.statuses == [status]
+
+
+def test_a_service_that_takes_a_post_long_after_its_client_hung_up_is_paid_once(table: Table) -> None:
+    an_older_task(table)
+    sent = table.claim(3)
+    for claim in sent:
+        table.record(claim, Ambiguous(None, None, "no whole answer within 60 s"))
+    table.pass_time(OVER)
+    table.reconcile()
+
+    table.pass_time(timedelta(seconds=ACCOUNT.submit_deadline + 200) - OVER)
+    for claim in sent:
+        table.service.takes(claim)
+    table.pass_time(CONFIRMED)
+    table.reconcile()
+
+    assert table.statuses[1:] == [Status.SUBMITTED] * 3
+    assert table.bill[1:] == ["accepted"] * 3
+
+
+def test_what_seemed_never_sent_and_shows_up_after_all_keeps_its_image_from_being_sent_again(table: Table) -> None:
+    an_older_task(table)
+    (claim,) = table.claim()
+    table.pass_time(OVER)
+    table.reconcile()
+    table.pass_time(CONFIRMED)
+    table.reconcile()
+    assert table.statuses[-1] is Status.PENDING
+
+    table.service.takes(claim)
+    with table.database.writing() as tx:
+        rows.set_columns(tx, claim.image_id, not_before=tx.now + timedelta(hours=1))
+    # Another POST has no answer, so that the list is asked for.
+    table.claim()
+    table.pass_time(MOMENTS)
+    table.reconcile()
+
+    assert table.statuses[1] is Status.SUBMITTED
+    assert table.bill[1] == "accepted"
