@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
-from airflow_midjourney.describe.engine import listing
+from airflow_midjourney.describe.engine import listing, manifest_listing
 from airflow_midjourney.describe.engine.loop import work
 from airflow_midjourney.describe.engine.reporting import ProgressReport
 from airflow_midjourney.describe.model.batch import BatchOptions, Scope
@@ -157,11 +157,94 @@ def test_a_list_of_which_nothing_exists_is_one_error_that_quotes_it_and_no_rows(
 ) -> None:
     put_photos(s3, bucket, range(2))
 
-    with pytest.raises(ManifestError, match=r"Not one of the 2 objects .* first line is '/in/0000.jpg'"):
-        engine.run(write("/in/0000.jpg\n/in/0001.jpg\n"))
+    with pytest.raises(ManifestError, match=r"Not one of the 2 objects .* first line is 'photos/0000.jpg'"):
+        engine.run(write("photos/0000.jpg\nphotos/0001.jpg\n"))
 
     assert members(engine) == 0
     assert statuses(engine) == {}
+
+
+@pytest.mark.parametrize("lines_in_all", [24, 25, 400])
+def test_a_long_list_of_which_nothing_exists_is_refused_before_its_keys_become_rows(
+    engine: Engine,
+    s3: S3Client,
+    bucket: str,
+    write: Callable[..., Scope],
+    monkeypatch: pytest.MonkeyPatch,
+    lines_in_all: int,
+) -> None:
+    monkeypatch.setattr(reader, "LINES_TO_LOOK_UP", 10)
+    monkeypatch.setattr(manifest_listing, "LOOK_UPS_TO_DECIDE", 25)
+    put_photos(s3, bucket, range(2))
+    asked = head_requests(monkeypatch)
+    scope = write("".join(f"photos/{number:04}.jpg;cat\n" for number in range(lines_in_all)))
+
+    with pytest.raises(ManifestError, match=r"Not one of the .* first line is 'photos/0000.jpg;cat'"):
+        engine.run(scope)
+
+    assert statuses(engine) == {}
+    assert len(asked) <= 30 or lines_in_all < 30
+
+
+def test_a_list_that_begins_with_what_is_gone_is_read_on(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "LINES_TO_LOOK_UP", 3)
+    put_photos(s3, bucket, range(1))
+
+    batch, counts = engine.run(write("".join(f"in/{number}.jpg\n" for number in (*range(10), 3, "0000", 11, 12))))
+
+    assert (batch.listed.keys, counts.succeeded, counts.reasons) == (14, 1, {"missing": 12})
+    assert members(engine) == 13
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("in/a photo é.jpg", "in/a%20photo%20%C3%A9.jpg"),
+        ("in/a photo é.jpg", "in/a+photo+%C3%A9.jpg"),
+        ("in/a.jpg", "/in/a.jpg"),
+        ("in/a.jpg", "./in/a.jpg"),
+        ("in/a.jpg", "in/a.jpg  "),
+        ("in/a.jpg", "in\\a.jpg"),
+        ('in/a, "b".jpg', '"in/a, ""b"".jpg"'),
+        ("in/e\u0301.jpg", "in/\xe9.jpg"),
+        ("in/\xe9.jpg", "in/e\u0301.jpg"),
+    ],
+)
+def test_a_key_that_does_not_exist_is_taken_in_the_one_spelling_that_does(
+    engine: Engine,
+    s3: S3Client,
+    bucket: str,
+    write: Callable[..., Scope],
+    caplog: pytest.LogCaptureFixture,
+    key: str,
+    line: str,
+) -> None:
+    put_photos(s3, bucket, range(1))
+    s3.put_object(Bucket=bucket, Key=key, Body=jpeg(9))
+
+    batch, counts = engine.run(write(f"in/0000.jpg\n{line}\n"))
+
+    assert statuses(engine) == {"in/0000.jpg": DONE, key: DONE}
+    assert (batch.listed.keys, counts.succeeded, counts.rejected, members(engine)) == (2, 2, 0, 2)
+    assert "another spelling" in caplog.text
+
+
+def test_a_key_that_exists_is_never_spelt_otherwise(
+    engine: Engine, s3: S3Client, bucket: str, write: Callable[..., Scope]
+) -> None:
+    for number, key in enumerate(("a%20b.jpg", "a b.jpg", "c+d.jpg", "c d.jpg", "e%2Bf g.jpg", "e+f g.jpg")):
+        s3.put_object(Bucket=bucket, Key=key, Body=jpeg(number))
+
+    engine.run(write("a%20b.jpg\nc+d.jpg\nc+e.jpg\ne%2Bf+g.jpg\n"))
+
+    assert statuses(engine) == {
+        "a%20b.jpg": DONE,
+        "c+d.jpg": DONE,
+        "c+e.jpg": MISSING,
+        "e+f g.jpg": DONE,
+    }
 
 
 def test_only_what_the_manifest_names_is_in_the_batch(

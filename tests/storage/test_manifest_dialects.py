@@ -57,6 +57,22 @@ def test_the_lists_of_strangers_name_their_keys(name: str) -> None:
         (f"{WHEN}    1.2 KiB in/0000.jpg\n{WHEN}   12 Bytes in/0001.jpg\n\nTotal Objects: 2\n   Total Size: 1\n", "a"),
         (f"{WHEN}          0 in/\n{WHEN}  5 in/0000.jpg\n{WHEN}  5 in/0001.jpg\n", "a"),
         ("2024-05-01 10:11   5   s3://photos/in/0000.jpg\n2024-05-01 10:11   5   s3://photos/in/0001.jpg\n", "a"),
+        (
+            'CONTENTS\t"0cc1"\tin/0000.jpg\t2024-05-01T10:11:12+00:00\t5\tSTANDARD\n'
+            "OWNER\tan owner\tabc\n"
+            'CONTENTS\t"0cc2-3"\tin/0001.jpg\t2024-05-01T10:11:12.000Z\t5\tGLACIER\n'
+            "REQUESTCHARGED\tNone\n",
+            "a.txt",
+        ),
+        (
+            'CONTENTS\tFULL_OBJECT\t"0cc0"\tin/\t2024-05-01T10:11:12+00:00\t0\tSTANDARD\r\n'
+            "CHECKSUMALGORITHM\tCRC32\r\n"
+            'CONTENTS\tFULL_OBJECT\t"0cc1"\tin/0000.jpg\t2024-05-01T10:11:12+00:00\t5\tSTANDARD\r\n'
+            "CHECKSUMALGORITHM\tCRC32\r\n"
+            'CONTENTS\tFULL_OBJECT\t"0cc2"\tin/0001.jpg\t2024-05-01T10:11:12+00:00\t5\tSTANDARD\r\n'
+            "None\r\n",
+            "a.txt",
+        ),
         ('{"key": "in/0000.jpg"}\n{"uri": "s3://photos/in/0001.jpg", "bucket": "photos"}\n', "a.jsonl"),
     ],
 )
@@ -154,13 +170,13 @@ def test_json_documents_are_lists(s3: S3Client, bucket: str, key: str) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ("in/0000.jpg\r\n".encode("utf-16"), "UTF-16"),
+        ("in/0000.jpg\r\n".encode("utf-32"), "UTF-32"),
         (b"PK\x03\x04rest", "zip"),
         (b"\x28\xb5\x2f\xfdrest", "zstd"),
         (gzip.compress(b"a" * 3_000_000, mtime=0), "a line of more than"),
         (b"a" * 3_000_000, "a line of more than"),
     ],
-    ids=["UTF-16", "zip", "zstd", "a long line, packed", "a long line"],
+    ids=["UTF-32", "zip", "zstd", "a long line, packed", "a long line"],
 )
 def test_files_that_are_no_lists_are_refused(s3: S3Client, bucket: str, body: bytes, problem: str) -> None:
     with pytest.raises(ManifestError, match=problem):

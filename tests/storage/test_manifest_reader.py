@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_midjourney.describe.model.batch import Position
 from airflow_midjourney.describe.model.errors import ManifestError, SettingsError
+from airflow_midjourney.describe.storage.manifest import lines
 from airflow_midjourney.describe.storage.manifest import reader as reader_module
 from airflow_midjourney.describe.storage.manifest.lines import LONGEST_LINE
 from airflow_midjourney.describe.storage.manifest.reader import ManifestReader, bucket_of
@@ -88,6 +89,46 @@ def test_a_reader_that_stays_and_one_that_is_new_each_time_read_the_same(
     assert staying == renewed == wanted
     assert pages == again
     assert len(pages) >= 7
+
+
+@pytest.mark.usefixtures("short_pages")
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["list.txt", "list.tsv", "list.txt.gz"])
+def test_utf_16_is_read_as_utf_8_from_anywhere_in_it(
+    s3: S3Client, store: ImageStore, bucket: str, name: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "_DECODED_AT_ONCE", 7)
+    wanted = [f"in/{number:03} é日\U0001f431.jpg" for number in range(20)]
+    row = "{}\tcat\r\n" if name.endswith(".tsv") else "{}\r\n"
+    text = "\ufeff" + ("key\tlabel\r\n" if name.endswith(".tsv") else "") + "".join(map(row.format, wanted))
+    body = text.encode(encoding)
+    uri = put(s3, bucket, gzip.compress(body) if name.endswith(".gz") else body, f"lists/{name}")
+
+    staying, pages = walk(always(ManifestReader(store, uri, bucket)))
+    renewed, again = walk(always_new(store, uri, bucket))
+
+    assert staying == renewed == wanted
+    assert pages == again
+    assert [page.bad for page in pages] == [()] * len(pages)
+
+
+def test_utf_16_that_is_cut_or_broken_has_bad_lines(s3: S3Client, store: ImageStore, bucket: str) -> None:
+    body = "\ufeffin/0.jpg\n".encode("utf-16-le") + b"\x00\xd8" + "\nin/1.jpg\nin/2.jp".encode("utf-16-le") + b"g"
+    uri = put(s3, bucket, body)
+
+    keys, (page,) = walk([ManifestReader(store, uri, bucket)])
+
+    assert keys == ["in/0.jpg", "in/1.jpg"]
+    assert [str(line) for line in page.bad] == ["line 2 is not UTF-8", "line 4 is not UTF-8"]
+
+
+def test_an_archive_of_utf_16_that_unpacks_to_more_than_a_list_is_refused(
+    s3: S3Client, store: ImageStore, bucket: str
+) -> None:
+    uri = put(s3, bucket, gzip.compress(("\ufeff" + ("\n" + " " * 8_000) * 6000).encode("utf-16-le")))
+
+    with pytest.raises(ManifestError, match="unpacks to more than"):
+        walk(always(ManifestReader(store, uri, bucket)))
 
 
 @pytest.mark.usefixtures("short_pages")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.named_keys import Found, LookedUp, look_up_keys
 from airflow_midjourney.describe.model.batch import Position
-from airflow_midjourney.describe.model.errors import ManifestError
-from airflow_midjourney.describe.model.text import storable
+from airflow_midjourney.describe.model.errors import ImageRejectedError, ManifestError, ObjectDeniedError
+from airflow_midjourney.describe.model.text import presentable, storable
 from airflow_midjourney.describe.storage.manifest.reader import EXAMPLES, ManifestReader, first_line
+from airflow_midjourney.describe.storage.manifest.spellings import other_spellings
 from airflow_midjourney.describe.storage.objects import ListedImage
 from airflow_midjourney.describe.table.batches import disputed_keys, restart_listing
 
@@ -23,14 +24,17 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.storage.manifest.entries import Entry
     from airflow_midjourney.describe.storage.manifest.reader import ManifestPage
 
+#: Keys at the beginning of a list that are looked up before the first of them becomes a row, while none exists.
+LOOK_UPS_TO_DECIDE: Final = 1000
+
 log = logging.getLogger(__name__)
 
 
 async def next_of_manifest(worker: Worker, batch: Batch) -> Found:
-    """Read the next page of a batch's manifest.
+    """Read the next page of a batch's manifest, and at its beginning as many as show that its objects exist.
 
-    :raises ManifestError: the manifest is not there, cannot be read, was replaced, or names nothing at all; then the
-        next try lists it from the beginning.
+    :raises ManifestError: the manifest is not there, cannot be read, was replaced, or names nothing that exists; then
+        the next try lists it from the beginning.
     :raises StorageError: when S3 refuses or is away.
     """
     reader = worker.manifest
@@ -38,46 +42,80 @@ async def next_of_manifest(worker: Worker, batch: Batch) -> Found:
         reader = worker.manifest = ManifestReader(
             worker.images, batch.scope.manifest, batch.scope.bucket, worker.check_stop
         )
+    nothing = Found((), batch.listed.keys, batch.position, bad_lines=batch.listed.bad_lines)
+    page = await _read(worker, batch, reader, nothing)
+    found = await _found(worker, batch, page)
+    if batch.position != Position() or page.is_inventory:
+        return found
+    while found.then is not None and not _exists(found) and len(found.missing) < LOOK_UPS_TO_DECIDE:
+        page = await _read(worker, batch, reader, found)
+        found = _joined(found, await _found(worker, batch, page))
+    if found.missing and not _exists(found):
+        await _refuse_a_list_of_nothing(worker, batch, found.missing)
+    return found
+
+
+async def _read(worker: Worker, batch: Batch, reader: ManifestReader, before: Found) -> ManifestPage:
+    """Read the page that follows what was found.
+
+    :raises ManifestError: as :func:`next_of_manifest`.
+    """
     try:
-        page = await asyncio.to_thread(reader.read, batch.position)
-        _tell_bad_lines(batch, page)
+        page = await asyncio.to_thread(reader.read, before.then or Position())
+        _tell_bad_lines(batch, page, before)
     except ManifestError:
         await worker.database.write(restart_listing, batch.batch_id, batch.position)
         raise
+    return page
+
+
+async def _found(worker: Worker, batch: Batch, page: ManifestPage) -> Found:
     entries = list({entry.key: entry for entry in page.entries}.values())
     found = await _look_up(worker, batch, _wanted(entries, page, batch.options.suffixes))
-    if batch.position == Position():
-        reader.none_exists = True
-    reader.none_exists = reader.none_exists and not (found.images or found.denied or page.is_inventory)
-    if found.missing and reader.none_exists and page.then is None:
-        await _refuse_a_list_of_nothing(worker, batch, found.missing)
     return Found(found.images, len(entries), page.then, found.missing, found.denied, len(page.bad))
 
 
-async def _refuse_a_list_of_nothing(worker: Worker, batch: Batch, missing: Sequence[str]) -> None:
-    """Refuse a manifest at its end if not one key of it exists: then it is written otherwise than it was read.
+def _exists(found: Found) -> bool:
+    return bool(found.images or found.denied)
 
-    :param missing: the keys of its last page.
-    :raises ManifestError: none exists; the next try lists it from the beginning.
-    """
-    quoted = await asyncio.to_thread(first_line, worker.images, batch.scope.manifest)
-    await worker.database.write(restart_listing, batch.batch_id, batch.position)
-    raise ManifestError(
-        f"Not one of the {batch.listed.keys + len(missing):,} objects that the manifest {batch.scope.manifest!r} names"
-        f" exists in s3://{batch.scope.bucket}. Its first line is {quoted!r}; one of the keys that were read is"
-        f" {missing[0]!r}. One key as S3 has it, or one s3:// URI, a line is expected, or CSV with a column named key."
+
+def _joined(first: Found, second: Found) -> Found:
+    """Take two pages as one, of which the first has nothing but keys without an object."""
+    return replace(
+        second,
+        keys=first.keys + second.keys,
+        missing=list(dict.fromkeys([*first.missing, *second.missing])),
+        bad_lines=first.bad_lines + second.bad_lines,
     )
 
 
-def _tell_bad_lines(batch: Batch, page: ManifestPage) -> None:
+async def _refuse_a_list_of_nothing(worker: Worker, batch: Batch, missing: Sequence[str]) -> None:
+    """Refuse a manifest of which nothing exists, before its keys become rows: it is written otherwise than it was read.
+
+    :param missing: the keys that were looked up.
+    :raises ManifestError: the next try lists it from the beginning.
+    """
+    quoted = await asyncio.to_thread(first_line, worker.images, batch.scope.manifest)
+    await worker.database.write(restart_listing, batch.batch_id, batch.position)
+    which = "objects" if len(missing) < LOOK_UPS_TO_DECIDE else "first objects"
+    raise ManifestError(
+        f"Not one of the {len(missing):,} {which} that the manifest {batch.scope.manifest!r} names exists in"
+        f" s3://{batch.scope.bucket}, so no image was noted. Its first line is {quoted!r}; one of the keys that were"
+        f" read is {missing[0]!r}. One key as S3 has it, or one s3:// URI, a line is expected, or CSV with a column"
+        " named key."
+    )
+
+
+def _tell_bad_lines(batch: Batch, page: ManifestPage, before: Found) -> None:
     """Log the first bad lines, and refuse a manifest that has no others.
 
+    :param before: the keys and bad lines before this page.
     :raises ManifestError: at its end, if not one line named an image of the bucket that may be read.
     """
-    for line in page.bad[: max(0, EXAMPLES - batch.listed.bad_lines)]:
+    for line in page.bad[: max(0, EXAMPLES - before.bad_lines)]:
         log.warning("The manifest %r: %s. It is passed over.", batch.scope.manifest, line)
-    number = batch.listed.bad_lines + len(page.bad)
-    if page.then is None and number and not batch.listed.keys and not page.entries:
+    number = before.bad_lines + len(page.bad)
+    if page.then is None and number and not before.keys and not page.entries:
         raise ManifestError(
             f"Not one line of the manifest {batch.scope.manifest!r} names an object of s3://{batch.scope.bucket} that"
             f" may be read: {number:,} bad lines, such as {'; '.join(page.examples)}. One key or s3:// URI a line is"
@@ -101,7 +139,44 @@ async def _look_up(worker: Worker, batch: Batch, entries: list[Entry]) -> Looked
     known = {image.key for image in sure}
     unsure = [entry.key for entry in entries if entry.key not in known]
     found = await look_up_keys(worker, batch.scope.bucket, unsure)
+    found = await _look_up_spellings(worker, batch, found)
     return replace(found, images=sorted([*sure, *found.images], key=lambda image: image.key))
+
+
+async def _look_up_spellings(worker: Worker, batch: Batch, found: LookedUp) -> LookedUp:
+    """Take the objects that missing keys mean in another spelling, where there is exactly one of those."""
+    spellings = {key: spellings for key in found.missing if (spellings := other_spellings(key))}
+    asked = sorted({spelling for several in spellings.values() for spelling in several})
+    if not asked:
+        return found
+    objects = await asyncio.gather(*(asyncio.to_thread(_object, worker, batch.scope.bucket, key) for key in asked))
+    there = {image.key: image for image in objects if image is not None}
+    meant = {
+        key: candidates[0]
+        for key, several in spellings.items()
+        if len(candidates := [there[one] for one in several if one in there]) == 1
+    }
+    if meant:
+        key, image = next(iter(meant.items()))
+        log.warning(
+            "The manifest %r: %d key(s) have no object as they are written, and one in another spelling, which is"
+            " taken: %r for %r.",
+            batch.scope.manifest,
+            len(meant),
+            presentable(image.key),
+            presentable(key),
+        )
+    images = {image.key: image for image in (*meant.values(), *found.images)}
+    return replace(found, images=list(images.values()), missing=[key for key in found.missing if key not in meant])
+
+
+def _object(worker: Worker, bucket: str, key: str) -> ListedImage | None:
+    """Look up a key that no line says in so many letters: what keeps it from being read makes it no candidate."""
+    worker.check_stop()
+    try:
+        return worker.images.look_up(bucket, key) if worker.images.allows(f"s3://{bucket}/{key}") else None
+    except (ImageRejectedError, ObjectDeniedError):
+        return None
 
 
 def _told(entry: Entry, bucket: str) -> ListedImage | None:

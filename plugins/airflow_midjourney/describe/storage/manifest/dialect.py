@@ -42,6 +42,13 @@ _LISTED: Final = re.compile(rf"\s*{_WHEN}\s+{_SIZE}\s(?P<name>.+)")
 _LISTED_URI: Final = re.compile(rf"\s*{_WHEN}\s+{_SIZE}\s.*?(?P<name>s3://.+)")
 _FOLDER: Final = re.compile(r"\s*(?:PRE|DIR) .+")
 _SUMMARY: Final = re.compile(r"\s*Total (?:Objects|Size): .*")
+#: As ``aws s3api list-objects-v2 --output text`` writes: an object a line, and lines about it or about the answer.
+_CONTENTS: Final = re.compile(
+    r"CONTENTS\t(?:[A-Z_]+\t)?\"[^\"\t]+\"\t(?P<name>.+)\t\d{4}-\d\d-\d\dT[^\t]+\t\d+(?:\t[A-Z_]+)?"
+)
+_BESIDE_CONTENTS: Final = re.compile(
+    r"(?:OWNER|CHECKSUMALGORITHM|RESTORESTATUS|REQUESTCHARGED|COMMONPREFIXES|None)(?:\t.*)?"
+)
 _OF_MC: Final = re.compile(r"\[\d{4}-\d\d-\d\d .{4,30}\]\s+\d.*")
 _OF_RCLONE: Final = re.compile(rf"\s*\d+ {_WHEN} .+")
 _SIZE_AND_NAME: Final = re.compile(r"\s+\d+ .*\S.*")
@@ -100,6 +107,8 @@ def _listing(shown: list[Line], uri: str) -> Dialect | None:
         raise _refused(uri, first, "is drawn as a table")
     if _OF_MC.match(first.text) or _OF_RCLONE.fullmatch(first.text.strip("\r\n")):
         raise _refused(uri, first, "is the output of a client that leaves out where its keys begin")
+    if _is_s3api_text(shown):
+        return Dialect(_contents_items)
     rows = [line for line in shown if not _SUMMARY.fullmatch(line.text.rstrip())]
     texts = [line.text.rstrip("\r\n") for line in rows]
     folder = next((line for line in rows if _FOLDER.fullmatch(line.text.rstrip("\r\n"))), None)
@@ -115,6 +124,26 @@ def _listing(shown: list[Line], uri: str) -> Dialect | None:
     if not any("/" in found["name"] for text in texts if (found := _LISTED.fullmatch(text))):
         raise _refused(uri, first, "is of a listing that does not show whether its names are whole keys")
     return Dialect(lambda following: _listed_items(following, _LISTED))
+
+
+def _is_s3api_text(shown: list[Line]) -> bool:
+    texts = [line.text.rstrip("\r\n") for line in shown]
+    objects = [text for text in texts if _CONTENTS.fullmatch(text)]
+    return bool(objects) and len(objects) == sum(not _BESIDE_CONTENTS.fullmatch(text) for text in texts)
+
+
+def _contents_items(lines: Iterable[Line]) -> Iterator[Item]:
+    for line in lines:
+        place, text = _place(line), line.text.rstrip("\r\n")
+        found = _CONTENTS.fullmatch(text)
+        if line.problem:
+            yield BadLine(place, line.problem)
+        elif found is not None and not found["name"].endswith("/"):
+            yield named_item(place, None, found["name"])
+        elif found is not None or not text.strip() or _BESIDE_CONTENTS.fullmatch(text):
+            yield Passed(place)
+        else:
+            yield BadLine(place, "is written otherwise than the first lines of this listing")
 
 
 def _listed_items(lines: Iterable[Line], form: re.Pattern[str]) -> Iterator[Item]:

@@ -314,13 +314,19 @@ def _place(first: Line, last: Line | None = None) -> Place:
 def _named(place: Place, bucket: str | None, key: str, facts: Facts | None = None) -> Entry | BadLine:
     if bucket == "":
         return BadLine(place, "names no bucket")
+    problem = problem_of_key(key)
+    return BadLine(place, problem) if problem else Entry(place, bucket, key, facts)
+
+
+def problem_of_key(key: str) -> str:
+    """Say why no object can have this key; empty where one can."""
     if not key:
-        return BadLine(place, "names no key")
+        return "names no key"
     if len(key.encode("utf-8", "surrogatepass")) > _LONGEST_KEY:
-        return BadLine(place, "has a key of more than 1,024 bytes, which S3 has not")
+        return "has a key of more than 1,024 bytes, which S3 has not"
     if "\0" in key or _leads_out(key):
-        return BadLine(place, "has a key that S3 does not take")
-    return Entry(place, bucket, key, facts)
+        return "has a key that S3 does not take"
+    return ""
 
 
 def _leads_out(key: str) -> bool:

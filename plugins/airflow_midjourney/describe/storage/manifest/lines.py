@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import zlib
 from contextlib import contextmanager
@@ -33,11 +34,14 @@ _UNPACKED_TIMES: Final = 250
 
 _HEAD: Final = 1024
 
+#: Bytes of UTF-16 that are decoded in one go.
+_DECODED_AT_ONCE: Final = 64 * 1024
+
 _GZIP: Final = b"\x1f\x8b"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NOT_READ: Final = {
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
+    b"\xff\xfe\0\0": "UTF-32 text",
+    b"\0\0\xfe\xff": "UTF-32 text",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"BZh": "a bzip2 archive",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
@@ -45,6 +49,8 @@ _NOT_READ: Final = {
     b"SQLite format 3\x00": "a database",
     b"%PDF-": "a PDF",
 }
+#: What PowerShell and spreadsheets save as "Unicode".
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _COLUMNAR: Final = {b"ORC": "ORC", b"PAR1": "Parquet"}
 
 
@@ -97,11 +103,69 @@ class _Parts(io.RawIOBase):
         return len(part)
 
 
+class _OfUtf16(io.RawIOBase):
+    """UTF-16 text as UTF-8; places in it count bytes of UTF-8, and going back reads from the beginning."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self.content = content
+        self._begin()
+
+    def _begin(self) -> None:
+        self.content.seek(0)
+        self._decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+        self._left = b""
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END:
+            raise io.UnsupportedOperation("The end of what is decoded is not known.")
+        target = offset + (self._at if whence == io.SEEK_CUR else 0)
+        if target < self._at:
+            self._begin()
+        while self._at < target and self._take(target - self._at):
+            pass
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        room = memoryview(buffer).cast("B")
+        part = self._take(len(room))
+        room[: len(part)] = part
+        return len(part)
+
+    def _take(self, size: int) -> bytes:
+        while not self._left:
+            raw = self.content.read(_DECODED_AT_ONCE)
+            self._left = self._decoded(raw)
+            if not raw and not self._left:
+                return b""
+        part, self._left = self._left[:size], self._left[size:]
+        self._at += len(part)
+        return part
+
+    def _decoded(self, raw: bytes) -> bytes:
+        try:
+            return self._decoder.decode(raw, final=not raw).encode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            # Half a letter at the end: its line is no UTF-8 then, either.
+            self._decoder.reset()
+            return b"\xff"
+
+
 def open_content(store: ImageStore, stored: ListedImage, check: Callable[[], None] = lambda: None) -> BinaryIO:
     """Open an object as what it holds, gzip unpacked, whatever its name.
 
     :param check: called before each request; raises what ends the reading.
-    :raises ManifestError: it is gzip and damaged, or holds what is no text in UTF-8.
+    :return: text in UTF-8, where the object is text: UTF-16 is decoded.
+    :raises ManifestError: it is gzip and damaged, or holds what is no text.
     """
     parts = io.BufferedReader(_Parts(store, stored, check), PART)
     content = cast("BinaryIO", GzipFile(fileobj=parts) if parts.peek(len(_GZIP)).startswith(_GZIP) else parts)
@@ -123,6 +187,8 @@ def open_content(store: ImageStore, stored: ListedImage, check: Callable[[], Non
                 " or CSV; S3 Inventory writes CSV when its output format is set to that.",
                 image_uri=stored.uri,
             )
+    if head.startswith(_UTF_16):
+        return io.BufferedReader(_OfUtf16(content), PART)
     return content
 
 
@@ -192,7 +258,9 @@ def _check_unpacked(content: BinaryIO, stored: ListedImage) -> None:
 
     :raises ManifestError: it does.
     """
-    if isinstance(content, GzipFile) and content.tell() > max(_UNPACKED_AT_LEAST, _UNPACKED_TIMES * stored.size_bytes):
+    decoded = getattr(content, "raw", None)
+    packed = decoded.content if isinstance(decoded, _OfUtf16) else content
+    if isinstance(packed, GzipFile) and packed.tell() > max(_UNPACKED_AT_LEAST, _UNPACKED_TIMES * stored.size_bytes):
         raise ManifestError(
             f"The manifest {stored.uri!r} has {stored.size_bytes:,} bytes and unpacks to more than"
             f" {_UNPACKED_TIMES} times as many, which no list of keys does. Look at what wrote it, and upload another.",

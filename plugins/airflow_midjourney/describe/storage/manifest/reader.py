@@ -122,8 +122,6 @@ class ManifestReader:
     def __init__(self, store: ImageStore, uri: str, bucket: str, check: Callable[[], None] = lambda: None) -> None:
         self.uri = uri
         self.bucket = bucket
-        #: Set by the engine: the list was read from its beginning, and not one object that it names exists so far.
-        self.none_exists = False
         self._store = store
         self._check = check
         self._at: Position | None = None

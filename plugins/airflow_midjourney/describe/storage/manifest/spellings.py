@@ -1,0 +1,48 @@
+"""Other spellings of a key that has no object: as people, spreadsheets and other systems write the same key down."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, unquote_plus
+
+from airflow_midjourney.describe.storage.manifest.entries import problem_of_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_LEADING: Final = re.compile(r"(?:\.?[/\\])+")
+
+
+def other_spellings(key: str) -> list[str]:
+    """Give the keys that a line may mean instead, the likeliest first; none for a plain key.
+
+    S3 takes every letter as it is, so the engine asks about these only after S3 has no object of the key itself, and
+    takes one only if there is an object of it: a spelling makes no row by itself.
+
+    :param key: as the line has it.
+    """
+    bare = _without_quotes(key.strip())
+    plain = _LEADING.sub("", bare, count=1) if _LEADING.match(bare) else bare
+    spellings = [bare, plain, *_decoded(bare), *_decoded(plain), plain.replace("\\", "/")]
+    spellings += [unicodedata.normalize(form, spelling) for spelling in (key, *spellings) for form in ("NFC", "NFD")]
+    return [one for one in dict.fromkeys(spellings) if one and one != key and not problem_of_key(one)]
+
+
+def _without_quotes(text: str) -> str:
+    for quote in ('"', "'"):
+        if len(text) > 1 and text.startswith(quote) and text.endswith(quote):
+            return text[1:-1].replace(quote * 2, quote)
+    return text
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """Decode percent signs, and then plus signs, which mean a blank only where the rest is encoded as well."""
+    if not _ENCODED.search(text):
+        return
+    for decode in (unquote, unquote_plus):
+        decoded = decode(text, errors="replace")
+        if "\ufffd" not in decoded:
+            yield decoded
