@@ -79,6 +79,15 @@ def test_it_comes_back_from_airflows_database_as_it_was(batch_id: str) -> None:
     assert arguments == {"batch_ids": [batch_id], "db_conn_id": "image_prompts_db", "until": "submitted"}
 
 
+def test_what_an_earlier_release_left_in_airflows_database_is_taken_up(batch_id: str) -> None:
+    classpath = "airflow_midjourney.triggers.describe.BatchTrigger"
+    stored = '{"batch_ids": ["%s"], "db_conn_id": "image_prompts_db", "until": "ended"}' % batch_id
+
+    trigger = import_string(classpath)(**deserialize(json.loads(stored)))
+
+    assert asyncio.run(first_event(trigger)) == {"reason": "ended", "open": 0}
+
+
 def test_it_wakes_the_task_when_all_have_ended(batch_id: str) -> None:
     assert asyncio.run(first_event(watching(batch_id))) == {"reason": "ended", "open": 0}
 
