@@ -81,7 +81,7 @@ def test_it_comes_back_from_airflows_database_as_it_was(batch_id: str) -> None:
 
 def test_what_an_earlier_release_left_in_airflows_database_is_taken_up(batch_id: str) -> None:
     classpath = "airflow_midjourney.triggers.describe.BatchTrigger"
-    stored = '{"batch_ids": ["%s"], "db_conn_id": "image_prompts_db", "until": "ended"}' % batch_id
+    stored = json.dumps({"batch_ids": [batch_id], "db_conn_id": "image_prompts_db", "until": "ended"})
 
     trigger = import_string(classpath)(**deserialize(json.loads(stored)))
 
