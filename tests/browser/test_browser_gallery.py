@@ -90,7 +90,7 @@ def test_searching_filtering_and_copying(scene: Scene, open_page: Callable[..., 
     page.keyboard.press("/")
     page.keyboard.type("GINGER")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/gallery?text=GINGER")
+    page.wait_for_url("**/gallery?text=GINGER&status=succeeded")
     expect(page.locator("h2 a")).to_have_text(["products/2026-11/cat.jpg"])
     page.get_by_role("button", name="Copy prompt 1").click()
     page.get_by_text("Copied").wait_for()
@@ -112,7 +112,7 @@ def test_leafing_through_and_back(
     scene: Scene, open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_midjourney.web.pages.gallery.PAGE_SIZE", 8)
-    page = open_page("midjourney/gallery?dag_id=product_photos")
+    page = open_page("midjourney/gallery?status=any&dag_id=product_photos")
 
     keys = page.locator("h2 a")
     expect(keys).to_have_count(8)

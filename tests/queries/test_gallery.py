@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,7 +65,10 @@ def test_every_image_of_ones_own_is_on_one_page_the_latest_first(database: Datab
     assert nothing == []
 
 
-def test_who_sees_more_dags_than_are_walked_side_by_side_sees_them_all(database: Database) -> None:
+def test_who_sees_more_dags_than_are_walked_side_by_side_sees_them_all(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "MOST_LANES", 5)
     names = [f"dag{number}" for number in range(gallery.MOST_LANES + 5)]
     with database.writing() as tx:
         hidden = fill(tx, "theirs", 3)
@@ -186,6 +190,74 @@ def test_reasons_are_counted_of_ones_own_dags_only(
     assert mine == [ReasonCount(Reason.BANNED, 1), ReasonCount(None, 1)]
     assert both == [ReasonCount(Reason.BANNED, 4), ReasonCount(None, 1)]
     assert bounded[0] == ReasonCount(Reason.BANNED, 2, at_least=True)
+
+
+def end_all(tx: Transaction, dag_id: str, number: int, reason: Reason | None = None, run_id: str = "run") -> list[int]:
+    """List images of a DAG that end for a reason, or described."""
+    prefix = f"{dag_id}/{run_id}/"
+    batch = open_batch(tx, dag_id, prefix, run_id)
+    rows.list_images(tx, [rows.listed(f"{prefix}{index:04}.jpg") for index in range(number)], batch=batch)
+    sent = [rows.submit_next(tx, batch, task_id=f"{prefix}{index}") for index in range(number)]
+    for one in sent:
+        if reason is None:
+            rows.described(tx, one, rows.four_prompts(), "raw", results.RemoteTimes())
+        else:
+            results.ended(tx, one, reason, "", results.RemoteTimes(), "")
+    return [one.id for one in sent]
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.IN_DOUBT])
+def test_failures_behind_many_of_another_dag_are_counted_and_shown(
+    database: Database, monkeypatch: pytest.MonkeyPatch, status: Status
+) -> None:
+    monkeypatch.setattr("airflow_midjourney.describe.queries.failures.MOST_COUNTED", 3)
+    monkeypatch.setattr(gallery, "STEPS", (2, 2))
+    with database.writing() as tx:
+        mine = end_all(tx, "mine", 2, Reason.BANNED, "a run of both")
+        theirs = end_all(tx, "theirs", 6, Reason.BANNED, "a run of both")
+        if status is Status.IN_DOUBT:
+            for one in mine + theirs:
+                rows.set_columns(tx, one, status=status, reason=None)
+        reason = Reason.BANNED if status is Status.FAILED else None
+        counted = count_reasons(tx, MINE)
+        pages = [
+            turn_page(tx, filters, MINE, None, 5)
+            for filters in (
+                Filters(status=status),
+                Filters(status=status, reason=reason),
+                Filters(run_id="a run of both"),
+                Filters(status=status, dag_id="mine"),
+            )
+        ]
+
+    assert counted == [ReasonCount(reason, 2)]
+    assert [[row.id for row in page.rows] for page in pages] == [sorted(mine, reverse=True)] * 4
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_described_images_come_in_the_order_of_their_answers_the_latest_first(database: Database, size: int) -> None:
+    with database.writing() as tx:
+        mine, also_mine, theirs = (end_all(tx, name, 3) for name in ("mine", "also mine", "theirs"))
+        answered = [mine[2], also_mine[0], mine[0], also_mine[2], also_mine[1], mine[1]]
+        for minute, one in enumerate([*answered, *theirs]):
+            rows.set_columns(tx, one, ended_at=tx.now - timedelta(minutes=minute))
+        fill(tx, "mine", 3, "listed later and pending")
+        _, found = leaf(tx, Filters(status=Status.SUCCEEDED), frozenset({"mine", "also mine"}), size)
+
+    assert found == answered
+
+
+def test_a_page_goes_on_where_it_was_although_its_last_image_is_described_again(database: Database) -> None:
+    with database.writing() as tx:
+        ids = end_all(tx, "mine", 4)
+        for minute, one in enumerate(ids):
+            rows.set_columns(tx, one, ended_at=tx.now - timedelta(minutes=minute))
+        first = turn_page(tx, Filters(status=Status.SUCCEEDED), MINE, None, 2)
+        rows.set_columns(tx, ids[1], status="pending", ended_at=None)
+        second = turn_page(tx, Filters(status=Status.SUCCEEDED), MINE, first.following, 2)
+
+    assert [row.id for row in first.rows] == ids[:2]
+    assert [row.id for row in second.rows] == ids[2:]
 
 
 def test_one_image_has_its_versions_and_bill_as_far_as_they_may_be_seen(

@@ -228,14 +228,16 @@ def test_ending_a_listing_finds_the_last_row_at_once(full: Database) -> None:
     [
         (Filters(), "ix_image_prompts_of_dag"),
         (Filters(text="no such words"), "ix_image_prompts_of_dag"),
-        (Filters(run_id="run"), "ix_image_prompts_of_run"),
-        (Filters(reason=Reason.BANNED), "ix_image_prompts_of_reason"),
-        (Filters(status=Status.FAILED), "ix_image_prompts_of_reason"),
+        (Filters(run_id="run"), "ix_image_prompts_of_dag_run"),
+        (Filters(reason=Reason.BANNED), "ix_image_prompts_of_dag_reason"),
+        (Filters(status=Status.FAILED), "ix_image_prompts_of_dag_reason"),
         (Filters(status=Status.PENDING), "ix_image_prompts_open"),
-        (Filters(status=Status.IN_DOUBT), "ix_image_prompts_in_doubt"),
+        (Filters(status=Status.IN_DOUBT), "ix_image_prompts_of_dag_doubt"),
+        (Filters(status=Status.SUCCEEDED), "ix_image_prompts_of_dag_answer"),
+        (Filters(status=Status.SUCCEEDED, dag_id="dag"), "ix_image_prompts_of_dag_answer"),
         (Filters(prefix="s3://photos/old/5"), "image_prompts_version"),
     ],
-    ids=["all", "text", "run", "reason", "status", "open", "doubtful", "prefix"],
+    ids=["all", "text", "run", "reason", "status", "open", "doubtful", "described", "described by one", "prefix"],
 )
 def test_a_page_of_the_gallery_walks_along_an_index(full: Database, filters: Filters, index: str) -> None:
     with full.writing() as tx:
@@ -247,7 +249,8 @@ def test_a_page_of_the_gallery_walks_along_an_index(full: Database, filters: Fil
         gallery.turn_page(tx, filters, frozenset({"dag"}), cursor, 48)
         gallery.turn_page(tx, filters, frozenset({"dag"}), Cursor(cursor.row_id, backwards=True), 48)
     assert walked(found) == []
-    assert uses(found, index, "sqlite_autoindex_image_prompts_1" if index.endswith("version") else index)
+    also = {"image_prompts_version": "sqlite_autoindex_image_prompts_1", "ix_image_prompts_of_dag_doubt": "in_doubt"}
+    assert uses(found, index, also.get(index, index))
 
 
 def test_a_page_in_the_middle_of_everybodys_images_walks_along_their_numbers(full: Database) -> None:
@@ -263,7 +266,7 @@ def test_counting_reasons_looks_at_failures_only(full: Database) -> None:
     with rows.plans(full) as found, full.reading() as tx:
         failures.count_reasons(tx, frozenset({"dag"}))
     assert walked(found) == []
-    assert uses(found, "ix_image_prompts_of_reason")
+    assert uses(found, "ix_image_prompts_of_dag_reason")
 
 
 def walked(found: list[str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -17,6 +18,9 @@ E = TypeVar("E", bound=StrEnum)
 
 #: More of a text or a prefix than anybody types.
 LONGEST: Final = 1100
+
+#: A status that the gallery's form sends where every one is wanted; without a word it shows described images.
+ANY: Final = "any"
 
 _Text = Annotated[str, Query(max_length=LONGEST)]
 
@@ -39,7 +43,7 @@ async def read_filters(
     under = prefix.strip()
     return Filters(
         text=text.strip(),
-        status=_one_of(Status, "status", status),
+        status=None if status == ANY else _one_of(Status, "status", status),
         reason=_one_of(Reason, "reason", reason),
         prefix=under if not under or under.startswith(_S3) else f"{_S3}{under.lstrip('/')}",
         dag_id=dag_id.strip(),
@@ -52,6 +56,15 @@ async def read_filters(
 WantedImages = Annotated[Filters, Depends(read_filters)]
 
 
+async def read_gallery_filters(filters: WantedImages, status: str = "") -> Filters:
+    """Read what the gallery's form sent: unless it says otherwise, described images are wanted."""
+    return filters if status or filters.reason is not None else replace(filters, status=Status.SUCCEEDED)
+
+
+#: The same for the gallery.
+WantedInGallery = Annotated[Filters, Depends(read_gallery_filters)]
+
+
 def query_of(filters: Filters, **more: str | None) -> str:
     """Give the query of an address, with ``?``; nothing where nothing is filtered."""
     values: dict[str, Any] = {field.name: getattr(filters, field.name) for field in fields(filters)} | more
@@ -61,7 +74,10 @@ def query_of(filters: Filters, **more: str | None) -> str:
 
 def sealed(filters: Filters, cursor: Cursor | None) -> str | None:
     """Give a cursor as text. It may name a row that its reader may not see, so it is signed."""
-    return None if cursor is None else seal(_purpose(filters), [cursor.row_id, cursor.backwards])
+    if cursor is None:
+        return None
+    ended_at = None if cursor.ended_at is None else cursor.ended_at.isoformat()
+    return seal(_purpose(filters), [cursor.row_id, cursor.backwards, ended_at])
 
 
 def unsealed(filters: Filters, text: str) -> Cursor | None:
@@ -71,8 +87,8 @@ def unsealed(filters: Filters, text: str) -> Cursor | None:
     """
     if not text:
         return None
-    row_id, backwards = unseal(_purpose(filters), text)
-    return Cursor(int(row_id), bool(backwards))
+    row_id, backwards, ended_at = unseal(_purpose(filters), text)
+    return Cursor(int(row_id), bool(backwards), ended_at and datetime.fromisoformat(ended_at))
 
 
 def _purpose(filters: Filters) -> str:

@@ -16,7 +16,7 @@ from tests.support import airflow_connections as connections
 from tests.support import rows
 from tests.support.batch_scenes import HOSTILE
 from tests.support.dag_by_dag import name_of
-from tests.support.gallery_scenes import Scene, set_the_scene
+from tests.support.gallery_scenes import PROMPTS, Scene, set_the_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,9 @@ def failed_rows(table: Database) -> list[int]:
         ("dag_id=product_photos&status=pending", ["coffee (copy).webp", "motorcycle, large.png"]),
         ("run_id=manual__by+hand&reason=timeout", ["galaxies.jpg"]),
         ("bot_type=NIJI_JOURNEY", []),
-        ("status=&reason=&text=&prefix=", None),
+        ("status=&reason=&text=&prefix=&dag_id=product_photos", sorted(PROMPTS)),
+        ("dag_id=product_photos", sorted(PROMPTS)),
+        ("status=any&reason=&text=&prefix=", None),
     ],
 )
 def test_what_is_filtered_can_be_linked_to(
@@ -83,7 +85,7 @@ def test_what_is_filtered_can_be_linked_to(
 
 
 def test_a_prefix_may_be_typed_without_its_scheme(scene: Scene, get: Callable[..., Any]) -> None:
-    answer = get(f"gallery?prefix={scene.bucket}/archive/")
+    answer = get(f"gallery?status=any&prefix={scene.bucket}/archive/")
 
     assert answer.text.count('<li class="card image">') == 7
     assert f'value="s3://{scene.bucket}/archive/"' in answer.text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, and_, func, literal, select, union_all
 
 from airflow_midjourney.describe.model.status import Reason, Status
-from airflow_midjourney.describe.queries.owners import DagIds, belongs_to
+from airflow_midjourney.describe.queries.owners import DagIds, ways_to_belong
 from airflow_midjourney.describe.table.schema import WITH_A_REASON, has_status
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Transaction
 
-#: Rows of one reason that are looked at; where there are more, their number is a lower bound.
+#: Rows of one reason that are counted; where there are more, their number is a lower bound.
 MOST_COUNTED: Final = 2000
 
 
@@ -26,7 +26,7 @@ class ReasonCount:
     """Rows that came to nothing for one reason.
 
     :param reason: None for doubtful rows, which have none.
-    :param at_least: True if not all rows were looked at.
+    :param at_least: True if not all rows were counted.
     """
 
     reason: Reason | None
@@ -47,7 +47,7 @@ def count_reasons(tx: Transaction, dag_ids: DagIds) -> list[ReasonCount]:
 
 def _to_count(row: Row[Any]) -> ReasonCount:
     reason = Reason(row.reason) if row.reason else None
-    return ReasonCount(reason, min(row.theirs, MOST_COUNTED), at_least=row.looked_at > MOST_COUNTED)
+    return ReasonCount(reason, min(row.theirs, MOST_COUNTED), at_least=row.theirs > MOST_COUNTED)
 
 
 def _has_reason(tx: Transaction, reason: Reason) -> ColumnElement[bool]:
@@ -55,20 +55,15 @@ def _has_reason(tx: Transaction, reason: Reason) -> ColumnElement[bool]:
     return and_(has_status(images, *WITH_A_REASON), images.c.reason == reason.value)
 
 
-def _counting(
-    tx: Transaction, name: str, condition: ColumnElement[bool], dag_ids: DagIds
-) -> Select[tuple[str, int, int]]:
-    """Count the rows of a range of an index: those of these DAGs, and all that were looked at."""
+def _counting(tx: Transaction, name: str, condition: ColumnElement[bool], dag_ids: DagIds) -> Select[tuple[str, int]]:
+    """Count the rows of these DAGs in a range of an index; those of others are passed over before the limit."""
     images = tx.tables.images
-    range_of_rows = select(images.c.id).where(condition).limit(MOST_COUNTED + 1).subquery()
-    theirs = (
-        select(func.count())
-        .select_from(range_of_rows.join(images, images.c.id == range_of_rows.c.id))
-        .where(belongs_to(tx.tables, dag_ids))
-    )
-    looked_at = select(func.count()).select_from(range_of_rows)
+    theirs = union_all(
+        *(
+            select(select(images.c.id).where(condition, belonging).limit(MOST_COUNTED + 1).subquery())
+            for belonging in ways_to_belong(tx.tables, dag_ids)
+        )
+    ).subquery()
     return select(
-        literal(name).label("reason"),
-        theirs.scalar_subquery().label("theirs"),
-        looked_at.scalar_subquery().label("looked_at"),
+        literal(name).label("reason"), select(func.count()).select_from(theirs).scalar_subquery().label("theirs")
     )

@@ -6,12 +6,12 @@ piece of text inside prompts, so a page looks at a bounded number of rows and sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, and_, false, or_, select, true, tuple_, union_all
+from sqlalchemy import Column, ColumnElement, and_, false, or_, select, true, tuple_, union_all
 
-from airflow_midjourney.describe.model.status import OPEN, BotType, Reason, Status
+from airflow_midjourney.describe.model.status import OPEN, REJECTED_FOR, BotType, Reason, Status
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to
 from airflow_midjourney.describe.table.batches import after_prefix
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 #: How many rows are looked at in one go, one after the other until a page is full: 5,000 in all.
 STEPS: Final = (100, 400, 1500, 3000)
 
-#: DAGs that are walked side by side. Who may see more than these sees most of the table anyway.
-MOST_LANES: Final = 20
+#: Ranges of an index that are walked side by side; SQLite takes 500 in one query.
+MOST_LANES: Final = 400
 
 
 _Lanes = tuple[ColumnElement[bool], ...]
@@ -58,10 +58,12 @@ class Cursor:
 
     :param row_id: any row, whether it matches or not.
     :param backwards: True for the page before that row.
+    :param ended_at: when the row had ended: in the order of answers it keeps its place, also once it is open again.
     """
 
     row_id: int
     backwards: bool = False
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ class GalleryPage:
 def turn_page(tx: Transaction, filters: Filters, dag_ids: DagIds, cursor: Cursor | None, size: int) -> GalleryPage:
     """Give the images beside a cursor that match, of these DAGs only.
 
-    Under a prefix they come in the order of their keys, else the latest rows first.
+    Under a prefix they come in the order of their keys; described ones by their answers, the latest first; else the
+    latest rows first.
 
     :param dag_ids: the DAGs whose rows may be seen.
     :param cursor: None for the first page.
@@ -114,11 +117,27 @@ def turn_page(tx: Transaction, filters: Filters, dag_ids: DagIds, cursor: Cursor
     """
     scan = _Scan(_walk(tx, filters, dag_ids), _wanted(tx.tables, filters, dag_ids), size)
     backwards = cursor is not None and cursor.backwards
-    scan.run(tx, None if cursor is None else cursor.row_id, backwards=backwards)
+    scan.run(tx, cursor, backwards=backwards)
     rows = tuple(_to_row(row) for row in scan.found[:size])
-    if backwards:
-        return _page_before(scan, rows[::-1], cursor)
-    return _page_after(scan, rows, cursor)
+    turned = _page_before(scan, rows[::-1], cursor) if backwards else _page_after(scan, rows, cursor)
+    if not scan.walk.is_by_answer(tx.tables):
+        return turned
+    return replace(
+        turned,
+        following=_remembered(tx, turned.following, cursor),
+        preceding=_remembered(tx, turned.preceding, cursor),
+    )
+
+
+def _remembered(tx: Transaction, cursor: Cursor | None, known: Cursor | None) -> Cursor | None:
+    """Give a cursor with the time at which its row ended."""
+    if cursor is None:
+        return None
+    if known is not None and cursor.row_id == known.row_id:
+        return replace(cursor, ended_at=known.ended_at)
+    images = tx.tables.images.c
+    ended_at = tx.connection.execute(select(images.ended_at).where(images.id == cursor.row_id)).scalar()
+    return replace(cursor, ended_at=ended_at)
 
 
 def _page_after(scan: _Scan, rows: tuple[GalleryRow, ...], cursor: Cursor | None) -> GalleryPage:
@@ -140,14 +159,18 @@ def _page_before(scan: _Scan, rows: tuple[GalleryRow, ...], cursor: Cursor | Non
 class _Walk:
     """An order of rows that an index gives.
 
-    :param lanes: ranges of the index that are walked side by side; several only in the order of row numbers.
+    :param lanes: ranges of the index that are walked side by side.
     :param order: the columns that follow in the index.
     :param latest_first: whether the order is turned around.
     """
 
     lanes: _Lanes
-    order: tuple[ColumnElement[Any], ...]
+    order: tuple[Column[Any], ...]
     latest_first: bool
+
+    def is_by_answer(self, tables: Tables) -> bool:
+        """Say whether rows come by the time at which they ended, which changes when they are described again."""
+        return self.order[0] is tables.images.c.ended_at
 
 
 @dataclass(slots=True)
@@ -166,14 +189,15 @@ class _Scan:
     last: int | None = None
     ended: bool = False
 
-    def run(self, tx: Transaction, beside: int | None, *, backwards: bool) -> None:
-        self.last = beside
+    def run(self, tx: Transaction, beside: Cursor | None, *, backwards: bool) -> None:
+        self.last = None if beside is None else beside.row_id
         for step in STEPS:
-            ids = _next_ids(tx, self.walk, self.last, step, backwards=backwards)
+            ids = _next_ids(tx, self.walk, beside, step, backwards=backwards)
             self.found += _matching(tx, ids, self.wanted)
             self.ended = len(ids) < step
             if ids:
                 self.last = ids[-1]
+                beside = Cursor(ids[-1])
             if self.ended or len(self.found) > self.size:
                 return
 
@@ -192,36 +216,51 @@ def _walk(tx: Transaction, filters: Filters, dag_ids: DagIds) -> _Walk:
     """Choose the index that passes the fewest rows in vain."""
     images = tx.tables.images.c
     if filters.prefix:
-        order = (images.image_uri, images.image_version, images.bot_type)
-        return _Walk((_below(tx.tables, filters.prefix),), order, latest_first=False)
-    lanes = _lanes_of_run_or_status(tx, filters) or _lanes_of_dags(tx.tables, filters, dag_ids)
-    return _Walk(lanes, (images.id,), latest_first=True)
+        by_key = (images.image_uri, images.image_version, images.bot_type)
+        return _Walk((_below(tx.tables, filters.prefix),), by_key, latest_first=False)
+    if filters.status in OPEN and not filters.run_id and filters.reason is None:
+        still_open = has_status(tx.tables.images, *OPEN)
+        groups = _groups(tx, still_open, images.bucket, images.bot_type)
+        if groups:
+            lanes = tuple(and_(group, images.status == filters.status) for group in groups)
+            return _Walk(lanes, (images.id,), latest_first=True)
+    lanes = _of_each_dag(tx.tables, _ranges(tx.tables, filters), filters, dag_ids)
+    if lanes and filters.status is Status.SUCCEEDED and not filters.run_id and filters.reason is None:
+        return _Walk(lanes, (images.ended_at, images.id), latest_first=True)
+    return _Walk(lanes or (true(),), (images.id,), latest_first=True)
 
 
-def _lanes_of_run_or_status(tx: Transaction, filters: Filters) -> _Lanes:
-    images = tx.tables.images.c
+def _ranges(tables: Tables, filters: Filters) -> _Lanes:
+    """Give the parts of the table that an index has by DAG, and that have all that is wanted."""
+    images = tables.images.c
     if filters.run_id:
         return (images.run_id == storable(filters.run_id),)
     if filters.reason is not None or filters.status in WITH_A_REASON:
-        reasons = Reason if filters.reason is None else (filters.reason,)
-        with_a_reason = has_status(tx.tables.images, *WITH_A_REASON)
-        return tuple(and_(with_a_reason, images.reason == reason.value) for reason in reasons)
-    if filters.status in OPEN:
-        still_open = has_status(tx.tables.images, *OPEN)
-        groups = _groups(tx, still_open, images.bucket, images.bot_type)
-        return tuple(and_(group, images.status == filters.status) for group in groups)
-    if filters.status is Status.IN_DOUBT:
-        doubtful = has_status(tx.tables.images, Status.IN_DOUBT)
-        return _groups(tx, doubtful, images.account, images.bucket, images.bot_type)
-    return ()
+        with_a_reason = has_status(tables.images, *WITH_A_REASON)
+        return tuple(and_(with_a_reason, images.reason == reason.value) for reason in _reasons(filters))
+    if filters.status in (Status.IN_DOUBT, Status.SUCCEEDED):
+        return (has_status(tables.images, filters.status),)
+    return (true(),)
 
 
-def _lanes_of_dags(tables: Tables, filters: Filters, dag_ids: DagIds) -> _Lanes:
+def _reasons(filters: Filters) -> Sequence[Reason]:
+    if filters.reason is not None:
+        return (filters.reason,)
+    never_sent = filters.status is Status.REJECTED
+    return [reason for reason in Reason if (reason in REJECTED_FOR) is never_sent]
+
+
+def _of_each_dag(tables: Tables, ranges: _Lanes, filters: Filters, dag_ids: DagIds) -> _Lanes:
+    """Divide ranges by DAG, so that rows of DAGs that may not be seen are never passed.
+
+    :return: nothing if that made too many: a reader of so many DAGs sees most of the table anyway.
+    """
     images = tables.images.c
     theirs = frozenset({storable(filters.dag_id)}) if filters.dag_id else dag_ids
-    if len(theirs) > MOST_LANES:
-        return (true(),)
-    return (*(images.dag_id == dag_id for dag_id in sorted(theirs)), images.dag_id.is_(None))
+    if len(ranges) * (len(theirs) + 1) > MOST_LANES:
+        return ()
+    belonging = [*(images.dag_id == dag_id for dag_id in sorted(theirs)), images.dag_id.is_(None)]
+    return tuple(and_(one, dag) for one in ranges for dag in belonging)
 
 
 def _groups(tx: Transaction, condition: ColumnElement[bool], *columns: ColumnElement[str]) -> _Lanes:
@@ -273,25 +312,29 @@ def _wanted(tables: Tables, filters: Filters, dag_ids: DagIds) -> ColumnElement[
     return and_(*conditions)
 
 
-def _next_ids(tx: Transaction, walk: _Walk, beside: int | None, limit: int, *, backwards: bool) -> Sequence[int]:
+def _next_ids(tx: Transaction, walk: _Walk, beside: Cursor | None, limit: int, *, backwards: bool) -> Sequence[int]:
     """Give the rows that follow in a walk, by the index alone."""
     downwards = walk.latest_first is not backwards
     order = [column.desc() if downwards else column for column in walk.order]
     beyond = _beyond(tx, walk, beside, downwards=downwards)
-    lanes = [select(tx.tables.images.c.id).where(lane, beyond).order_by(*order).limit(limit) for lane in walk.lanes]
+    number = tx.tables.images.c.id
+    columns: list[ColumnElement[Any]] = [number, *(column for column in walk.order if column is not number)]
+    lanes = [select(*columns).where(lane, beyond).order_by(*order).limit(limit) for lane in walk.lanes]
     if len(lanes) == 1:
         return list(tx.connection.execute(lanes[0]).scalars())
-    together = union_all(*(select(lane.subquery()) for lane in lanes)).subquery()
-    number = together.c.id
-    following = select(number).order_by(number.desc() if downwards else number).limit(limit)
-    return list(tx.connection.execute(following).scalars())
+    together = union_all(*(select(lane.subquery()) for lane in lanes)).subquery().c
+    turned = [together[column.name].desc() if downwards else together[column.name] for column in walk.order]
+    return list(tx.connection.execute(select(together.id).order_by(*turned).limit(limit)).scalars())
 
 
-def _beyond(tx: Transaction, walk: _Walk, beside: int | None, *, downwards: bool) -> ColumnElement[bool]:
+def _beyond(tx: Transaction, walk: _Walk, beside: Cursor | None, *, downwards: bool) -> ColumnElement[bool]:
     if beside is None:
         return true()
-    place = tx.connection.execute(select(*walk.order).where(tx.tables.images.c.id == beside)).first()
-    if place is None:
+    images = tx.tables.images.c
+    place: Any = tx.connection.execute(select(*walk.order).where(images.id == beside.row_id)).first()
+    if beside.ended_at is not None and walk.is_by_answer(tx.tables):
+        place = (beside.ended_at, beside.row_id)
+    if place is None or None in tuple(place):
         return true()
     here: Any
     there: Any

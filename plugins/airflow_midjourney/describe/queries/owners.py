@@ -22,6 +22,11 @@ DagIds = frozenset[str]
 
 def belongs_to(tables: Tables, dag_ids: DagIds) -> ColumnElement[bool]:
     """Give the condition that an image's row belongs to one of these DAGs."""
+    return or_(*ways_to_belong(tables, dag_ids))
+
+
+def ways_to_belong(tables: Tables, dag_ids: DagIds) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Give :func:`belongs_to` as two conditions that no row meets both of: each is a range of an index by DAG."""
     images, wanting = tables.images.c, tables.batches.alias("wanting")
     theirs = sorted(dag_ids)
     of_their_batch = (
@@ -30,7 +35,7 @@ def belongs_to(tables: Tables, dag_ids: DagIds) -> ColumnElement[bool]:
         .correlate(tables.images)
         .exists()
     )
-    return or_(images.dag_id.in_(theirs), and_(images.dag_id.is_(None), of_their_batch))
+    return images.dag_id.in_(theirs), and_(images.dag_id.is_(None), of_their_batch)
 
 
 def was_sent_by(tables: Tables, dag_ids: DagIds) -> ColumnElement[bool]:

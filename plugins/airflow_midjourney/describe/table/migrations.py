@@ -75,11 +75,7 @@ REVISIONS: Final = (
     Revision(
         5,
         tables=("requests",),
-        indexes=(
-            ("images", "ix_{}_of_dag"),
-            ("images", "ix_{}_of_run"),
-            ("images", "ix_{}_of_reason"),
-        ),
+        indexes=(("images", "ix_{}_of_dag"),),
     ),
     Revision(
         6,
@@ -96,6 +92,15 @@ REVISIONS: Final = (
         indexes=(("submissions", "ix_{}_submissions_content"),),
     ),
     Revision(9, columns=(("images", "rejected_before"),)),
+    Revision(
+        10,
+        indexes=(
+            ("images", "ix_{}_of_dag_run"),
+            ("images", "ix_{}_of_dag_reason"),
+            ("images", "ix_{}_of_dag_doubt"),
+            ("images", "ix_{}_of_dag_answer"),
+        ),
+    ),
 )
 
 

@@ -14,7 +14,7 @@ from airflow_midjourney.describe.queries.image import look_at_image
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.settings import read_settings
 from airflow_midjourney.web.dependencies import Metadata, ReadableDags
-from airflow_midjourney.web.filters import WantedImages, query_of, sealed, unsealed
+from airflow_midjourney.web.filters import ANY, WantedInGallery, query_of, sealed, unsealed
 from airflow_midjourney.web.rendering import page
 from airflow_midjourney.web.security.access import CurrentViewer
 
@@ -29,7 +29,7 @@ _SELDOM: Final = ("prefix", "run_id", "bot_type")
 
 @router.get("/gallery")
 async def show_gallery(
-    request: Request, dag_ids: ReadableDags, database: Metadata, filters: WantedImages, beside: str = ""
+    request: Request, dag_ids: ReadableDags, database: Metadata, filters: WantedInGallery, beside: str = ""
 ) -> HTMLResponse:
     """Show a page of images with their prompts."""
     found = await database.read_now(turn_page, filters, dag_ids, unsealed(filters, beside), PAGE_SIZE)
@@ -39,12 +39,13 @@ async def show_gallery(
         here="gallery",
         found=found,
         filters=filters,
-        is_filtered=filters != Filters(),
+        is_filtered=filters != Filters(status=Status.SUCCEEDED),
+        any_status=ANY,
         seldom_open=any(getattr(filters, name) for name in _SELDOM),
         choices={"status": list(Status), "reason": list(Reason), "bot_type": list(BotType), "dag_id": sorted(dag_ids)},
         following=_beside(filters, sealed(filters, found.following)),
         preceding=_beside(filters, sealed(filters, found.preceding)),
-        latest=None if not beside else query_of(filters),
+        latest=_address(filters) if beside else None,
         pictures=read_settings().gallery_images,
     )
 
@@ -77,4 +78,8 @@ async def show_image(
 
 
 def _beside(filters: Filters, cursor: str | None) -> str | None:
-    return None if cursor is None else query_of(filters, beside=cursor)
+    return None if cursor is None else _address(filters, beside=cursor)
+
+
+def _address(filters: Filters, **more: str) -> str:
+    return query_of(filters, status=filters.status or ANY, **more)

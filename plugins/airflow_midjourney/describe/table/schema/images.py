@@ -408,6 +408,9 @@ def _image_indexes(name: str) -> list[Index]:
         partial(f"ix_{name}_sharing", "shares_id", where=f"shares_id IS NOT NULL AND {one_of(SHARING)}"),
         # The orders in which the gallery pages, beside those above: by number within each.
         Index(f"ix_{name}_of_dag", "dag_id", "id"),
-        Index(f"ix_{name}_of_run", "run_id", "id"),
-        partial(f"ix_{name}_of_reason", "reason", "id", where=one_of(WITH_A_REASON)),
+        Index(f"ix_{name}_of_dag_run", "run_id", "dag_id", "id"),
+        partial(f"ix_{name}_of_dag_reason", "reason", "dag_id", "id", where=one_of(WITH_A_REASON)),
+        partial(f"ix_{name}_of_dag_doubt", "dag_id", "id", where=one_of((Status.IN_DOUBT,))),
+        # The described images of a DAG, in the order in which their answers came.
+        partial(f"ix_{name}_of_dag_answer", "dag_id", "ended_at", "id", where=one_of((Status.SUCCEEDED,))),
     ]
