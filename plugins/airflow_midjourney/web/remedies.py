@@ -33,10 +33,12 @@ CURES: Final[dict[Reason, Cure]] = {
         warning="Redescribe again and again: it can cost the account",
     ),
     Reason.REFUSED: Cure(
-        meaning="The service, or a firewall before it (403), does not take this image, for a reason that `detail` quotes",
+        meaning=(
+            "The service, or a firewall before it (403), does not take this image, for a reason that `detail` quotes"
+        ),
         remedy=(
-            "Read `detail`. Many in a row are not the images' fault and stop the run. A firewall that looks into bodies:"
-            " ask its operator to leave `/mj/submit/describe` alone, then describe again"
+            "Read `detail`. Many in a row are not the images' fault and stop the run. A firewall that looks into"
+            " bodies: ask its operator to leave `/mj/submit/describe` alone, then describe again"
         ),
     ),
     Reason.TIMEOUT: Cure(
