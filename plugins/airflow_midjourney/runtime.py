@@ -14,6 +14,7 @@ from airflow_midjourney.describe.model.errors import DescribeError
 from airflow_midjourney.hooks.image_prompts import open_metadata
 from airflow_midjourney.hooks.images import open_images
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
+from airflow_midjourney.runs import run_is_over
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -72,6 +73,7 @@ async def open_worker(
     :raises DescribeError: if a connection is missing or makes no sense, or the database cannot be used.
     """
     from airflow_midjourney.describe.engine.context import Worker, holders_of, new_holder
+    from airflow_midjourney.describe.engine.left_over import LeftOver
     from airflow_midjourney.describe.service.client import MidjourneyClient
     from airflow_midjourney.describe.table.accounts import ensure_account
     from airflow_midjourney.describe.table.batches import read_batch
@@ -99,6 +101,7 @@ async def open_worker(
             images=images,
             try_number=try_number,
             holder=new_holder(batch_id),
+            left_over=LeftOver(run_is_over),
             claims_until=claims_until,
         )
 

@@ -162,7 +162,8 @@ def test_the_next_run_of_the_task_sends_them_through_claims_and_caps_like_any_ot
     with database.writing() as tx:
         rows.let_time_pass(tx, tx.now - tx.now.replace(microsecond=0))
         batch = open_run(tx, "next")
-        reserved = leases.reserve_left_over(tx, batch, "holder", 5)
+        earlier = [one.batch_id for one in batches.left_over_batches(tx, batch)]
+        reserved = leases.reserve_left_over(tx, batch, earlier, "holder", 5)
         results = [rows.claim(tx, rows.request(batch, row, f"new {row.id}"), capped) for row in reserved]
 
     assert [row.id for row in reserved] == failed

@@ -66,7 +66,7 @@ ENGINE_OF_A_DAG = (
 ARGUMENTS = ".arguments .describe.model.text .describe.storage .describe.storage.address"
 HOOKS = ".hooks .hooks.image_prompts .hooks.images .hooks.lookup .hooks.midjourney"
 DESCRIBING = (
-    f" {ARGUMENTS} .runtime {ENGINE_OF_A_DAG} {HOOKS} .links .observability .observability.asset_events .operators"
+    f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .links .observability .observability.asset_events .operators"
     " .operators.describe .operators.scope .sensors .sensors.describe .settings"
 )
 
@@ -75,7 +75,7 @@ LOADED = {
     "dags/describe_images.py": DESCRIBING,
     "dags/describe_manifest.py": DESCRIBING,
     "dags/describe_on_arrival.py": f"{DESCRIBING} .arrivals",
-    "dags/midjourney_resolve.py": f" {ARGUMENTS} .runtime {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
+    "dags/midjourney_resolve.py": f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
     " .operators.scope .settings",
     "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links",
 }

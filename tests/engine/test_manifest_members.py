@@ -130,7 +130,7 @@ def test_a_batch_of_many_members_asks_about_those_that_are_open_or_ended_lately(
     with rows.plans(full) as found, full.writing() as tx:
         assert counts.count_open(tx, batch).total == 5
         assert counts.count(tx, batch).total == 5
-        counts.count_beside(tx, batch, rows.ACCOUNT.identity)
+        counts.count_undecided(tx, batch, rows.ACCOUNT.identity)
         in_doubt.release_for_resubmission(tx, batch, rows.ACCOUNT.identity)
         assert len(leases.reserve(tx, batch, "holder", 3)) == 3
 

@@ -20,7 +20,7 @@ from airflow_midjourney.describe.engine.waiting import (
 )
 from airflow_midjourney.describe.model.batch import Batch, BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table.accounts import AccountState
-from airflow_midjourney.describe.table.counts import OpenRows, RowsBeside
+from airflow_midjourney.describe.table.counts import OpenRows
 from tests.support.rows import LONG_AGO as NOW
 
 ACCOUNT = AccountState(
@@ -47,7 +47,8 @@ def progress(**facts: Any) -> Progress:
     known = Progress(
         batch=LISTED,
         open=OpenRows(submitted=1),
-        beside=RowsBeside(),
+        undecided=0,
+        sent_beside=0,
         account=ACCOUNT,
         room=0,
         submissions_left=None,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
 
+from airflow_midjourney.describe.engine import denials
 from airflow_midjourney.describe.model.batch import Scope
-from airflow_midjourney.describe.model.status import BotType, Status
+from airflow_midjourney.describe.model.errors import ObjectDeniedError
+from airflow_midjourney.describe.model.status import BotType, Reason, Status
+from airflow_midjourney.describe.storage.objects import ImageStore
 from tests.support.batches import options, origin, put_photos, work_on
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_s3 import S3Client
 
+    from airflow_midjourney.describe.engine.progress import Progress
     from simulator.serving import RunningSimulator
     from tests.support.engine import Engine
 
@@ -29,12 +35,25 @@ def today(bucket: str) -> Scope:
 
 
 @pytest.fixture
-def left_over(engine: Engine, s3: S3Client, yesterday: Scope, today: Scope) -> Engine:
+def left_over(engine: Engine, s3: S3Client, service: RunningSimulator, yesterday: Scope, today: Scope) -> Engine:
     """A run that paid for two of its six images, and four new images since."""
     put_photos(s3, yesterday.bucket, range(6), "day-1/")
     work_on(engine, yesterday, options(max_submissions=2), origin("day-1"))
     put_photos(s3, today.bucket, range(10, 14), "day-2/")
+    # Its own images are long enough on their way for others to follow.
+    service.change(latency=1.0)
     return engine
+
+
+def without(prefix: str, read: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a way to read that is denied what is under a prefix."""
+
+    def reading(store: ImageStore, image: Any) -> Any:
+        if image.key.startswith(prefix):
+            raise ObjectDeniedError(f"S3 denies access to {image.uri}", http_status=403)
+        return read(store, image)
+
+    return reading
 
 
 def succeeded(engine: Engine) -> dict[str, int]:
@@ -44,22 +63,109 @@ def succeeded(engine: Engine) -> dict[str, int]:
     return {day: sum(key.startswith(day) for key in keys) for day in ("day-1", "day-2")}
 
 
-def test_the_next_run_describes_its_own_images_and_then_what_was_left_over(
+def test_the_next_run_sends_its_own_images_and_then_what_was_left_over_and_ends_with_its_own(
     left_over: Engine, today: Scope, service: RunningSimulator
 ) -> None:
     progress, counts = work_on(left_over, today, options(), origin("day-2"))
 
-    assert succeeded(left_over) == {"day-1": 6, "day-2": 4}
+    assert succeeded(left_over)["day-2"] == 4
     assert progress.all_ended
     assert counts.succeeded == 4
     assert service.counters()["billed"] == 10
 
 
-def test_its_own_images_come_first(left_over: Engine, today: Scope) -> None:
-    progress, _ = work_on(left_over, today, options(max_submissions=5), origin("day-2"))
+def test_a_run_with_nothing_of_its_own_describes_all_that_was_left_over(
+    left_over: Engine, bucket: str, service: RunningSimulator
+) -> None:
+    left_over.account |= {"max_in_flight": 1}
 
-    assert succeeded(left_over) == {"day-1": 3, "day-2": 4}
-    assert progress.capped
+    progress, _ = work_on(left_over, Scope(bucket, ("day-3/",)), options(), origin("day-3"))
+
+    assert succeeded(left_over) == {"day-1": 6, "day-2": 0}
+    assert progress.all_ended
+    assert service.counters()["billed"] == 6
+
+
+def test_its_own_images_come_first(left_over: Engine, today: Scope) -> None:
+    progress, counts = work_on(left_over, today, options(max_submissions=5), origin("day-2"))
+
+    assert succeeded(left_over)["day-2"] == 4
+    assert not progress.capped
+    assert counts.billed == 5
+
+
+def test_what_a_run_has_left_that_is_not_over_is_its_own(
+    left_over: Engine, today: Scope, service: RunningSimulator
+) -> None:
+    left_over.running |= {"day-1"}
+
+    work_on(left_over, today, options(), origin("day-2"))
+
+    assert service.counters()["billed"] == 6
+
+
+@pytest.mark.parametrize("changed", [{"mj_conn_id": "another"}, {"aws_conn_id": "another"}])
+def test_what_was_left_over_is_not_sent_through_another_connection(
+    left_over: Engine, today: Scope, service: RunningSimulator, changed: dict[str, str]
+) -> None:
+    work_on(left_over, today, options(**changed), origin("day-2"))
+
+    assert service.counters()["billed"] == 6
+
+
+def test_what_was_left_over_in_another_bucket_stays_there(
+    left_over: Engine, s3: S3Client, service: RunningSimulator
+) -> None:
+    s3.create_bucket(Bucket="another-bucket")
+    put_photos(s3, "another-bucket", range(20, 22), "day-2/")
+
+    _, counts = work_on(left_over, Scope("another-bucket", ("day-2/",)), options(), origin("day-2"))
+
+    assert counts.succeeded == 2
+    assert service.counters()["billed"] == 4
+
+
+def test_images_that_hang_in_the_backlog_keep_no_run(
+    left_over: Engine, today: Scope, service: RunningSimulator
+) -> None:
+
+    def then_hang(progress: Progress) -> bool:
+        if progress.open.submitted == 4:
+            service.change(latency=600.0)
+        return progress.all_ended
+
+    progress, counts = work_on(left_over, today, options(), origin("day-2"), until=then_hang)
+
+    assert progress.all_ended
+    assert counts.succeeded == 4
+    assert progress.account.in_flight == 4
+
+
+def test_a_backlog_that_cannot_be_read_any_more_is_logged_and_fails_no_run(
+    left_over: Engine, today: Scope, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(denials, "DENIED_IN_A_ROW", 2)
+    monkeypatch.setattr(ImageStore, "read", without("day-1/", ImageStore.read))
+
+    progress, counts = work_on(left_over, today, options(), origin("day-2"))
+
+    assert progress.all_ended
+    assert counts.succeeded == 4
+    assert "What earlier runs left over stays where it is" in caplog.text
+    assert "S3 gave none of the latest" in caplog.text
+
+
+def test_a_backlog_outside_allowed_uris_is_rejected_and_fails_no_run(left_over: Engine, today: Scope) -> None:
+    left_over.store["allowed_uris"] = (f"s3://{today.bucket}/day-2/*",)
+
+    progress, counts = work_on(left_over, today, options(), origin("day-2"))
+
+    images = left_over.database.tables.images.c
+    with left_over.database.reading() as tx:
+        reasons = tx.connection.execute(select(images.reason).where(images.status == Status.REJECTED)).scalars().all()
+    assert progress.all_ended
+    assert counts.succeeded == 4
+    assert reasons == [Reason.NOT_ALLOWED] * 4
 
 
 def test_with_none_it_is_left_where_it_is(left_over: Engine, today: Scope) -> None:

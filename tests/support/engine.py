@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_midjourney.describe.engine.context import Worker
+from airflow_midjourney.describe.engine.left_over import LeftOver
 from airflow_midjourney.describe.engine.loop import work
 from airflow_midjourney.describe.engine.reporting import ProgressReport
 from airflow_midjourney.describe.model.account import AccountSettings
@@ -40,6 +41,7 @@ class Engine:
     account: dict[str, Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
     callback_url: str = ""
+    running: set[str] = field(default_factory=set)
 
     @property
     def service(self) -> ServiceSettings:
@@ -69,6 +71,7 @@ class Engine:
                 account=self.settings,
                 images=ImageStore(self.s3, name="aws_default", **self.store),
                 try_number=try_number,
+                left_over=LeftOver(lambda _dag_id, run_id: run_id not in self.running),
             )
 
     def run(self, scope: Scope, options: BatchOptions | None = None, run_id: str = "run") -> tuple[Batch, Counts]:

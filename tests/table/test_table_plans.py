@@ -207,8 +207,9 @@ def test_doubts_late_answers_and_left_overs_are_found_at_once(full: Database) ->
         in_doubt.unresolved(tx, identity)
         assert in_doubt.release_for_resubmission(tx, batch, identity) != []
         assert [one.submit_token for one in late_results.given_up(tx, identity)] == [sent.submit_token]
-        counts.count_beside(tx, batch, identity)
-        leases.reserve_left_over(tx, batch, "holder", 3)
+        counts.count_undecided(tx, batch, identity)
+        earlier = [one.batch_id for one in batches.left_over_batches(tx, batch)]
+        leases.reserve_left_over(tx, batch, earlier, "holder", 3)
     assert scans(found) == []
     assert uses(found, "ix_image_prompts_in_doubt")
     assert uses(found, "ix_image_prompts_submissions_unanswered", "ix_image_prompts_submissions_image")

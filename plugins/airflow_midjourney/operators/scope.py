@@ -57,8 +57,9 @@ class ImageScopeOperator(BaseOperator):
     :param in_doubt: a submission without an answer may have been billed. Where the service cannot be asked about it,
         ``resubmit`` sends it once more, for at most 1 % of a batch or three images, and logs each; ``hold`` leaves
         all to a person.
-    :param backlog: ``own`` to submit, after the batch's own images, what a cap made earlier runs of this task leave
-        pending; ``none`` to leave it.
+    :param backlog: ``own`` to submit, after the batch's own images and as long as these are on their way, what earlier
+        runs of this task have left pending when they ended; a run without images of its own submits all of it.
+        ``none`` to leave it.
     :param on_empty: where nothing was found in the scope, ``skip`` ends the sensor skipped, with a warning that names
         the prefix and how many keys there were; ``finish`` ends it well; ``fail`` fails operator and sensor. None is
         what the operator of the batch was given, else ``skip``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_midjourney.describe.engine.backlog import submit_left_over
 from airflow_midjourney.describe.engine.listing import list_further
 from airflow_midjourney.describe.engine.progress import Progress, look, stop_if_hopeless
 from airflow_midjourney.describe.engine.reconcile import resubmit_doubtful
@@ -34,4 +35,6 @@ async def advance(worker: Worker, batch_id: str) -> Progress:
     if not batch.options.plan_only and not worker.stopping:
         await resubmit_doubtful(worker, batch)
         handled = await submit_some(worker, batch)
+        if not handled:
+            await submit_left_over(worker, await database.read(read_batch, batch_id))
     return await look(worker, batch_id, handled)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.engine.denials import Denials
 from airflow_midjourney.describe.engine.forbidden import Forbidden
+from airflow_midjourney.describe.engine.left_over import LeftOver
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.model.account import AccountSettings
@@ -61,6 +62,7 @@ class Worker(Watcher):
     :param manifest: the same of the batch's manifest.
     :param denials: what S3 has denied to this worker.
     :param forbidden: what the service has answered with 403.
+    :param left_over: what it knows of rows that earlier runs left pending.
     :param told_to_stop: set from outside to claim nothing more; the worker finishes the POSTs that are on their way.
     :param claims_until: when the worker claims nothing more by itself, so that its POSTs end before Airflow cuts the
         task off at ``execution_timeout``; None if the task may take as long as it likes.
@@ -75,6 +77,7 @@ class Worker(Watcher):
     manifest: ManifestReader | None = None
     denials: Denials = field(default_factory=Denials)
     forbidden: Forbidden = field(default_factory=Forbidden)
+    left_over: LeftOver = field(default_factory=LeftOver)
     told_to_stop: bool = False
     claims_until: datetime | None = None
 

@@ -67,19 +67,23 @@ class Denials:
 
 
 async def turn_away(
-    worker: Worker, batch: Batch, row: ReservedImage, error: ObjectDeniedError | ObjectUnavailableError
+    worker: Worker,
+    batch: Batch,
+    row: ReservedImage,
+    error: ObjectDeniedError | ObjectUnavailableError,
+    denials: Denials,
 ) -> None:
     """Decide about a reserved row whose object S3 denies, or fails at.
 
     The first time it is put last, so that it holds up no other; the second time the row ends as ``denied``.
 
+    :param denials: what S3 has denied of such rows.
     :raises StorageError: ten different objects in a row were denied, and none of some others can be read; or S3 fails
         at an object, and has not given a single one in this try. Such rows are pending again.
     """
-    denials = worker.denials
     denials.note_denied(row.id)
     async with denials.lock:
-        stop = await _reason_to_stop(worker, batch, error)
+        stop = await _reason_to_stop(worker, batch, error, denials)
     final = denials.reads[row.id] >= READS
     if stop is None and final and isinstance(error, ObjectUnavailableError) and not denials.anything_read:
         stop = error
@@ -93,11 +97,10 @@ async def turn_away(
         raise stop
 
 
-async def _reason_to_stop(worker: Worker, batch: Batch, error: StorageError) -> StorageError | None:
-    denials = worker.denials
+async def _reason_to_stop(worker: Worker, batch: Batch, error: StorageError, denials: Denials) -> StorageError | None:
     if denials.verdict is not None or len(denials.in_a_row) < DENIED_IN_A_ROW:
         return denials.verdict
-    if await _can_read_another(worker, batch):
+    if await _can_read_another(worker, batch, denials):
         denials.note_read()
         return None
     message = f"S3 gave none of the latest {len(denials.in_a_row)} objects, and no other. The last: {error}"
@@ -110,9 +113,9 @@ async def _reason_to_stop(worker: Worker, batch: Batch, error: StorageError) -> 
     return denials.verdict
 
 
-async def _can_read_another(worker: Worker, batch: Batch) -> bool:
+async def _can_read_another(worker: Worker, batch: Batch, denials: Denials) -> bool:
     """Try a byte of some objects at the other end of the scope: a folder may be denied, and the rest not."""
-    others = await worker.database.read(leases.furthest_pending, batch, list(worker.denials.reads), PROBES)
+    others = await worker.database.read(leases.furthest_pending, batch, list(denials.reads), PROBES)
     answers = await asyncio.gather(*(asyncio.to_thread(_is_readable, worker, row) for row in others))
     return any(answers)
 

@@ -10,7 +10,13 @@ from airflow_midjourney.describe.model.errors import BatchError, ServiceUnavaila
 from airflow_midjourney.describe.table.accounts import AccountState, read_account
 from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.describe.table.budgets import run_is_capped, submissions_left
-from airflow_midjourney.describe.table.counts import OpenRows, RowsBeside, alike_in_a_row, count_beside, count_open
+from airflow_midjourney.describe.table.counts import (
+    OpenRows,
+    alike_in_a_row,
+    count_open,
+    count_sent_beside,
+    count_undecided,
+)
 from airflow_midjourney.describe.table.latency import oldest_in_flight, quickest_seconds, typical_seconds
 
 if TYPE_CHECKING:
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
 class Progress:
     """Where a batch stands, and what its account allows, at one moment.
 
+    :param undecided: doubtful rows of its scope that the service can still be asked about.
+    :param sent_beside: rows of earlier runs on their way that the batch has sent, having none of its own.
     :param submissions_left: POSTs that may still be paid for, None without a cap.
     :param run_capped: whether the run itself may not pay for more, whatever the day allows.
     :param typical_seconds: how long describes took lately, None if not known.
@@ -36,7 +44,8 @@ class Progress:
 
     batch: Batch
     open: OpenRows
-    beside: RowsBeside
+    undecided: int
+    sent_beside: int
     account: AccountState
     room: int
     submissions_left: int | None
@@ -54,19 +63,19 @@ class Progress:
     @property
     def capped(self) -> bool:
         """Whether rows stay pending because no more may be paid for."""
-        return self.submissions_left == 0 and self.open.to_submit + self.beside.leftover > 0
+        return self.submissions_left == 0 and self.open.to_submit > 0
 
     @property
     def all_submitted(self) -> bool:
         """Whether there is nothing left to submit."""
-        nothing_to_submit = self.open.to_submit + self.beside.leftover == 0 or self.capped
+        nothing_to_submit = self.open.to_submit == 0 or self.capped
         return self.listing_ended and nothing_to_submit and self.open.submitting == 0
 
     @property
     def all_ended(self) -> bool:
         """Whether every image of the scope has its prompts or a reason, as far as a cap allows."""
-        on_their_way = self.open.in_flight + self.open.sharing + self.beside.sent
-        return self.all_submitted and on_their_way == 0 and self.beside.undecided == 0
+        on_their_way = self.open.in_flight + self.open.sharing + self.sent_beside
+        return self.all_submitted and on_their_way == 0 and self.undecided == 0
 
     @property
     def waits_for_tomorrow(self) -> bool:
@@ -76,7 +85,7 @@ class Progress:
     @property
     def work_to_do(self) -> bool:
         """Whether a worker could list or submit something right now."""
-        can_submit = self.open.claimable + self.beside.leftover > 0 and self.room > 0 and self.submissions_left != 0
+        can_submit = self.open.claimable > 0 and self.room > 0 and self.submissions_left != 0
         return can_submit or self.can_list
 
     @property
@@ -123,7 +132,8 @@ def _progress(tx: Transaction, batch_id: str, account: AccountSettings, handled:
     return Progress(
         batch=batch,
         open=count_open(tx, batch),
-        beside=count_beside(tx, batch, account.identity),
+        undecided=count_undecided(tx, batch, account.identity),
+        sent_beside=count_sent_beside(tx, batch),
         account=state,
         room=state.room(account.max_in_flight),
         submissions_left=submissions_left(tx, batch, account),

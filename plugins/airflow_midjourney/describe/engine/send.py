@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.engine.denials import Denials
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
@@ -84,11 +85,15 @@ class Posted:
 
 
 class Sender:
-    """Sends reserved images of one batch, many side by side. Belongs to one event loop."""
+    """Sends reserved images of one batch, many side by side. Belongs to one event loop.
 
-    def __init__(self, worker: Worker, batch: Batch) -> None:
+    :param denials: what S3 has denied of such images.
+    """
+
+    def __init__(self, worker: Worker, batch: Batch, denials: Denials) -> None:
         self._worker = worker
         self._batch = batch
+        self._denials = denials
         self._claims = Gathered(self._claim_some, at_most=TOGETHER, linger=LINGER)
         self._records = Gathered(self._record_some, at_most=TOGETHER, linger=LINGER)
 
@@ -104,14 +109,14 @@ class Sender:
             if await _needs_no_new_task(worker, row.id, former):
                 return True
         try:
-            ready = await asyncio.to_thread(_read, worker, row, self._batch.options.strip_metadata)
+            ready = await asyncio.to_thread(_read, worker, row, self._batch.options.strip_metadata, self._denials)
         except ImageRejectedError as error:
             await database.write(
                 leases.reject, row.id, worker.holder, Reason(error.reason), str(error), reader_fingerprint()
             )
             return True
         except (ObjectDeniedError, ObjectUnavailableError) as error:
-            await turn_away(worker, self._batch, row, error)
+            await turn_away(worker, self._batch, row, error, self._denials)
             return True
         except DescribeError:
             await database.write(leases.release, [row.id], worker.holder)
@@ -213,10 +218,10 @@ async def _needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> 
         raise
 
 
-def _read(worker: Worker, row: ReservedImage, strip_metadata: bool) -> _ReadyImage:
+def _read(worker: Worker, row: ReservedImage, strip_metadata: bool, denials: Denials) -> _ReadyImage:
     listed = as_listed(row)
     stored = worker.images.read(listed)
-    worker.denials.note_read()
+    denials.note_read()
     prepared = prepare(stored.body, image_uri=listed.uri, strip_metadata=strip_metadata)
     content = ContentFacts(
         content_sha256=prepared.content_sha256,

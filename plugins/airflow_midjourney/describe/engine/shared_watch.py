@@ -75,7 +75,7 @@ class Seat:
         now = self.progress
         if now is None or self.has_room or now.submissions_left == 0:
             return False
-        return now.can_list or now.open.to_submit + now.beside.leftover > 0
+        return now.can_list or now.open.to_submit > 0
 
     @property
     def quickest_seconds(self) -> float | None:
@@ -203,7 +203,7 @@ class Lookout:
                 continue
             seat.asked_at = time.monotonic()
             if worth_waking(replace(progress, room=max(0, room)), limit):
-                wanted = min(room, progress.open.claimable + progress.beside.leftover)
+                wanted = min(room, progress.open.claimable)
                 self._given[seat.batch_id] = _Given(wanted, time.monotonic() + ROOM_KEPT_FOR)
                 given += wanted
                 seat.has_room = True

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.engine.denials import Denials
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
@@ -35,22 +36,25 @@ async def submit_some(worker: Worker, batch: Batch) -> int:
     :raises DescribeError: when the service or S3 refuses access; POSTs on their way are finished first, and
         images not sent are pending again.
     """
-    limit = await worker.database.read(_room, worker.account, batch)
+    limit = await worker.database.read(find_room, worker.account, batch)
     # No row is reserved before the service has answered: a worker that is killed while it hangs says nothing about
     # an image, and must not leave a reservation that counts against one.
     if limit == 0 or not await _may_submit(worker, batch):
         return 0
-    rows = await _reserve(worker, batch, min(limit, ROWS_A_ROUND))
-    return await _Round(worker, batch, rows).run() if rows else 0
+    rows = await worker.database.write(leases.reserve, batch, worker.holder, min(limit, ROWS_A_ROUND))
+    return await Round(worker, batch, rows, worker.denials).run() if rows else 0
 
 
-class _Round:
-    """Reserved rows that are sent side by side, until one of them says that there is no point in going on."""
+class Round:
+    """Reserved rows that are sent side by side, until one of them says that there is no point in going on.
 
-    def __init__(self, worker: Worker, batch: Batch, rows: Sequence[ReservedImage]) -> None:
+    :param denials: what S3 has denied of such rows.
+    """
+
+    def __init__(self, worker: Worker, batch: Batch, rows: Sequence[ReservedImage], denials: Denials) -> None:
         self._worker = worker
         self._rows = deque(rows)
-        self._sender = Sender(worker, batch)
+        self._sender = Sender(worker, batch, denials)
         self._handled = 0
         # This worker asks for no answers meanwhile.
         self._ends_at = time.monotonic() + worker.account.poll_interval
@@ -82,15 +86,8 @@ class _Round:
             raise
 
 
-async def _reserve(worker: Worker, batch: Batch, limit: int) -> list[ReservedImage]:
-    """Take rows of the batch; when there are none to take, what earlier runs of the task left over."""
-    rows = await worker.database.write(leases.reserve, batch, worker.holder, limit)
-    if not rows and batch.options.backlog == "own" and batch.listing_ended_at is not None:
-        rows = await worker.database.write(leases.reserve_left_over, batch, worker.holder, limit)
-    return rows
-
-
-def _room(tx: Transaction, account: AccountSettings, batch: Batch) -> int:
+def find_room(tx: Transaction, account: AccountSettings, batch: Batch) -> int:
+    """Give how many images a worker of the batch may send at this moment."""
     state = accounts.read_account(tx, account.identity)
     room = state.room(account.max_in_flight)
     if state.closed_reason is not None:
@@ -102,12 +99,12 @@ def _room(tx: Transaction, account: AccountSettings, batch: Batch) -> int:
 
 async def _may_submit(worker: Worker, batch: Batch) -> bool:
     """Say whether the service may be asked for something; it is not asked where the batch has nothing to send."""
-    if worker.access_checked:
-        return True
-    return await worker.database.read(leases.has_claimable, batch) and await _has_access(worker, batch)
+    return worker.access_checked or (
+        await worker.database.read(leases.has_claimable, batch) and await has_access(worker, batch)
+    )
 
 
-async def _has_access(worker: Worker, batch: Batch) -> bool:
+async def has_access(worker: Worker, batch: Batch) -> bool:
     """Prove that the key may read, once, before anything is paid for: its answers could not be fetched else.
 
     :return: False while a service that has answered in this try cannot be asked; all processes stay away from it
@@ -116,6 +113,8 @@ async def _has_access(worker: Worker, batch: Batch) -> bool:
     :raises ServiceUnavailableError: if the service has not answered once since the try began: waiting would
         hide that the address is wrong.
     """
+    if worker.access_checked:
+        return True
     database, identity = worker.database, worker.account.identity
     until = await database.write(accounts.take_probe_turn, identity)
     if until is None:

@@ -74,9 +74,7 @@ def queue_seconds(progress: Progress) -> float:
 
 def worth_waking(progress: Progress, max_in_flight: int) -> bool:
     """Say whether a sleeping task should be woken to submit: a few slots at once, before the service runs dry."""
-    return progress.work_to_do and progress.room >= min(
-        max(1, max_in_flight // 4), progress.open.claimable + progress.beside.leftover
-    )
+    return progress.work_to_do and progress.room >= min(max(1, max_in_flight // 4), progress.open.claimable)
 
 
 async def pause(

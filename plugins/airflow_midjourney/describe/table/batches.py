@@ -155,19 +155,54 @@ def in_scope(tables: Tables, batch: Batch) -> ColumnElement[bool]:
 
 
 def left_over(tables: Tables, batch: Batch) -> ColumnElement[bool]:
-    """Give the condition that an earlier run of the same task, for the same bot, wanted a row and did not send it."""
-    batches, images = tables.batches.c, tables.images.c
-    earlier = select(batches.batch_id).where(
-        batches.dag_id == batch.origin.dag_id,
-        batches.dag_task_id == batch.origin.dag_task_id,
-        batches.started_at < batch.started_at,
-    )
+    """Give the condition that a pending row could be of an earlier run: of the same bucket, for the same bot."""
+    images = tables.images.c
     return and_(
         has_status(tables.images, *OPEN),
         images.status == Status.PENDING,
         images.bot_type == batch.scope.bot_type,
-        images.batch_id.in_(earlier),
+        images.bucket == batch.scope.bucket,
     )
+
+
+def left_over_batches(tx: Transaction, batch: Batch) -> list[Batch]:
+    """Give earlier batches of the same task, with the same connections, that wanted rows and did not send them.
+
+    Whether their runs are over, Airflow alone knows.
+    """
+    batches, images = tx.tables.batches, tx.tables.images.c
+    pending = select(images.id).where(left_over(tx.tables, batch), images.batch_id == batches.c.batch_id)
+    rows = tx.connection.execute(
+        select(batches)
+        .where(
+            batches.c.dag_id == batch.origin.dag_id,
+            batches.c.dag_task_id == batch.origin.dag_task_id,
+            batches.c.started_at < batch.started_at,
+            pending.exists(),
+        )
+        .order_by(batches.c.started_at)
+    ).mappings()
+    return [one for one in map(to_batch, rows) if _connections(one.options) == _connections(batch.options)]
+
+
+def _connections(options: BatchOptions) -> tuple[str, str]:
+    return options.mj_conn_id, options.aws_conn_id
+
+
+def has_own_rows(tx: Transaction, batch: Batch) -> bool:
+    """Say whether the batch had anything to do with a row of its scope since it started."""
+    images = tx.tables.images
+    return any(_has(tx, batch, one) for one in (has_status(images, *OPEN), images.c.ended_at >= batch.started_at))
+
+
+def has_ended(tx: Transaction, batch: Batch) -> bool:
+    """Say whether all rows of a batch that has any of its own have ended."""
+    return has_own_rows(tx, batch) and not _has(tx, batch, has_status(tx.tables.images, *OPEN))
+
+
+def _has(tx: Transaction, batch: Batch, condition: ColumnElement[bool]) -> bool:
+    query = select(tx.tables.images.c.id).where(in_scope(tx.tables, batch), condition)
+    return tx.connection.execute(query.limit(1)).first() is not None
 
 
 def scope_keys(tables: Tables, scope: Scope) -> ColumnElement[bool]:

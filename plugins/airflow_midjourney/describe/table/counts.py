@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Reason, Status
-from airflow_midjourney.describe.table.batches import in_scope, left_over
+from airflow_midjourney.describe.table.batches import has_own_rows, in_scope
 from airflow_midjourney.describe.table.leases import is_claimable
 from airflow_midjourney.describe.table.schema import has_status
 
@@ -152,45 +152,30 @@ def count_open(tx: Transaction, batch: Batch) -> OpenRows:
     return OpenRows(*(int(number) for number in row))
 
 
-@dataclass(frozen=True, slots=True)
-class RowsBeside:
-    """Rows that a batch has to do with beside the open rows of its scope.
-
-    :param undecided: doubtful rows of its scope that the service can still be asked about.
-    :param leftover: pending rows of earlier runs of the same task that a worker could reserve at this moment.
-    :param sent: rows that this batch has sent and that are on their way, in its scope or left over.
-    """
-
-    undecided: int = 0
-    leftover: int = 0
-    sent: int = 0
-
-
-def count_beside(tx: Transaction, batch: Batch, account: str) -> RowsBeside:
-    """Count what a batch waits for beside its own open rows.
+def count_undecided(tx: Transaction, batch: Batch, account: str) -> int:
+    """Count doubtful rows of a batch that the service can still be asked about.
 
     :param account: the account that this process can ask.
     """
     images = tx.tables.images.c
-    undecided = (
+    return _how_many_rows(
+        tx,
         in_scope(tx.tables, batch),
         images.account == account,
         has_status(tx.tables.images, Status.IN_DOUBT),
         images.doubt_checked_at.is_(None),
         images.shares_id.is_(None),
     )
-    sent = (has_status(tx.tables.images, *IN_FLIGHT), images.batch_id == batch.batch_id)
-    return RowsBeside(
-        undecided=_how_many_rows(tx, *undecided),
-        leftover=_leftover(tx, batch),
-        sent=_how_many_rows(tx, *sent),
-    )
 
 
-def _leftover(tx: Transaction, batch: Batch) -> int:
-    if batch.options.backlog == "none":
-        return 0
-    return _how_many_rows(tx, left_over(tx.tables, batch), is_claimable(tx))
+def count_sent_beside(tx: Transaction, batch: Batch) -> int:
+    """Count rows on their way that a batch without any of its own has sent: earlier runs had left them over.
+
+    :return: 0 for a batch that has rows of its own: it waits for no others.
+    """
+    images = tx.tables.images
+    sent = _how_many_rows(tx, has_status(images, *IN_FLIGHT), images.c.batch_id == batch.batch_id)
+    return sent if sent and not has_own_rows(tx, batch) else 0
 
 
 def _how_many_rows(tx: Transaction, *conditions: ColumnElement[bool]) -> int:

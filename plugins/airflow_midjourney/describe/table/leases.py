@@ -66,11 +66,8 @@ def is_claimable(tx: Transaction) -> ColumnElement[bool]:
 
 
 def has_claimable(tx: Transaction, batch: Batch) -> bool:
-    """Say whether a worker of the batch could reserve a row now: one of its scope, or one of its backlog."""
-    wanted = in_scope(tx.tables, batch)
-    if batch.options.backlog == "own" and batch.listing_ended_at is not None:
-        wanted = or_(wanted, left_over(tx.tables, batch))
-    query = select(tx.tables.images.c.id).where(wanted, is_claimable(tx)).limit(1)
+    """Say whether a worker of the batch could reserve a row now."""
+    query = select(tx.tables.images.c.id).where(in_scope(tx.tables, batch), is_claimable(tx)).limit(1)
     return tx.connection.execute(query).first() is not None
 
 
@@ -79,9 +76,15 @@ def reserve(tx: Transaction, batch: Batch, holder: str, limit: int) -> list[Rese
     return _reserve(tx, in_scope(tx.tables, batch), holder, limit)
 
 
-def reserve_left_over(tx: Transaction, batch: Batch, holder: str, limit: int) -> list[ReservedImage]:
-    """Take rows that earlier runs of the batch's task left pending. Holds no slot."""
-    return _reserve(tx, left_over(tx.tables, batch), holder, limit)
+def reserve_left_over(
+    tx: Transaction, batch: Batch, earlier: Sequence[str], holder: str, limit: int
+) -> list[ReservedImage]:
+    """Take rows that earlier runs of the batch's task left pending. Holds no slot.
+
+    :param earlier: ids of the batches of those runs.
+    """
+    wanted = and_(left_over(tx.tables, batch), tx.tables.images.c.batch_id.in_(earlier))
+    return _reserve(tx, wanted, holder, limit)
 
 
 def _reserve(tx: Transaction, wanted: ColumnElement[bool], holder: str, limit: int) -> list[ReservedImage]:
