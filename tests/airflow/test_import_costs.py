@@ -66,8 +66,8 @@ ENGINE_OF_A_DAG = (
 ARGUMENTS = ".arguments .describe.model.text .describe.storage .describe.storage.address"
 HOOKS = ".hooks .hooks.image_prompts .hooks.images .hooks.lookup .hooks.midjourney"
 DESCRIBING = (
-    f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .links .observability .observability.asset_events .operators"
-    " .operators.describe .operators.scope .sensors .sensors.describe .settings"
+    f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .links .observability .observability.asset_events"
+    " .operators .operators.describe .operators.scope .sensors .sensors.describe .settings"
 )
 
 #: What is loaded of this package by what the dag-processor, the scheduler and the api-server read.
