@@ -148,7 +148,7 @@ def test_asking_again_and_pressing_twice_is_once(
     page.get_by_label("Select archive/1994/camera.jpg").check()
     expect(page.get_by_text("2 selected.")).to_be_visible()
     page.get_by_role("button", name="Describe again").click()
-    expect(page.get_by_text("at most 0.10 USD")).to_be_visible()
+    expect(page.get_by_text("0.10 USD", exact=True)).to_be_visible()
 
     other_tab = page.context.new_page()
     other_tab.goto(page.url)

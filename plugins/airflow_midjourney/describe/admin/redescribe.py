@@ -58,12 +58,14 @@ class Offer:
     :param left_alone: how many of the selection would not be, by what they are: a status, or ``replaced``.
     :param doubtful: of the rows, how many may have been taken and billed already.
     :param prices: by account.
+    :param attempts: how often one of them may be sent, while the service fails it.
     """
 
     image_ids: tuple[int, ...]
     left_alone: dict[str, int]
     doubtful: int
     prices: tuple[Price, ...]
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def offer(tx: Transaction, image_ids: Sequence[int], dag_ids: DagIds) -> Offer:
     """
     images = tx.tables.images.c
     rows = tx.connection.execute(
-        select(images.id, images.status, images.is_current)
+        select(images.id, images.status, images.is_current, images.max_attempts)
         .where(images.id.in_(image_ids), belongs_to(tx.tables, dag_ids))
         .order_by(images.id)
     ).all()
@@ -95,7 +97,8 @@ def offer(tx: Transaction, image_ids: Sequence[int], dag_ids: DagIds) -> Offer:
     left = Counter(row.status if row.is_current else "replaced" for row in rows if row not in wanted)
     ids = tuple(row.id for row in wanted)
     doubtful = sum(row.status == Status.IN_DOUBT for row in wanted)
-    return Offer(ids, dict(sorted(left.items())), doubtful, _prices(tx, ids))
+    attempts = max((row.max_attempts for row in wanted), default=1)
+    return Offer(ids, dict(sorted(left.items())), doubtful, _prices(tx, ids), attempts)
 
 
 def ask_again(

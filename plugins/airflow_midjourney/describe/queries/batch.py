@@ -75,7 +75,8 @@ class BatchOverview:
     :param oldest_waiting: when the image was submitted that has waited for its answer the longest, if one waits.
     :param latest_end: when the latest of its images ended, if one did.
     :param parts: batch ids of the same task in the same run; more than one if the task is mapped.
-    :param account: None where its connection cannot be read here, or nothing was ever sent over it.
+    :param settings: what the connection says; None where it cannot be read here.
+    :param account: None where the connection cannot be read here, or nothing was ever sent over it.
     """
 
     batch: Batch
@@ -85,6 +86,7 @@ class BatchOverview:
     latest_end: datetime | None
     parts: tuple[str, ...]
     pace: Pace
+    settings: AccountSettings | None = None
     account: AccountLook | None = None
 
     @property
@@ -98,15 +100,29 @@ class BatchOverview:
         return not self.is_listed or self.counts.open > 0
 
     @property
+    def to_send(self) -> int:
+        """Images that are still to be sent, or would be; as many as no cap allows among them."""
+        return self.batch.listed.to_describe if self.batch.options.plan_only else self.counts.pending
+
+    @property
     def expected_cost(self) -> Decimal | None:
-        """What the batch costs at most, with what is still to be sent; None where no price is set."""
-        price = None if self.account is None else self.account.settings.price
-        if price is None:
-            return self.counts.cost
-        left = self.batch.listed.to_describe if self.batch.options.plan_only else self.counts.pending
+        """What the batch costs if each image that is still to be sent is sent once; None where that is not known."""
+        return self._cost_with(self.to_send)
+
+    @property
+    def highest_cost(self) -> Decimal | None:
+        """What it costs if the service fails every image until its attempts are used up; None where not known."""
+        attempts = self.batch.options.max_attempts
+        return self._cost_with(self.to_send * attempts + self.counts.in_flight * (attempts - 1))
+
+    def _cost_with(self, submissions: int) -> Decimal | None:
+        """Give what the batch costs with so many more submissions, as far as caps allow them."""
         if self.account is not None and self.account.submissions_left is not None:
-            left = min(left, self.account.submissions_left)
-        return (self.counts.cost or 0) + left * price
+            submissions = min(submissions, self.account.submissions_left)
+        price = None if self.settings is None else self.settings.price
+        if price is None:
+            return None if submissions else self.counts.cost
+        return (self.counts.cost or 0) + submissions * price
 
 
 def overview(tx: Transaction, batch_id: str, account: AccountSettings | None = None) -> BatchOverview:
@@ -124,6 +140,7 @@ def overview(tx: Transaction, batch_id: str, account: AccountSettings | None = N
         _latest_end(tx, batch),
         _parts(tx, batch),
         _pace(tx, batch),
+        account,
         None if account is None or not has_account(tx, account.identity) else _look_at(tx, batch, account),
     )
 

@@ -53,7 +53,7 @@ def state_of_day(account: AccountLook) -> str:
     """Say what was sent over the account today, by all DAGs."""
     spent, settings = account.spent, account.settings
     sent = f"{count(spent.submissions)} sent"
-    return f"{sent}, {money(spent.cost, settings.currency)}" if settings.price else sent
+    return f"{sent}, {money(spent.cost, settings.currency)}" if settings.price or spent.cost else sent
 
 
 def _state(account: AccountLook) -> str:

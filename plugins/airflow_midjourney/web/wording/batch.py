@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_midjourney.describe.engine.verdict import summary
@@ -66,6 +67,7 @@ def numbers(found: BatchOverview) -> dict[str, Any]:
         "billed": counts.billed,
         "cost": None if counts.cost is None else f"{counts.cost.normalize():f}",
         "expected_cost": None if found.expected_cost is None else f"{found.expected_cost.normalize():f}",
+        "highest_cost": None if found.highest_cost is None else f"{found.highest_cost.normalize():f}",
         "currency": counts.currency,
         "images_per_minute": round(found.pace.per_minute, 1),
         "seconds_left": _seconds_left(found),
@@ -192,7 +194,14 @@ def _oldest(found: BatchOverview) -> str:
 
 
 def _cost(found: BatchOverview) -> str:
-    return money(found.counts.cost, found.counts.currency)
+    if found.counts.billed:
+        return money(found.counts.cost, found.counts.currency)
+    priced = found.settings is not None and found.settings.price is not None
+    return money(Decimal(0), _currency(found)) if priced else "nothing billed"
+
+
+def _currency(found: BatchOverview) -> str | None:
+    return found.counts.currency or (found.settings.currency if found.settings else None)
 
 
 def _billed(found: BatchOverview) -> str:
@@ -201,15 +210,29 @@ def _billed(found: BatchOverview) -> str:
 
 
 def _expected(found: BatchOverview) -> str:
-    expected = found.expected_cost
-    settings = None if found.account is None else found.account.settings
-    currency = found.counts.currency or (settings.currency if settings else None)
-    if expected is None or not (found.is_open or found.batch.options.plan_only):
+    is_plan = found.batch.options.plan_only
+    if not (found.is_open or is_plan):
         return ""
-    if found.batch.options.plan_only:
-        return f"Would cost up to {money(expected, currency)}"
-    more = "" if found.is_listed else ", and more for what is not listed yet"
-    return f"Up to {money(expected, currency)} in all{more}"
+    expected, highest = found.expected_cost, found.highest_cost
+    if expected is None or highest is None:
+        return _why_unknown(found)
+    told = f"Would cost about {money(expected, _currency(found))}" if is_plan else ""
+    told = told or f"About {money(expected, _currency(found))} in all"
+    if not found.is_listed:
+        told += ", and more for what is not listed yet"
+    if highest > expected:
+        attempts = found.batch.options.max_attempts
+        told += f"; at most {money(highest, _currency(found))} if each image is tried {attempts} times"
+    return told
+
+
+def _why_unknown(found: BatchOverview) -> str:
+    images = f"{count(found.to_send)} {'' if found.batch.options.plan_only else 'pending '}images"
+    if not found.to_send:
+        return ""
+    if found.settings is None:
+        return f"What {images} will cost is not known: connection {found.batch.options.mj_conn_id} cannot be read here"
+    return f"What {images} will cost is not known: no price is set on the connection"
 
 
 def _moment(moment: datetime | None) -> str | None:
