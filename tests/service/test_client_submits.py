@@ -11,6 +11,7 @@ import pytest
 
 from airflow_midjourney import __version__
 from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.model.status import BotType
 from airflow_midjourney.describe.service.client import MidjourneyClient
 from airflow_midjourney.describe.service.submit_response import Accepted, Ambiguous, Denied, Refused, Unavailable
 from tests.support.remote import (
@@ -19,6 +20,7 @@ from tests.support.remote import (
     SUBMIT_ANSWERS,
     TASK_ID,
     Service,
+    ask,
     client_of,
     settings_with,
     submit,
@@ -52,6 +54,16 @@ def test_without_a_key_no_header_claims_one() -> None:
     service = Service(httpx.Response(200, json=ACCEPTED))
     submit(service, key="")
     assert not {"authorization", "mj-api-secret"} & set(service.requests[0].headers)
+
+
+@pytest.mark.parametrize("text", ['"\\/\x00\x1f\x7f', "für 图", "\ud83d", "\U0001f600\u2028"])
+def test_any_text_arrives_as_it_was_sent(text: str) -> None:
+    service = Service(httpx.Response(200, json=ACCEPTED))
+    sent = {"data_uri": f"data:image/png;base64,{text}", "bot_type": BotType.MID_JOURNEY, "state": text}
+    outcome = ask(service, lambda client: client.submit_describe(**sent))
+    assert isinstance(outcome, Accepted)
+    received = json.loads(service.requests[0].content)
+    assert received == {"base64": sent["data_uri"], "botType": "MID_JOURNEY", "state": text}
 
 
 @pytest.mark.parametrize("key", ["Bearer sk-1", "schlüssel", "a\nb"])

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from airflow_midjourney.describe.model.errors import ServiceDeniedError, ServiceProtocolError, ServiceUnavailableError
 from airflow_midjourney.describe.service.callback_url import callback_address
-from airflow_midjourney.describe.service.json_codec import encode, encode_with
+from airflow_midjourney.describe.service.json_codec import encode
 from airflow_midjourney.describe.service.read_response import data_of, is_missing_route, is_unknown_task
 from airflow_midjourney.describe.service.submit_response import (
     Ambiguous,
@@ -95,11 +95,10 @@ class MidjourneyClient:
         :param state: comes back with the task; trueai takes at most 255 characters.
         :param callback: what the path of this submission's callbacks ends with; empty to send the address as it is.
         """
-        payload: dict[str, object] = {"botType": bot_type.value, "state": state}
+        payload: dict[str, object] = {"base64": data_uri, "botType": bot_type.value, "state": state}
         if self._settings.notify_url:
             payload["notifyHook"] = callback_address(self._settings.notify_url, callback)
-        body = encode_with(payload, "base64", data_uri)
-        answer = await self._transport.exchange("POST", "/submit/describe", body=body, limit=_SUBMIT_LIMIT)
+        answer = await self._transport.exchange("POST", "/submit/describe", body=encode(payload), limit=_SUBMIT_LIMIT)
         if isinstance(answer, Answer):
             hidden = (self._settings.key, state, callback)
             return read_submit_answer(answer.status, answer.headers, answer.body, hidden=hidden)

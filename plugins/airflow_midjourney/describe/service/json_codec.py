@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import string
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from airflow_midjourney.describe.service.dialects import is_identifier
 
@@ -14,27 +15,14 @@ if TYPE_CHECKING:
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 
-#: What JSON writes as it is, of all that a data URI consists of.
-_WRITTEN_AS_IT_IS: Final = (string.ascii_letters + string.digits + "+/=:;,.-_").encode("ascii")
-
 
 def encode(payload: Mapping[str, object]) -> bytes:
-    """Write a JSON object."""
-    return json.dumps(payload, separators=(",", ":")).encode("ascii")
-
-
-def encode_with(payload: Mapping[str, object], name: str, text: str) -> bytes:
-    """Write a JSON object with one text more, which may be megabytes of base64.
-
-    Looking through these for what JSON would escape takes longer than everything else about a request, so it is done
-    quicker here.
-
-    :param payload: the other fields, at least one.
-    """
-    body = text.encode("utf-8", "surrogatepass")
-    if body.translate(None, _WRITTEN_AS_IT_IS):
-        return encode({**payload, name: text})
-    return b'%b,%b:"%b"}' % (encode(payload)[:-1], json.dumps(name).encode("ascii"), body)
+    """Write a JSON object, which may hold megabytes of base64."""
+    try:
+        return msgspec.json.encode(payload)
+    except UnicodeEncodeError:
+        # A lone surrogate has no form in UTF-8; ASCII can name it.
+        return json.dumps(payload, separators=(",", ":")).encode("ascii")
 
 
 def decode(body: bytes) -> object:

@@ -7,14 +7,14 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
+from urllib3.exceptions import InvalidHeader
+from urllib3.util.retry import Retry
 
 from airflow_midjourney._version import __version__
 from airflow_midjourney.describe.model.errors import SettingsError
@@ -50,9 +50,7 @@ _NOTHING_SENT: Final = (
 )
 
 #: A longer wait than a day is a mistake of the service.
-LONGEST: Final = 86_400.0
-
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_RETRY_AFTER: Final = Retry(retry_after_max=86_400)
 
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -179,22 +177,17 @@ def _tls(settings: ServiceSettings) -> ssl.SSLContext | bool:
         ) from None
 
 
-def retry_after_seconds(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Read ``Retry-After``, which is a number of seconds or a date; None where there is none.
 
     :param headers: of the answer, in any case.
-    :param now: the time to count from, aware; by default the present.
     """
-    value = httpx.Headers(dict(headers)).get("retry-after", "").strip()
-    if _SECONDS.fullmatch(value):
-        return min(float(value), LONGEST)
+    value = httpx.Headers(dict(headers)).get("retry-after", "")
     try:
-        until = parsedate_to_datetime(value)
-    except (ValueError, TypeError, OverflowError, IndexError):
+        # Some gateways send fractions of a second, which the header does not have.
+        return float(_RETRY_AFTER.parse_retry_after(value.partition(".")[0]))
+    except (InvalidHeader, ValueError, OverflowError):
         return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return min(max((until - (now or datetime.now(UTC))).total_seconds(), 0.0), LONGEST)
 
 
 Exchange = Callable[[], Awaitable[Answer | NoAnswer]]

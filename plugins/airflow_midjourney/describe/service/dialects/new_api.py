@@ -1,6 +1,8 @@
 """new-api gateways (April 2025) and the aggregators built on them: they keep tasks of their own and charge for them.
 
-They answer a submit with their upstream's words and reads from their own records.
+They answer a submit with their upstream's words and reads from their own records, and have no list of all tasks. A task
+has no ``state`` until they have looked at their upstream, 15 to 30 seconds later. They give back what they charged for
+tasks that end in ``FAILURE``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""trueai-org/midjourney-proxy 11.10 (.NET), without a gateway before it."""
+"""trueai-org/midjourney-proxy 11.10 (.NET), without a gateway before it.
+
+Its list has the newest hundred tasks of all users.
+"""
 
 from __future__ import annotations
 
