@@ -1,8 +1,8 @@
 """One file for each service, with all that is particular to it.
 
 The modules of ``service`` ask here what an answer means, exports whether a prompt is a complaint, the engine which bots
-there are. No user is asked which service he has: every answer is put to all dialects. A new one is its file and its line
-below.
+there are. No user is asked which service he has: every answer is put to all dialects. A new one is its file and its
+line below.
 
 **Where two of them disagree** is decided here alone. What a *phrase* means is asked in the order of the meanings: an
 image that is forbidden is so even if the sentence also speaks of a timeout, then comes a timeout, then a failure of

@@ -1,6 +1,6 @@
 """novicezk/midjourney-proxy 2.6.3 (Java), and the plus family that follows it.
 
-Its list has all tasks, newest first; with the store in memory a restart empties it. Which of its handlers sees a message
+Its list has all tasks, newest first; with the store in memory a restart empties it. Which of its handlers sees messages
 first differs from build to build: in some a task shows ``IN_PROGRESS`` and what the bot complains of ends as a timeout.
 """
 
