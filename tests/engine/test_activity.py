@@ -10,8 +10,8 @@ import pytest
 
 from airflow_midjourney.describe.table import accounts, results
 from airflow_midjourney.describe.table.activity import WAKING_TAKES, Pulse, feel_pulse
-from airflow_midjourney.describe.table.latency import Due, first_answer_after, next_answers, quickest_seconds
-from airflow_midjourney.describe.table.poll_schedule import pause_until_due
+from airflow_midjourney.describe.table.latency import quickest_seconds
+from airflow_midjourney.describe.table.poll_schedule import first_answer_after, next_answers, pause_until_due
 from airflow_midjourney.describe.table.results import RemoteTimes
 from tests.support import rows
 
@@ -83,17 +83,17 @@ def test_the_service_is_believed_when_an_image_ended(
 
 
 @pytest.mark.parametrize(
-    ("ages", "due"),
+    ("ages", "due_in", "overdue"),
     [
-        ((RUN + 1, RUN - 10, 5.0), Due(RUN * 1.04 - RUN + 10, others_overdue=True)),
-        ((20.0, 19.0, 5.0), Due(RUN * 1.04 - 19, others_overdue=False)),
-        ((5.0,), Due(RUN * 1.04 - 5, others_overdue=False)),
-        ((RUN + 1,), None),
-        ((), None),
+        ((RUN + 1, RUN - 10, 5.0), RUN * 1.04 - RUN + 10, RUN + 1),
+        ((20.0, 19.0, 5.0), RUN * 1.04 - 19, None),
+        ((5.0,), RUN * 1.04 - 5, None),
+        ((RUN + 9, RUN + 1), None, RUN + 1),
+        ((), None, None),
     ],
 )
 def test_answers_that_are_due_close_together_are_fetched_together(
-    ages: tuple[float, ...], due: Due | None, database: Database
+    ages: tuple[float, ...], due_in: float | None, overdue: float | None, database: Database
 ) -> None:
     with database.writing() as tx:
         batch = rows.open_batch(tx)
@@ -103,10 +103,8 @@ def test_answers_that_are_due_close_together_are_fetched_together(
             rows.set_columns(tx, row.id, submitted_at=tx.now - timedelta(seconds=age))
 
         found = next_answers(tx, rows.ACCOUNT.identity, RUN)
-        assert (found is None) == (due is None)
-        if found is not None and due is not None:
-            assert found.seconds == pytest.approx(due.seconds)
-            assert found.others_overdue == due.others_overdue
+        assert found.due_in == (None if due_in is None else pytest.approx(due_in))
+        assert found.overdue == (None if overdue is None else tx.now - timedelta(seconds=overdue))
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_a_poll_is_due_as_soon_as_an_answer_is_late_however_far_off_the_next_one
         assert poll_schedule.take_poll_turn(tx, ACCOUNT) is None
     with table.database.writing() as tx:
         rows.set_columns(tx, 1, updated_at=tx.now - MOMENTS)
-        assert accounts.read_account(tx, ACCOUNT.identity).poll_due_at <= tx.now
+        assert poll_schedule.poll_due_at(accounts.read_account(tx, ACCOUNT.identity)) <= tx.now
         assert poll_schedule.take_poll_turn(tx, ACCOUNT) is not None
 
 

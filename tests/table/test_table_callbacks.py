@@ -86,7 +86,7 @@ def test_a_callback_changes_when_a_row_is_looked_at_and_nothing_else(database: D
         row = submitted(tx)
         quiet(tx)
         before, account_before = rows.image_row(tx, row.id), state(tx)
-        assert not callbacks_table.is_due(tx, ME)
+        assert not poll_schedule.is_called_for(tx, ME)
         assert poll_schedule.take_poll_turn(tx, CALLED) is None
 
         assert callbacks_table.mark_called(tx, [digest_of(VALUE)]) == 1
@@ -95,7 +95,7 @@ def test_a_callback_changes_when_a_row_is_looked_at_and_nothing_else(database: D
         assert {name for name in after if after[name] != before[name]} == {"called_at"}
         assert after["called_at"] == tx.now
         assert replace(state(tx), called=False) == account_before
-        assert callbacks_table.is_due(tx, ME)
+        assert poll_schedule.is_called_for(tx, ME)
         turn = poll_schedule.take_poll_turn(tx, CALLED)
         assert turn is not None
         assert turn.called
@@ -145,13 +145,13 @@ def test_a_callback_before_the_answer_to_the_submission_waits_for_it(database: D
         wanted = claimed(tx)
         quiet(tx)
         assert callbacks_table.mark_called(tx, [digest_of(VALUE)]) == 1
-        assert not callbacks_table.is_due(tx, ME)
+        assert not poll_schedule.is_called_for(tx, ME)
         assert not state(tx).called
 
         rows.accepted(tx, wanted.submit_token, "task", PostFacts(200, 1))
 
-        assert callbacks_table.is_due(tx, ME)
-        assert state(tx).poll_due_at <= tx.now
+        assert poll_schedule.is_called_for(tx, ME)
+        assert poll_schedule.poll_due_at(state(tx)) <= tx.now
 
 
 def test_a_poll_takes_the_marks_off_that_it_has_asked_about(database: Database) -> None:
@@ -178,12 +178,12 @@ def test_a_callback_while_the_service_is_asked_counts_for_the_next_time(database
     with database.writing() as tx:
         callbacks_table.mark_called(tx, [digest_of(VALUE)])
     with database.writing() as tx:
-        assert not callbacks_table.is_due(tx, ME)
+        assert not poll_schedule.is_called_for(tx, ME)
         callbacks_table.note_asked(tx, [row.id], turn.taken_at)
         poll_schedule.set_next_poll(tx, CALLED, turn, news=False)
         rows.set_account(tx, calls_from=tx.now)
 
-        assert callbacks_table.is_due(tx, ME)
+        assert poll_schedule.is_called_for(tx, ME)
 
 
 def test_a_flood_makes_nobody_poll_more_often_than_without(database: Database) -> None:
@@ -217,9 +217,9 @@ def test_while_the_service_does_not_answer_callbacks_change_nothing(database: Da
         poll_schedule.poll_failed(tx, CALLED)
         callbacks_table.mark_called(tx, [digest_of(VALUE)])
 
-        assert not callbacks_table.is_due(tx, ME)
+        assert not poll_schedule.is_called_for(tx, ME)
         assert poll_schedule.take_poll_turn(tx, CALLED) is None
-        assert seconds_until(tx, state(tx).poll_due_at) > 30
+        assert seconds_until(tx, poll_schedule.poll_due_at(state(tx))) > 30
 
 
 def test_while_answers_are_announced_polls_come_further_apart_within_bounds(database: Database) -> None:

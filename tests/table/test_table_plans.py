@@ -24,6 +24,7 @@ from airflow_midjourney.describe.table import (
     latency,
     leases,
     matching,
+    poll_schedule,
     results,
     submissions,
 )
@@ -174,8 +175,8 @@ def test_a_callback_and_those_who_listen_for_it_look_at_what_is_on_its_way_only(
     assert scans(found) == []
     assert uses(found, "ix_image_prompts_callback", *OF_FEW_ROWS)
     with rows.plans(full) as found, full.writing() as tx:
-        assert callbacks.any_called(tx, rows.ACCOUNT.identity)
-        assert callbacks.is_due(tx, rows.ACCOUNT.identity)
+        assert tx.connection.execute(callbacks.called_rows(tx.tables.images, rows.ACCOUNT.identity)).first()
+        assert poll_schedule.is_called_for(tx, rows.ACCOUNT.identity)
         accounts.read_account(tx, rows.ACCOUNT.identity)
         callbacks.note_asked(tx, [sent.id], tx.now)
     assert scans(found) == []

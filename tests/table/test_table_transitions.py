@@ -119,7 +119,7 @@ def expected(tx: Transaction, move: Move, row: dict[str, Any], facts: dict[str, 
         return row
     written = dict.fromkeys(one.stamps, tx.now) | dict.fromkeys(one.empties) | dict.fromkeys(one.zeroes, 0)
     target = {} if one.target is None else {"status": one.target.value}
-    return row | facts | written | target | {"updated_at": tx.now}
+    return row | facts | written | target | ({} if one.is_mark else {"updated_at": tx.now})
 
 
 @pytest.mark.parametrize("status", Status)

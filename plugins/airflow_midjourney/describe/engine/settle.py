@@ -86,7 +86,7 @@ def _find_questions(tx: Transaction, account: str) -> _Questions:
     something = (
         state.in_flight > 0 or bool(late_results.given_up(tx, account)) or bool(in_doubt.unresolved(tx, account))
     )
-    return _Questions(something, due=state.poll_due_at <= tx.now)
+    return _Questions(something, due=poll_schedule.poll_due_at(state) <= tx.now)
 
 
 async def _poll(watcher: Watcher, rows: Sequence[InFlight]) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.table import callbacks
+from airflow_midjourney.describe.table import poll_schedule
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,7 +30,7 @@ LISTENS_EVERY: Final = 1.0
 def pause_before_next_look(progress: Progress) -> float:
     """Give the seconds until something may have changed: the next poll, or the end of a closure."""
     account = progress.account
-    moments = [account.poll_due_at]
+    moments = [poll_schedule.poll_due_at(account)]
     if account.closed_until is not None and progress.open.claimable:
         moments.append(account.closed_until)
     upcoming = [(moment - account.now).total_seconds() for moment in moments if moment > account.now]
@@ -93,7 +93,7 @@ async def pause(
             await _wait(stirred, left)
             return
         await _wait(stirred, LISTENS_EVERY)
-        if await database.read(callbacks.is_due, account.identity):
+        if await database.read(poll_schedule.is_called_for, account.identity):
             return
 
 

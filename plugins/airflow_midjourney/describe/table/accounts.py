@@ -58,13 +58,6 @@ class AccountState:
     calls_from: datetime | None = None
 
     @property
-    def poll_due_at(self) -> datetime:
-        """When a process should ask the service next."""
-        if self.called or self.unanswered:
-            return min(self.next_poll_at, self.calls_from or self.now)
-        return self.next_poll_at
-
-    @property
     def is_closed(self) -> bool:
         """Whether no process may submit at this moment, slots or not."""
         return self.paused or (self.closed_until is not None and self.closed_until > self.now)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, select
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
 from airflow_midjourney.describe.table.schema import has_status
@@ -39,24 +39,11 @@ def is_to_be_looked_at(images: Table) -> ColumnElement[bool]:
     return and_(images.c.status == Status.SUBMITTED, images.c.called_at.is_not(None))
 
 
-def any_called(tx: Transaction, account: str) -> bool:
-    """Say whether a row of the account was called since it was last asked about."""
-    images = tx.tables.images
-    called = select(images.c.id).where(
+def called_rows(images: Table, account: str) -> Select[Any]:
+    """Give the query of the rows of an account that were called since they were last asked about."""
+    return select(images.c.id).where(
         images.c.account == account, has_status(images, *IN_FLIGHT), is_to_be_looked_at(images)
     )
-    return tx.connection.execute(called.limit(1)).first() is not None
-
-
-def is_due(tx: Transaction, account: str) -> bool:
-    """Say whether a callback makes a poll due now. Cheap: each waiting process asks every second."""
-    accounts, images = tx.tables.accounts, tx.tables.images
-    called = select(images.c.id).where(
-        images.c.account == account, has_status(images, *IN_FLIGHT), is_to_be_looked_at(images)
-    )
-    may_poll = or_(accounts.c.calls_from.is_(None), accounts.c.calls_from <= tx.now)
-    due = select(accounts.c.account).where(accounts.c.account == account, may_poll, called.exists())
-    return tx.connection.execute(due).first() is not None
 
 
 def note_asked(tx: Transaction, ids: Collection[int], asked_at: datetime) -> None:

@@ -17,7 +17,7 @@ from airflow_midjourney.describe.table.budgets import lock_caps_of_run, move_tal
 from airflow_midjourney.describe.table.duplicates import attempts_of_the_bytes, share_with_twin
 from airflow_midjourney.describe.table.late_results import GivenUp, given_up_by_twins
 from airflow_midjourney.describe.table.leases import reject
-from airflow_midjourney.describe.table.poll_schedule import expect_first_answer
+from airflow_midjourney.describe.table.poll_schedule import expect_answer
 from airflow_midjourney.describe.table.tombstones import content_mark, was_erased
 from airflow_midjourney.describe.table.transitions import Move, RowFacts, move_each, move_rows
 
@@ -274,8 +274,7 @@ class Intent:
 
 
 def _write_intents(tx: Transaction, intents: Sequence[Intent], account: AccountSettings, state: AccountState) -> None:
-    if state.in_flight == 0:
-        expect_first_answer(tx, account)
+    expect_answer(tx, account, state)
     rows = [
         RowFacts(
             intent.request.image_id,

@@ -1,8 +1,7 @@
-"""How fast the service answers an account: how long an image takes at least, and when the next answer is due."""
+"""How fast the service answers an account: how long an image takes at least, and usually."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
@@ -22,13 +21,6 @@ _RECENT: Final = 20
 
 #: Share of the time that we waited which the service's own time must be.
 _BELIEVABLE: Final = 0.5
-
-#: Answers that come within this share of what an image takes are fetched together.
-_TOGETHER: Final = 0.125
-
-#: Share of what an image takes at least by which we ask later: the next one may take a little more, and to ask in vain
-#: costs a whole interval.
-_RATHER_LATER: Final = 0.04
 
 
 def quickest_seconds(tx: Transaction, account: str) -> float | None:
@@ -70,47 +62,6 @@ def _seconds(
     if theirs <= until_its_end <= ours:
         return until_its_end
     return theirs if ours * _BELIEVABLE <= theirs <= ours else ours
-
-
-def first_answer_after(seconds: float) -> float:
-    """Give when to ask after the first image of several has gone out, so that all of them are there.
-
-    :param seconds: how long an image takes at least.
-    """
-    return seconds * (1 + _TOGETHER * 0.75)
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """Answers that may be there soon.
-
-    :param seconds: until the next one, and those close behind it.
-    :param others_overdue: whether others should be there already.
-    """
-
-    seconds: float
-    others_overdue: bool
-
-
-def next_answers(tx: Transaction, account: str, seconds: float) -> Due | None:
-    """Say when the next answers may come; None if nothing is on its way, or all is overdue.
-
-    :param seconds: how long an image takes at least.
-    """
-    images = tx.tables.images
-    mine = (images.c.account == account, has_status(images, *IN_FLIGHT), images.c.submitted_at.is_not(None))
-    not_yet = images.c.submitted_at > tx.now - timedelta(seconds=seconds)
-    earliest, number, waiting = tx.connection.execute(
-        select(func.min(images.c.submitted_at).filter(not_yet), func.count(), func.count().filter(not_yet)).where(*mine)
-    ).one()
-    if not waiting:
-        return None
-    close = images.c.submitted_at <= earliest + timedelta(seconds=seconds * _TOGETHER)
-    last: datetime = tx.connection.execute(
-        select(func.max(images.c.submitted_at)).where(*mine, not_yet, close)
-    ).scalar_one()
-    later = (last - tx.now).total_seconds() + seconds * (1 + _RATHER_LATER)
-    return Due(later, others_overdue=number > waiting)
 
 
 def typical_seconds(tx: Transaction, account: str) -> float | None:

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import or_
+from sqlalchemy import func, not_, or_, select
 
+from airflow_midjourney.describe.model.status import IN_FLIGHT
 from airflow_midjourney.describe.table import callbacks, unanswered
 from airflow_midjourney.describe.table.accounts import account_row, pause_after_no, update_account
-from airflow_midjourney.describe.table.latency import first_answer_after, next_answers, quickest_seconds
+from airflow_midjourney.describe.table.latency import quickest_seconds, typical_seconds
+from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
     from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.table.accounts import AccountState
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Polls further apart than this many seconds say nothing about the time between them.
@@ -22,6 +27,12 @@ SILENCE_AFTER: Final = 60.0
 
 #: A poll that found nothing new is followed by a longer pause, up to this many seconds.
 LONGEST_POLL_INTERVAL: Final = 20.0
+
+#: While overdue images hang, polls for them may be apart by this share of how overdue the latest of them is, up to so
+#: many seconds. With what comes on top it has to stay below SILENCE_AFTER.
+OVERDUE_SHARE: Final = 0.125
+
+LONGEST_OVERDUE_INTERVAL: Final = 45.0
 
 #: How much longer it gets each time: while it is not known how long the service takes at all, it stays close.
 POLL_GROWTH: Final = 1.5
@@ -46,15 +57,32 @@ SHORTEST_CALL_GAP: Final = 1.0
 CALL_GAP_OF_MANY: Final = 3.0
 
 
-def next_poll_interval(base: float, last: float, *, news: bool, quickest: float | None = None) -> float:
+#: Answers that come within this share of what an image takes are fetched together.
+_TOGETHER: Final = 0.125
+
+#: Share of what an image takes at least by which we ask later: the next one may take a little more, and to ask in vain
+#: costs a whole interval.
+_RATHER_LATER: Final = 0.04
+
+
+def next_poll_interval(
+    base: float, last: float, *, news: bool, quickest: float | None = None, overdue_by: float = 0.0
+) -> float:
     """Give the seconds until the next poll: short while answers come, longer while nothing happens.
 
     :param quickest: seconds that an image takes at least lately; an eighth of it is late enough to hear of one.
+    :param overdue_by: seconds by which the latest of the overdue images is beyond the usual time.
     """
     longest = LONGEST_POLL_INTERVAL if quickest is None else min(LONGEST_POLL_INTERVAL, quickest / 8)
     growth = FIRST_POLLS_GROWTH if quickest is None else POLL_GROWTH
-    pause = base if news else min(max(last, base) * growth, max(longest, base))
+    longest = max(longest, overdue_interval(overdue_by), base)
+    pause = base if news else min(max(last, base) * growth, longest)
     return pause * random.uniform(0.85, 1.15)  # noqa: S311
+
+
+def overdue_interval(overdue_by: float) -> float:
+    """Give the seconds between two polls for images that hang: the longer they hang, the less a minute matters."""
+    return min(overdue_by * OVERDUE_SHARE, LONGEST_OVERDUE_INTERVAL)
 
 
 def pause_until_due(base: float, interval: float, due_in: float, *, overdue: bool) -> float:
@@ -105,10 +133,11 @@ def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | Non
     another.
     """
     accounts = tx.tables.accounts
-    called = callbacks.any_called(tx, settings.identity)
+    called_rows = callbacks.called_rows(tx.tables.images, settings.identity)
+    called = tx.connection.execute(called_rows.limit(1)).first() is not None
     due = accounts.c.next_poll_at <= tx.now
     if called or unanswered.any_unanswered(tx, settings.identity):
-        due = or_(due, accounts.c.calls_from.is_(None), accounts.c.calls_from <= tx.now)
+        due = or_(due, _calls_count(tx))
     until = tx.now + timedelta(seconds=settings.submit_deadline)
     turn = tx.connection.execute(
         accounts.update()
@@ -119,7 +148,64 @@ def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | Non
     return None if turn is None else PollTurn(tx.now, called, turn.answered_at)
 
 
-def expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
+def _calls_count(tx: Transaction) -> ColumnElement[bool]:
+    """Give the condition that the last poll is long enough ago for a callback to bring about the next."""
+    calls_from = tx.tables.accounts.c.calls_from
+    return or_(calls_from.is_(None), calls_from <= tx.now)
+
+
+def is_called_for(tx: Transaction, identity: str) -> bool:
+    """Say whether a callback makes a poll due now. Cheap: each waiting process asks every second."""
+    accounts = tx.tables.accounts.c
+    called = callbacks.called_rows(tx.tables.images, identity).exists()
+    due = select(accounts.account).where(accounts.account == identity, _calls_count(tx), called)
+    return tx.connection.execute(due).first() is not None
+
+
+def poll_due_at(state: AccountState) -> datetime:
+    """Give when a process should ask the service next."""
+    if state.called or state.unanswered:
+        return min(state.next_poll_at, state.calls_from or state.now)
+    return state.next_poll_at
+
+
+def expect_answer(tx: Transaction, settings: AccountSettings, state: AccountState) -> None:
+    """Set the next turn when an image goes out, if no other is on its way or the next turn is far off."""
+    if state.in_flight == 0:
+        _expect_first_answer(tx, settings)
+    elif state.next_poll_at > tx.now + timedelta(seconds=_usual_limit(settings)) and not _is_taken_or_failed(state):
+        _bring_forward(tx, settings, state)
+
+
+def _usual_limit(settings: AccountSettings) -> float:
+    """Give the seconds that a turn is away at most, but for images that hang."""
+    return max(LONGEST_POLL_INTERVAL, settings.poll_interval) * 1.15
+
+
+def _is_taken_or_failed(state: AccountState) -> bool:
+    """Say whether the next turn is far off because a process polls now, or because the service did not answer."""
+    return state.calls_from is not None and state.calls_from >= state.next_poll_at
+
+
+def _bring_forward(tx: Transaction, settings: AccountSettings, state: AccountState) -> None:
+    """Poll soon again: only images that hang were on their way."""
+    if _callbacks_are_expected(tx, settings, account_row(tx, settings.identity)["announced_at"]):
+        return
+    quickest = quickest_seconds(tx, settings.identity)
+    pause = settings.poll_interval if quickest is None else max(settings.poll_interval, first_answer_after(quickest))
+    soon = min(state.next_poll_at, tx.now + timedelta(seconds=pause))
+    update_account(tx, settings.identity, poll_interval=settings.poll_interval, next_poll_at=soon)
+
+
+def first_answer_after(seconds: float) -> float:
+    """Give when to ask after the first image of several has gone out, so that all of them are there.
+
+    :param seconds: how long an image takes at least.
+    """
+    return seconds * (1 + _TOGETHER * 0.75)
+
+
+def _expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
     """Set the next turn when the first image of an idle account goes out: polling earlier tells nothing."""
     row = account_row(tx, settings.identity)
     interval, pause = settings.poll_interval, settings.poll_interval
@@ -164,11 +250,10 @@ def set_next_poll(tx: Transaction, settings: AccountSettings, turn: PollTurn, *,
         next_poll_at = tx.now + timedelta(seconds=interval)
     else:
         quickest = quickest_seconds(tx, settings.identity)
-        interval = pause = next_poll_interval(base, last, news=news, quickest=quickest)
-        due = None if quickest is None else next_answers(tx, settings.identity, quickest)
-        if due is not None:
-            pause = pause_until_due(base, interval, due.seconds, overdue=due.others_overdue)
-        next_poll_at = tx.now + timedelta(seconds=pause)
+        expected = next_answers(tx, settings.identity, quickest)
+        overdue_by = _overdue_by(tx, settings.identity, expected)
+        interval = next_poll_interval(base, last, news=news, quickest=quickest, overdue_by=overdue_by)
+        next_poll_at = tx.now + timedelta(seconds=_until_due(base, interval, expected, overdue_by))
     since_last = None if turn.heard_at is None else (turn.taken_at - turn.heard_at).total_seconds()
     update_account(
         tx,
@@ -178,6 +263,52 @@ def set_next_poll(tx: Transaction, settings: AccountSettings, turn: PollTurn, *,
         calls_from=tx.now + timedelta(seconds=call_gap(base, since_last)),
         announced_at=announced_at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is to be expected of the images on their way.
+
+    :param due_in: seconds until the next answer, and the ones close behind it; None if no image is still in its time.
+    :param overdue: when the latest of the images was submitted that should have their answers; None if there is none.
+    """
+
+    due_in: float | None
+    overdue: datetime | None
+
+
+def next_answers(tx: Transaction, identity: str, quickest: float | None) -> Expected:
+    """Say when the next answers may come.
+
+    :param quickest: how long an image takes at least; None if that is not known: any may have its answer then.
+    """
+    seconds = quickest or 0.0
+    images = tx.tables.images
+    submitted_at = images.c.submitted_at
+    mine = (images.c.account == identity, has_status(images, *IN_FLIGHT), submitted_at.is_not(None))
+    not_yet = submitted_at > tx.now - timedelta(seconds=seconds)
+    earliest, overdue = tx.connection.execute(
+        select(func.min(submitted_at).filter(not_yet), func.max(submitted_at).filter(not_(not_yet))).where(*mine)
+    ).one()
+    if earliest is None:
+        return Expected(None, overdue)
+    close = submitted_at <= earliest + timedelta(seconds=seconds * _TOGETHER)
+    last: datetime = tx.connection.execute(select(func.max(submitted_at)).where(*mine, not_yet, close)).scalar_one()
+    return Expected((last - tx.now).total_seconds() + seconds * (1 + _RATHER_LATER), overdue)
+
+
+def _overdue_by(tx: Transaction, identity: str, expected: Expected) -> float:
+    """Give by how many seconds the latest of the overdue images is beyond the usual time."""
+    if expected.overdue is None:
+        return 0.0
+    return max(0.0, (tx.now - expected.overdue).total_seconds() - (typical_seconds(tx, identity) or 0.0))
+
+
+def _until_due(base: float, interval: float, expected: Expected, overdue_by: float) -> float:
+    if expected.due_in is None:
+        return interval
+    for_overdue = max(interval, overdue_interval(overdue_by))
+    return pause_until_due(base, for_overdue, expected.due_in, overdue=expected.overdue is not None)
 
 
 def _callbacks_are_expected(tx: Transaction, settings: AccountSettings, announced_at: datetime | None) -> bool:

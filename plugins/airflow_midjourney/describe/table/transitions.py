@@ -83,7 +83,7 @@ _ALL_THAT_MAY_BE_EMPTY: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What a move asks of a row, and what it writes. Each also writes ``updated_at``.
+    """What a move asks of a row, and what it writes. Each also stamps ``updated_at``, but for marks.
 
     :param means: what happens, for the data dictionary.
     :param source: the statuses that the row may have; :data:`UNLISTED` for a move that adds it.
@@ -94,6 +94,7 @@ class Transition:
     :param stamps: columns that get the time of the transaction.
     :param empties: columns that are emptied.
     :param zeroes: columns that are set to zero.
+    :param is_mark: it is put beside the row for another process, and is no write of the row itself.
     """
 
     means: str
@@ -105,6 +106,7 @@ class Transition:
     stamps: tuple[str, ...] = ()
     empties: tuple[str, ...] = ()
     zeroes: tuple[str, ...] = ()
+    is_mark: bool = False
 
 
 @unique
@@ -321,11 +323,13 @@ class Move(Enum):
         "A callback says that there is news of the image.",
         source=IN_FLIGHT,
         stamps=("called_at",),
+        is_mark=True,
     )
     ANSWER_CALL = Transition(
         "The service was asked about the image after the callback.",
         source=(Status.SUBMITTED,),
         empties=("called_at",),
+        is_mark=True,
     )
     SEE_TASK = Transition(
         "The service knows the task and works on it.",
@@ -447,7 +451,8 @@ class Move(Enum):
             raise TypeError(f"{self.name} takes other columns than it was given: see {', '.join(odd)}.")
         status = {} if move.target is None else {"status": move.target.value}
         fixed = dict.fromkeys(move.empties) | dict.fromkeys(move.zeroes, 0) | dict.fromkeys(move.stamps, tx.now)
-        return status | fixed | dict(facts) | {"updated_at": tx.now}
+        written = {} if move.is_mark else {"updated_at": tx.now}
+        return status | fixed | dict(facts) | written
 
     def guard(self, tx: Transaction) -> ColumnElement[bool]:
         """Give the condition that a row can make the move."""

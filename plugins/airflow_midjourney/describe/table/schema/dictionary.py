@@ -30,8 +30,8 @@ _MOVES: Final = """\
 ## How a row of image_prompts moves
 
 Made from `describe/table/transitions.py`, which has every move. A row moves only if its status is one of those under
-*From* and the columns named there hold what the writer holds; every move also sets `updated_at`. A move that leaves the
-status the same is not in the diagram.
+*From* and the columns named there hold what the writer holds; every move but CALL and ANSWER_CALL, which only mark the
+row, also sets `updated_at`. A move that leaves the status the same is not in the diagram.
 """
 
 _POSTGRES: Final[Dialect] = postgresql.dialect()  # type: ignore[no-untyped-call]
