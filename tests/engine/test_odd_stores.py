@@ -95,6 +95,57 @@ def test_a_walk_that_dies_in_the_middle_is_begun_anew_and_misses_and_pays_nothin
     assert (batch.listed.keys, batch.listed.images) == (13, 13)
 
 
+@pytest.mark.parametrize("page_size", [1, 2])
+@pytest.mark.parametrize("dies_at", [1, 3, 4, 5, 7])
+def test_a_listing_that_is_taken_up_by_another_process_keeps_the_order_of_the_server(
+    database: Database, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, page_size: int, dies_at: int
+) -> None:
+    keys = [f"in/{name}.jpg" for name in ("b", "c", "d", "e", "f", "a", "g")]
+    list_page, asked = ImageStore.list_page, 0
+
+    def dies_once(store: ImageStore, *place: Any, **how: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == dies_at:
+            raise StorageUnavailableError("The network is away.", retry_helps=True)
+        return list_page(store, *place, **how)
+
+    monkeypatch.setattr(ImageStore, "list_page", dies_once)
+    with engine_on(database, simulator, ListingServer(keys, page_size, "greater")) as engine:
+        try:
+            engine.run(SCOPE)
+        except StorageUnavailableError:
+            engine.run(SCOPE)
+
+    assert sorted(rows_of(database)) == sorted(keys)
+    assert simulator.counters()["billed"] == len(keys)
+
+
+@pytest.mark.parametrize("continuation", ["refused", "none"])
+def test_a_listing_that_is_taken_up_goes_on_after_its_key_where_the_server_knows_no_token(
+    database: Database, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, continuation: Any
+) -> None:
+    keys = [f"in/{number}.jpg" for number in range(7)]
+    server = ListingServer(keys, 2, "greater")
+    list_page, asked = ImageStore.list_page, 0
+
+    def dies_once(store: ImageStore, *place: Any, **how: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            raise StorageUnavailableError("The network is away.", retry_helps=True)
+        return list_page(store, *place, **how)
+
+    monkeypatch.setattr(ImageStore, "list_page", dies_once)
+    with engine_on(database, simulator, server) as engine:
+        with pytest.raises(StorageUnavailableError):
+            engine.run(SCOPE)
+        server.continuation = continuation
+        batch, counts = engine.run(SCOPE)
+
+    assert (counts.succeeded, batch.listed.keys) == (7, 7)
+
+
 def test_a_walk_does_not_stop_for_what_is_pending(
     database: Database, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,13 +73,15 @@ class ListingServer:
         start = self._start(keys, asked)
         if start is None:
             return None
-        if self.start_after == "greater" and asked.get("start-after"):
-            keys, start = [key for key in keys if key > asked["start-after"]], 0
+        # A listing that began after a key goes on so, as its token remembers.
+        began = asked.get("start-after") or unquote(asked.get("continuation-token", "").partition("~")[2])
+        if self.start_after == "greater" and began:
+            keys = [key for key in keys if key > began]
         page = keys[start : start + self.page_size]
         if self.truncated == "empty" or (self.truncated == "empty_between" and len(self.lists) % 2 == 0):
             page = []
         end = start + len(page)
-        return self._page(page, end, end < len(keys))
+        return self._page(page, end, end < len(keys), began)
 
     def _start(self, keys: list[str], asked: dict[str, str]) -> int | None:
         if token := asked.get("continuation-token"):
@@ -96,7 +98,7 @@ class ListingServer:
             return sum(key <= after for key in keys)
         return keys.index(after) + (self.start_after == "behind")
 
-    def _page(self, page: list[str], end: int, more: bool) -> bytes:
+    def _page(self, page: list[str], end: int, more: bool, began: str) -> bytes:
         more = more or self.truncated in ("always", "empty")
         parts = [f'<?xml version="1.0" encoding="UTF-8"?><{self.root} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">']
         if self.encoded:
@@ -104,7 +106,7 @@ class ListingServer:
         if self.truncated != "never_said":
             parts.append(f"<IsTruncated>{str(more).lower()}</IsTruncated>")
         if more and self.continuation != "none":
-            token = "1-same" if self.continuation == "constant" else f"{end}-{len(self.lists)}"
+            token = "1-same" if self.continuation == "constant" else f"{end}-{len(self.lists)}~{quote(began, safe='')}"
             parts.append(f"<NextContinuationToken>{token}</NextContinuationToken>")
         parts.append(f"<KeyCount>{len(page) if self.key_count is None else self.key_count}</KeyCount>{self.extra}")
         for key in page:

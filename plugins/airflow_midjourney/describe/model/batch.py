@@ -173,10 +173,13 @@ class Position:
     its beginning.
 
     :param after: of a manifest, where in the file and of which version of it.
+    :param continuation: with which the server goes on after the key, in its own order: asked for what follows a key, a
+        server that does not keep the order of keys would leave out what it has not listed yet and what comes before it.
     """
 
     source: int = 0
     after: str = ""
+    continuation: str = field(default="", compare=False)
 
     @classmethod
     def walked(cls, source: int, pages: int = 0) -> Position:

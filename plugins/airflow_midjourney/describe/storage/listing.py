@@ -55,9 +55,10 @@ class _Walk:
 class PrefixListing:
     """The pages of one prefix, one after the other. Belongs to one worker.
 
-    While keys ascend, the position is a key: it survives processes and years, which a continuation token does not. A
-    page is given only when the first key of the next one has been seen to follow its last, so that a server with an
-    order of its own is noticed before a position is kept that would pass over some of its keys.
+    While keys ascend, the position is a key, which survives years, and the continuation token after it, which shows a
+    later process the order of the server. A page is given only when the first key of the next one has been seen to
+    follow its last, so that a server with an order of its own is noticed before a position is kept that would pass over
+    some of its keys.
 
     :param images: where the prefix is.
     :param suffixes: the wanted endings; None for all keys.
@@ -83,15 +84,16 @@ class PrefixListing:
         :raises StorageError: S3 cannot be read, or lists in a way that has no end.
         """
         if position.pages is None:
-            return self._read_in_order(position.after)
+            return self._read_in_order(position)
         return self._read_of_walk(position)
 
     # In the order of keys
 
-    def _read_in_order(self, after: str) -> CheckedPage:
+    def _read_in_order(self, position: Position) -> CheckedPage:
+        after = position.after
         page = self._taken_ahead(after)
         if page is None:
-            page = self._in_order(self._starting_after(after), after)
+            page = self._in_order(self._going_on(position.continuation, after), after)
             if not page.keys and not page.is_last:
                 page = self._following(page, after) or replace(page, is_last=True)
         following = self._following(page, page.keys[-1]) if page.keys else None
@@ -99,7 +101,7 @@ class PrefixListing:
             return CheckedPage(page.images, page.seen, None)
         last = page.keys[-1]
         self._ahead = (last, following, time.monotonic())
-        return CheckedPage(page.images, page.seen, Position(self.source, last))
+        return CheckedPage(page.images, page.seen, Position(self.source, last, page.continuation))
 
     def _taken_ahead(self, after: str) -> Page | None:
         ahead, self._ahead = self._ahead, None
@@ -126,18 +128,18 @@ class PrefixListing:
                 return None
             if not page.continuation and not page.keys:
                 raise self._gives_up("says that there is more, and gives neither keys nor a continuation token")
-            page = self._in_order(self._next_of(page, after), after)
+            page = self._in_order(self._going_on(page.continuation, after), after)
             if page.keys:
                 return page
         if page.is_last:
             return None
         raise self._gives_up(f"says that there is more, and gave no new key in {MOST_EMPTY_PAGES} answers")
 
-    def _next_of(self, page: Page, after: str) -> Page:
-        if not page.continuation:
+    def _going_on(self, continuation: str, after: str) -> Page:
+        if not continuation:
             return self._starting_after(after)
         try:
-            return self._fetch(continuation=page.continuation)
+            return self._fetch(continuation=continuation)
         except StorageError as error:
             # The token may be of another day; a key is always good.
             if not after or not _is_about_the_request(error):

@@ -113,6 +113,7 @@ def move_listing(tx: Transaction, batch_id: str, seen: Position, position: Posit
         .values(
             listing_source=position.source,
             listing_after=position.after,
+            listing_continuation=position.continuation or None,
             listed=(batch.listed + found).to_json(),
             updated_at=tx.now,
         )
@@ -127,7 +128,7 @@ def end_listing(tx: Transaction, batch_id: str) -> None:
     tx.connection.execute(
         batches.update()
         .where(batches.c.batch_id == batch_id)
-        .values(listing_ended_at=tx.now, last_row_id=last, updated_at=tx.now)
+        .values(listing_ended_at=tx.now, listing_continuation=None, last_row_id=last, updated_at=tx.now)
     )
 
 
@@ -260,6 +261,7 @@ def _fresh_listing() -> dict[str, Any]:
     return {
         "listing_source": 0,
         "listing_after": "",
+        "listing_continuation": None,
         "listing_ended_at": None,
         "last_row_id": None,
         "listed": Listed().to_json(),
@@ -281,7 +283,7 @@ def to_batch(row: Any) -> Batch:
         origin=Origin(row["dag_id"], row["run_id"], row["dag_task_id"], row["map_index"], row["logical_date"]),
         started_at=row["started_at"],
         tried_at=row["tried_at"],
-        position=Position(row["listing_source"], row["listing_after"]),
+        position=Position(row["listing_source"], row["listing_after"], row["listing_continuation"] or ""),
         listing_ended_at=row["listing_ended_at"],
         last_row_id=row["last_row_id"],
         listed=Listed.from_json(row["listed"]),

@@ -101,6 +101,7 @@ REVISIONS: Final = (
             ("images", "ix_{}_of_dag_answer"),
         ),
     ),
+    Revision(11, columns=(("batches", "listing_continuation"),)),
 )
 
 

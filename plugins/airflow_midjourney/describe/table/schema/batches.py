@@ -70,6 +70,14 @@ def batches_table(metadata: MetaData, name: str) -> Table:
             ),
         ),
         Column(
+            "listing_continuation",
+            PlainText,
+            comment=(
+                "Continuation token with which S3 goes on after that key in its own order. Empty where it gave none, "
+                "and at the end."
+            ),
+        ),
+        Column(
             "listing_ended_at",
             UTCDateTime,
             comment="When the listing reached its end. Empty while it goes on, and when it starts again.",
