@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+from airflow.models.dag import DagModel
+from airflow.sdk import DAG
+from airflow.utils.session import create_session
 from PIL import Image
+from sqlalchemy import update
 
+from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.table import batches
+from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.web.pages import pictures
 from airflow_midjourney.web.pictures import Pictures
 from airflow_midjourney.web.security.signing import seal
@@ -337,3 +347,60 @@ def test_a_question_does_not_wait_for_ever(
 
     assert post(question).status_code == 400
     assert pending(table, ids) == 0
+
+
+# Which run will send them
+
+
+def known_to_airflow(dag_id: str, task_id: str, schedule: str | None = "@daily", **values: Any) -> None:
+    """Let Airflow know a DAG with one task; other values of its row last."""
+    with DAG(dag_id, schedule=schedule, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        DescribeImagesOperator(task_id=task_id, bucket="photos", prefix="archive/")
+    bag = DagBag(dag_folder=os.devnull)
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, "dags-folder", None)
+    with create_session() as session:
+        session.execute(
+            update(DagModel).where(DagModel.dag_id == dag_id).values({"is_paused": False, "is_stale": False} | values)
+        )
+
+
+@pytest.mark.parametrize(
+    ("task_id", "values", "backlog", "told"),
+    [
+        ("submit", {}, "own", "by the next run of"),
+        ("submit", {"is_paused": True}, "own", "The DAG is paused: its runs wait until it is switched on."),
+        ("submit", {"schedule": None}, "own", "No run of it is planned: trigger it."),
+        ("submit", {}, "none", "backlog=none"),
+        ("describe", {}, "own", "the DAG has no task of this name any more"),
+        ("submit", {"is_stale": True}, "own", "its DAG is not in Airflow any more"),
+    ],
+    ids=["next run", "paused", "no schedule", "no backlog", "a renamed task", "a deleted DAG"],
+)
+def test_it_says_which_run_will_send_them_or_that_none_will(
+    task_id: str,
+    values: dict[str, Any],
+    backlog: str,
+    told: str,
+    scene: Scene,
+    table: Database,
+    get: Callable[..., Any],
+    post: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "0")
+    known_to_airflow("archive", task_id, **values)
+    with table.writing() as tx:
+        options = BatchOptions(backlog=backlog)  # type: ignore[arg-type]
+        batches.open_batch(tx, Scope(scene.bucket, ("archive/",)), options, Origin("archive", "later", "submit"))
+    ids = failed_rows(table)
+    nothing_promised = told in ("backlog=none",) or "any more" in told
+
+    asks = get("again?" + "&".join(f"id={one}" for one in ids), EDITOR).text
+    asked = get(post(question_of(asks)).headers["location"], EDITOR).text
+
+    for page in (asks, asked):
+        assert told in page
+        assert ("by the next run of" in page) is not nothing_promised
+        command = f"airflow dags trigger describe_images --conf &#39;{{&#34;bucket&#34;: &#34;{scene.bucket}&#34;"
+        assert (command in page) is nothing_promised

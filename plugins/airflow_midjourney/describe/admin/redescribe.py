@@ -1,7 +1,8 @@
 """A person asks for images to be described again: first what it would cost, then once, with who asked.
 
 Nothing is sent here. The rows are pending again, and go through reservations, claims and caps like any other: with the
-next run of the DAG and task that had them last, or of any whose scope they are in.
+next run of the DAG and task that had them last, if it takes up what was left over (see ``queries/senders.py``), or of
+any whose scope they are in.
 """
 
 from __future__ import annotations
@@ -136,11 +137,13 @@ class Progress:
 
     :param by_dag: of the images that may be seen, how many belong to which DAG.
     :param by_status: the same images by what they are now.
+    :param pending: those that wait to be sent.
     """
 
     asked: Asked
     by_dag: dict[str, int]
     by_status: dict[Status, int]
+    pending: tuple[int, ...]
 
 
 def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds, looks: str) -> Progress | None:
@@ -161,7 +164,8 @@ def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds, looks: str) -> 
         return None
     of_dags = Counter(owner or "" for owner in owners(tx, [row.id for row in rows]).values())
     now = Counter(Status(row.status) for row in rows)
-    return Progress(asked, dict(sorted(of_dags.items())), dict(now))
+    pending = tuple(row.id for row in rows if row.status == Status.PENDING)
+    return Progress(asked, dict(sorted(of_dags.items())), dict(now), pending)
 
 
 def _may_be_asked(tx: Transaction, dag_ids: DagIds) -> ColumnElement[bool]:

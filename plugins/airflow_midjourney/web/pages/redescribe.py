@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from airflow_midjourney.describe.admin.redescribe import MOST_ASKED, Price, ask_again, follow_up, offer
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.web.dependencies import Metadata, ReadableDags
+from airflow_midjourney.web.outlook import outlook
 from airflow_midjourney.web.rendering import page
 from airflow_midjourney.web.security.access import CurrentViewer
 from airflow_midjourney.web.security.signing import LONGEST_THOUGHT, seal, unseal
@@ -55,7 +56,6 @@ async def ask_whether(
         "ids": found.image_ids,
         "price": None if price is None or price.each is None else [str(price.each), price.currency],
     }
-    going_out = sorted({dag for dag in (await database.read_now(owners, found.image_ids)).values() if dag})
     return page(
         request,
         "again.html",
@@ -63,7 +63,7 @@ async def ask_whether(
         offer=found,
         chosen=len(set(id)),
         off_limits=chosen.off_limits,
-        dag_ids=going_out,
+        outlooks=await outlook(database, found.image_ids),
         sealed=seal(_PURPOSE, question),
     )
 
@@ -94,7 +94,8 @@ async def show_asked(
     found = await database.read_now(follow_up, request_id, dag_ids, viewer.name)
     if found is None:
         raise HTTPException(404, "There is no such request about images that you may see.")
-    return page(request, "asked.html", here="failures", found=found)
+    waiting = await outlook(database, found.pending)
+    return page(request, "asked.html", here="failures", found=found, outlooks=waiting)
 
 
 async def _selection(viewer: Viewer, database: Database, image_ids: list[int]) -> _Selection:
