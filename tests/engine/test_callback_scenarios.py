@@ -115,6 +115,7 @@ def make_site(
     ("dialect", "scenario"),
     [
         ("novicezk", "happy"),
+        ("novicezk", "start_handler_first"),
         ("novicezk", "callbacks_duplicated"),
         ("novicezk", "callbacks_reversed"),
         ("novicezk", "callbacks_already_ended"),

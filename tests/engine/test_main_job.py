@@ -54,3 +54,17 @@ def test_every_image_gets_its_prompts_and_a_rerun_pays_for_nothing(
         rows = tx.connection.execute(select(images.status, images.prompt_count, images.prompt_4)).all()
     assert {row.status for row in rows} == {Status.SUCCEEDED}
     assert all(row.prompt_count == 4 and row.prompt_4 for row in rows)
+
+
+def test_an_overloaded_gateway_is_waited_for_and_bills_nothing_meanwhile(
+    database: Database, s3: S3Client, bucket: str, simulate: Callable[..., RunningSimulator]
+) -> None:
+    busy = simulate(dialect="new-api-2026", latency=0.2, poll_interval=0.1, scenarios=("overloaded:every=3",))
+    put_photos(s3, bucket, 2)
+
+    _, counts = Engine(database, s3, busy.url).run(Scope(bucket, ("in/",)), run_id="busy")
+
+    assert (counts.succeeded, counts.billed) == (2, 2)
+    counters = busy.counters()
+    assert counters["billed"] == 2
+    assert counters["refused"]["overloaded"] > 0
