@@ -36,7 +36,7 @@ class Says(Enum):
     TOO_LARGE = "too large"
     """The request is larger than the server takes."""
     UPLOADS_OFF = "uploads off"
-    """The service takes no images at all, from anybody."""
+    """The service takes no images at all, whichever key sends them."""
     MODEL_LIMIT = "model limit"
     """The key is limited to certain models, and the gateway refuses every read for that."""
     PERHAPS_BILLED = "perhaps billed"
