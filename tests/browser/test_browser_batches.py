@@ -173,7 +173,7 @@ def test_a_pause_of_the_service_is_said(week: Database, open_page: Callable[...,
     page = open_page(f"midjourney/batch?id={RUNNING}")
 
     assert page.locator("[data-badge]").inner_text() == "Cooling down"
-    assert "It said: queue <full>." in page.locator("[data-show=brake]").inner_text()
+    assert "The reason: queue <full>." in page.locator("[data-show=brake]").inner_text()
     assert page.locator("[data-show=account]").inner_text().startswith("Cooling down until ")
 
 

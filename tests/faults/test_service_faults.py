@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
 
+from airflow_midjourney.describe.engine.waiting import WORTH_DEFERRING, expected_wait, worth_waking
 from airflow_midjourney.describe.model.errors import BatchError, ServiceDeniedError, ServiceUnavailableError
 from airflow_midjourney.describe.model.status import Reason, Status
+from airflow_midjourney.describe.storage.objects import ImageStore
+from airflow_midjourney.describe.table import accounts
 from airflow_midjourney.describe.table.accounts import read_account
-from tests.support.batches import all_submitted, options, origin, put_photos, work_on
+from tests.support.batches import all_submitted, options, origin, put_photos, work_on, working_on
 from tests.support.engine import Engine
 
 if TYPE_CHECKING:
@@ -203,6 +208,51 @@ def test_a_pause_that_the_service_asks_for_is_kept_by_the_whole_account(
     assert progress.account.is_closed
     assert progress.room == 0
     assert progress.account.submit_failing_since is None
+
+
+def test_a_full_queue_is_tried_less_and_less_often_by_one_worker_that_reads_an_image_for_it(
+    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "FIRST_PAUSE", 0.2)
+    put_photos(s3, scope.bucket, range(3))
+    service.set_scenarios(["queue_full"])
+    reads: list[str] = []
+    read = ImageStore.read
+
+    def counting(store: ImageStore, image: Any) -> Any:
+        reads.append(image.key)
+        return read(store, image)
+
+    monkeypatch.setattr(ImageStore, "read", counting)
+    end = time.monotonic() + 8
+
+    async def two_workers() -> list[Any]:
+        runs = [working_on(engine, scope, whose=origin(run), until=lambda _: time.monotonic() > end) for run in "ab"]
+        return await asyncio.gather(*runs)
+
+    (progress, _), _ = asyncio.run(two_workers())
+
+    posts = service.counters()["requests"]["submit"]
+    assert 3 <= posts <= 16
+    # The first images go side by side, before the service has said no.
+    assert len(reads) <= posts + 3
+    assert progress.account.closed_reason == 'queue full (it said: "队列已满，请稍后尝试")'
+
+
+def test_a_task_that_only_waits_for_room_may_leave_its_worker(
+    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator
+) -> None:
+    engine.account |= {"doubt_grace": 60.0}
+    put_photos(s3, scope.bucket, range(3))
+    service.set_scenarios(["queue_full"])
+    work_on(engine, scope, until=lambda now: now.account.closed_until is not None)
+    set_account(engine.database, blocked_since=datetime.now(UTC) - timedelta(hours=1), closed_until=None)
+
+    progress, _ = work_on(engine, scope, until=lambda now: now.account.closed_until is not None)
+
+    assert progress.account.closed_until is not None
+    assert expected_wait(progress, progress.account.now) > WORTH_DEFERRING
+    assert not worth_waking(progress, 12)
 
 
 def test_ten_alike_failures_stop_the_run_and_leave_the_rest_pending(

@@ -109,6 +109,38 @@ def test_the_first_no_closes_the_account_for_seconds_and_later_ones_for_longer(k
         assert 50 < (later.closed_until - tx.now).total_seconds() < 70
 
 
+@pytest.mark.parametrize("asked_for", [None, 1.0])
+def test_pauses_grow_whatever_the_reason_and_begin_anew_after_a_yes(known: Database, asked_for: float | None) -> None:
+    with known.writing() as tx:
+        accounts.close_for_a_while(tx, ME, "queue full", asked_for, failing=False)
+        rows.set_account(tx, blocked_since=tx.now - timedelta(seconds=60), closed_until=tx.now)
+        accounts.close_for_a_while(tx, ME, "queue full", asked_for, failing=False)
+        grown = state(tx).closed_until
+        assert grown is not None
+        assert 25 < (grown - tx.now).total_seconds() < 35
+
+        rows.set_account(tx, blocked_since=tx.now - HOUR, closed_until=tx.now)
+        accounts.close_for_a_while(tx, ME, "queue full", asked_for, failing=False)
+        longest = state(tx).closed_until
+        assert longest is not None
+        assert 50 < (longest - tx.now).total_seconds() < 70
+
+        accounts.submit_accepted(tx, ME, tx.now + HOUR)
+        accounts.close_for_a_while(tx, ME, "queue full", asked_for, failing=False)
+        first = state(tx).closed_until
+        assert first is not None
+        assert 1 < (first - tx.now).total_seconds() < 3
+
+
+def test_a_yes_that_an_earlier_release_wrote_down_ends_the_growth_as_well(known: Database) -> None:
+    with known.writing() as tx:
+        rows.set_account(tx, blocked_since=tx.now - HOUR, closed_reason=None)
+        accounts.close_for_a_while(tx, ME, "queue full", None, failing=False)
+        first = state(tx).closed_until
+        assert first is not None
+        assert 1 < (first - tx.now).total_seconds() < 3
+
+
 def test_the_service_says_itself_for_how_long(known: Database) -> None:
     with known.writing() as tx:
         accounts.close_for_a_while(tx, ME, "HTTP 429", 120.0, failing=False)

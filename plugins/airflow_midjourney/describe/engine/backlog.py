@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.engine.probe import take_turn
 from airflow_midjourney.describe.engine.submit import ROWS_A_ROUND, Round, find_room, has_access
 from airflow_midjourney.describe.model.batch import Origin
 from airflow_midjourney.describe.model.errors import DescribeError, TableError
@@ -49,11 +50,11 @@ async def submit_left_over(worker: Worker, batch: Batch) -> None:
 
 async def _submit(worker: Worker, batch: Batch, batch_ids: list[str]) -> None:
     limit = await worker.database.read(find_room, worker.account, batch)
-    if limit == 0 or not await has_access(worker, batch):
+    if limit == 0 or not await has_access(worker, batch) or not await take_turn(worker):
         return
     arguments = batch, batch_ids, worker.holder, min(limit, ROWS_A_ROUND)
-    if rows := await worker.database.write(leases.reserve_left_over, *arguments):
-        await Round(worker, batch, rows, worker.left_over.denials).run()
+    rows = await worker.database.write(leases.reserve_left_over, *arguments)
+    await Round(worker, batch, rows, worker.left_over.denials).run()
 
 
 async def _find_ended_runs(worker: Worker, batch: Batch) -> None:

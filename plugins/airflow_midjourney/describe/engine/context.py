@@ -66,6 +66,7 @@ class Worker(Watcher):
     :param told_to_stop: set from outside to claim nothing more; the worker finishes the POSTs that are on their way.
     :param claims_until: when the worker claims nothing more by itself, so that its POSTs end before Airflow cuts the
         task off at ``execution_timeout``; None if the task may take as long as it likes.
+    :param probe_until: until when this worker alone may try whether the service accepts again, after a no.
     :param access_checked: whether the free read before the first POST has been made.
     """
 
@@ -80,6 +81,7 @@ class Worker(Watcher):
     left_over: LeftOver = field(default_factory=LeftOver)
     told_to_stop: bool = False
     claims_until: datetime | None = None
+    probe_until: datetime | None = None
 
     @property
     def stopping(self) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_midjourney.describe.engine.denials import as_listed, turn_away
 from airflow_midjourney.describe.engine.forbidden import judge, stops_the_run
 from airflow_midjourney.describe.engine.group_commit import Gathered
+from airflow_midjourney.describe.engine.probe import end_turn
 from airflow_midjourney.describe.engine.settle import ask_once_more
 from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
 from airflow_midjourney.describe.model.errors import (
@@ -28,6 +29,7 @@ from airflow_midjourney.describe.model.errors import (
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.service.callback_url import digest_of, new_callback
+from airflow_midjourney.describe.service.quoted import why_closed
 from airflow_midjourney.describe.service.read_response import denied_error
 from airflow_midjourney.describe.service.submit_response import (
     Accepted,
@@ -159,6 +161,7 @@ class Sender:
     async def _claim(self, request: Claim) -> ClaimResult:
         """Claim a row, or give it back."""
         worker = self._worker
+        await end_turn(worker)
         result = await self._claims(request)
         if result is ClaimResult.ASK_FIRST:
             former = await worker.database.read(claims.unasked, request, worker.account.identity)
@@ -256,17 +259,17 @@ def _facts(outcome: SubmitOutcome) -> PostFacts:
 def _record_other(tx: Transaction, account: str, post: Posted, facts: PostFacts) -> None:
     match post.outcome:
         case Full(retry_after=pause):
-            accounts.close_for_a_while(tx, account, facts.detail or "full", pause, failing=False)
+            accounts.close_for_a_while(tx, account, why_closed(post.outcome), pause, failing=False)
             submissions.not_taken(tx, post.submit_token, Outcome.FULL, facts)
         case Unavailable(retry_after=pause):
-            accounts.close_for_a_while(tx, account, facts.detail or "unavailable", pause, failing=True)
+            accounts.close_for_a_while(tx, account, why_closed(post.outcome), pause, failing=True)
             submissions.not_taken(tx, post.submit_token, Outcome.UNAVAILABLE, facts)
         case Denied():
             submissions.not_taken(tx, post.submit_token, Outcome.DENIED, facts)
         case Refused(reason=reason):
             submissions.refused(tx, post.submit_token, reason, facts)
         case Ambiguous():
-            accounts.close_for_a_while(tx, account, facts.detail or "no answer", None, failing=True)
+            accounts.close_for_a_while(tx, account, why_closed(post.outcome), None, failing=True)
             submissions.ambiguous(tx, post.submit_token, facts)
 
 

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.engine.probe import end_turn, take_turn
 from airflow_midjourney.describe.engine.send import Sender
 from airflow_midjourney.describe.model.errors import ServiceUnavailableError
 from airflow_midjourney.describe.table import accounts, leases
@@ -39,10 +40,10 @@ async def submit_some(worker: Worker, batch: Batch) -> int:
     limit = await worker.database.read(find_room, worker.account, batch)
     # No row is reserved before the service has answered: a worker that is killed while it hangs says nothing about
     # an image, and must not leave a reservation that counts against one.
-    if limit == 0 or not await _may_submit(worker, batch):
+    if limit == 0 or not await _may_submit(worker, batch) or not await take_turn(worker):
         return 0
     rows = await worker.database.write(leases.reserve, batch, worker.holder, min(limit, ROWS_A_ROUND))
-    return await Round(worker, batch, rows, worker.denials).run() if rows else 0
+    return await Round(worker, batch, rows, worker.denials).run()
 
 
 class Round:
@@ -67,6 +68,7 @@ class Round:
         """
         lanes = [self._send_one_after_another() for _ in range(min(SIDE_BY_SIDE, len(self._rows)))]
         results = await asyncio.gather(*lanes, return_exceptions=True)
+        await end_turn(self._worker)
         if self._rows:
             await self._worker.database.write(leases.release, [row.id for row in self._rows], self._worker.holder)
         for result in results:

@@ -162,12 +162,14 @@ def submit_accepted(tx: Transaction, identity: str, sent_at: datetime) -> None:
             accounts.c.closed_reason.is_not(None) | accounts.c.submit_failing_since.is_not(None),
             accounts.c.closed_at.is_(None) | (accounts.c.closed_at < sent_at),
         )
-        .values(closed_until=None, closed_reason=None, submit_failing_since=None, updated_at=tx.now)
+        .values(closed_until=None, closed_reason=None, blocked_since=None, submit_failing_since=None, updated_at=tx.now)
     )
 
 
 def close_for_a_while(tx: Transaction, identity: str, reason: str, retry_after: float | None, *, failing: bool) -> None:
     """Put on the brake for all processes: the service said no.
+
+    Whatever the reason, the pause grows for as long as it says nothing else.
 
     :param reason: what it said, in a few words.
     :param failing: True where the service is not working, False where it is only full.
@@ -175,7 +177,9 @@ def close_for_a_while(tx: Transaction, identity: str, reason: str, retry_after: 
     lock_account(tx, identity)
     row = account_row(tx, identity)
     failing_since = (row["submit_failing_since"] or tx.now) if failing else None
-    trouble_for = (tx.now - (failing_since or tx.now)).total_seconds()
+    # An earlier release that lifts the circuit breaker leaves the moment behind.
+    blocked_since = (row["blocked_since"] or tx.now) if row["closed_reason"] is not None else tx.now
+    trouble_for = (tx.now - min(blocked_since, failing_since or tx.now)).total_seconds()
     until = tx.now + timedelta(seconds=pause_after_no(trouble_for, retry_after))
     if row["closed_until"] is not None:
         until = max(until, row["closed_until"])
@@ -185,6 +189,7 @@ def close_for_a_while(tx: Transaction, identity: str, reason: str, retry_after: 
         closed_until=until,
         closed_at=tx.now,
         closed_reason=reason[:200],
+        blocked_since=blocked_since,
         submit_failing_since=failing_since,
     )
 
@@ -238,7 +243,8 @@ def update_account(tx: Transaction, identity: str, **values: Any) -> None:
 
 
 def pause_after_no(seconds_failing: float, retry_after: float | None) -> float:
-    """Give the seconds to stay away: what the service asked for, else longer the longer it says no."""
+    """Give the seconds to stay away: longer the longer the service says no, and at least what it asked for."""
+    grown = min(max(seconds_failing / 2, FIRST_PAUSE), LONGEST_PAUSE)
     if retry_after is not None:
-        return min(max(retry_after, FIRST_PAUSE), LONGEST_PAUSE * 10)
-    return min(max(seconds_failing / 2, FIRST_PAUSE), LONGEST_PAUSE) * random.uniform(0.85, 1.15)  # noqa: S311
+        return min(max(retry_after, grown), LONGEST_PAUSE * 10)
+    return grown * random.uniform(0.85, 1.15)  # noqa: S311

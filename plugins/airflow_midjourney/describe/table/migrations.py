@@ -102,6 +102,7 @@ REVISIONS: Final = (
         ),
     ),
     Revision(11, columns=(("batches", "listing_continuation"),)),
+    Revision(12, columns=(("accounts", "blocked_since"),)),
 )
 
 

@@ -39,7 +39,7 @@ def brake(found: BatchOverview) -> str:
     if state.paused:
         return "The account is paused: nothing is sent until a person sets its paused back to false (see the runbook)."
     if state.is_closed and state.closed_until is not None:
-        why = f" It said: {state.closed_reason}." if state.closed_reason else ""
+        why = f" The reason: {state.closed_reason}." if state.closed_reason else ""
         return f"The service wants a pause until {clock(state.closed_until)}. Tasks go on by themselves.{why}"
     if account.submissions_left == 0 and found.counts.pending:
         return (

@@ -44,6 +44,14 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
             comment="What the service said then, at most 200 characters. Emptied when it accepts again.",
         ),
         Column(
+            "blocked_since",
+            UTCDateTime,
+            comment=(
+                "Since when the service has said no to every submission, full or failing: pauses grow with it. Emptied "
+                "when it accepts again."
+            ),
+        ),
+        Column(
             "submit_failing_since",
             UTCDateTime,
             comment=(
