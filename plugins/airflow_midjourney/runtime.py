@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_midjourney.describe.model.errors import DescribeError
+from airflow_midjourney.describe.model.errors import DescribeError, ServiceUnavailableError
 from airflow_midjourney.hooks.image_prompts import open_metadata
 from airflow_midjourney.hooks.images import open_images
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.engine.context import Watcher, Worker
     from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.service.client import MidjourneyClient
     from airflow_midjourney.describe.service.settings import ServiceSettings
     from airflow_midjourney.describe.table.database import Database
 
@@ -103,7 +105,31 @@ async def open_worker(
             holder=new_holder(batch_id),
             left_over=LeftOver(run_is_over),
             claims_until=claims_until,
+            open_other_account=open_other_account,
         )
+
+
+@asynccontextmanager
+async def open_other_account(mj_conn_id: str, identity: str) -> AsyncIterator[MidjourneyClient | None]:
+    """Open the client of a connection that has paid for something, if it is still that of the same account.
+
+    :raises ServiceUnavailableError: if the connection cannot be looked up now.
+    """
+    from airflow_midjourney.describe.service.client import MidjourneyClient
+
+    hook = MidjourneyHook(mj_conn_id)
+    try:
+        account = await asyncio.to_thread(hook.account)
+        client = MidjourneyClient(hook.service()) if account.identity == identity else None
+    except DescribeError as error:
+        if error.retry_helps:
+            raise ServiceUnavailableError(str(error), retry_helps=True) from error
+        client = None
+    if client is None:
+        yield None
+        return
+    async with client:
+        yield client
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from airflow_midjourney.describe.admin import resolve
-from airflow_midjourney.describe.engine import settle
+from airflow_midjourney.describe.engine import former_tasks
 from airflow_midjourney.describe.engine.advance import advance
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin
 from airflow_midjourney.describe.model.errors import ServiceUnavailableError
@@ -210,7 +210,7 @@ def test_the_old_task_is_asked_once_more_before_a_second_is_paid(
     site = make_site("novicezk", ("slow_work:first=1", "no_list_by_condition"), pause=4.0)
     errand = site.prepare(photos(1), account=ACCOUNT | {"task_timeout": 0.3})
     monkeypatch.setattr("airflow_midjourney.describe.table.results.RETRY_PAUSE", 6.0)
-    monkeypatch.setattr("airflow_midjourney.describe.table.leases.POSTPONEMENT", 0.2)
+    monkeypatch.setattr("airflow_midjourney.describe.table.former_tasks.POSTPONEMENT", 0.2)
     engine = errand.engine()
     if answers == "not at once":
         _fail_once_when_asked_for_the_old_task(monkeypatch)
@@ -226,12 +226,14 @@ def test_the_old_task_is_asked_once_more_before_a_second_is_paid(
 def _fail_once_when_asked_for_the_old_task(monkeypatch: pytest.MonkeyPatch) -> None:
     failures = [ServiceUnavailableError("the service is away", retry_helps=True)]
 
-    async def ask_once_more(worker: Any, former: Any) -> bool:
+    ask = former_tasks._ask
+
+    async def ask_once_more(worker: Any, former: Any) -> Any:
         if failures:
             raise failures.pop()
-        return await settle.ask_once_more(worker, former)
+        return await ask(worker, former)
 
-    monkeypatch.setattr("airflow_midjourney.describe.engine.send.ask_once_more", ask_once_more)
+    monkeypatch.setattr(former_tasks, "_ask", ask_once_more)
 
 
 def test_a_worker_that_was_held_up_after_its_claim_does_not_send_what_others_may_have_sent(

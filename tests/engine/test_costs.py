@@ -134,8 +134,9 @@ def test_each_image_is_read_decoded_and_sent_once_and_all_are_asked_about_at_onc
 
 
 def test_a_group_of_claims_takes_as_many_statements_as_one(database: Database) -> None:
-    # Clock, account, slots, rows, bytes that are known, and the writes: row, bill. The very first sets the next poll.
-    assert [statements_of_claims(database, number) for number in (1, 2, 16)] == [7 + 3, 7, 7]
+    # Clock, account, slots, rows, bytes that other rows have, bytes in the bill, and the writes: row, bill. The very
+    # first sets the next poll.
+    assert [statements_of_claims(database, number) for number in (1, 2, 16)] == [8 + 3, 8, 8]
 
 
 def test_a_group_of_answers_to_posts_takes_as_many_statements_as_one(database: Database) -> None:

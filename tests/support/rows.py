@@ -16,7 +16,16 @@ from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.model.status import BotType
 from airflow_midjourney.describe.service.prompts import ParsedPrompts, parse_prompts
 from airflow_midjourney.describe.storage.objects import ListedImage
-from airflow_midjourney.describe.table import accounts, batches, claims, leases, matching, results, submissions
+from airflow_midjourney.describe.table import (
+    accounts,
+    batches,
+    claims,
+    former_tasks,
+    leases,
+    matching,
+    results,
+    submissions,
+)
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
 from airflow_midjourney.describe.table.columns import UTCDateTime
 from airflow_midjourney.describe.table.matching import Asker
@@ -107,7 +116,7 @@ def claim_next(
 
 def claim(tx: Transaction, wanted: Claim, account: AccountSettings = ACCOUNT) -> ClaimResult:
     """Claim a reserved row; former tasks of its bytes have no answer when they are asked for."""
-    asked = frozenset(one.submit_token for one in claims.unasked(tx, wanted, account.identity))
+    asked = frozenset(one.submit_token for one in former_tasks.unasked(tx, wanted))
     return claim_alone(tx, replace(wanted, asked=asked), account)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
-from airflow_midjourney.describe.table import claims, leases, results, submissions
+from airflow_midjourney.describe.table import former_tasks, leases, results, submissions
 from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.results import RemoteTimes
@@ -142,7 +142,7 @@ def test_a_task_that_came_to_nothing_is_asked_about_before_its_bytes_are_paid_fo
         wanted = rows.request(batch, row, "same")
 
         assert rows.claim_alone(tx, wanted, rows.ACCOUNT) is ClaimResult.ASK_FIRST
-        (former,) = claims.unasked(tx, wanted, rows.ACCOUNT.identity)
+        (former,) = former_tasks.unasked(tx, wanted)
         assert (former.image_id, former.task_id) == (leader.id, leader.task_id)
         assert len(rows.bill(tx)) == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from airflow_midjourney.describe.engine.forbidden import Forbidden
 from airflow_midjourney.describe.engine.left_over import LeftOver
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.service.client import MidjourneyClient
     from airflow_midjourney.describe.service.settings import ServiceSettings
@@ -52,6 +56,12 @@ class Watcher:
     finds_tasks: bool = True
 
 
+@asynccontextmanager
+async def no_other_account(_conn_id: str, _identity: str) -> AsyncIterator[None]:
+    """Know no connection but the worker's own."""
+    yield None
+
+
 @dataclass(slots=True, kw_only=True)
 class Worker(Watcher):
     """What advancing takes: a watcher that may also read images, for one try of one task.
@@ -64,6 +74,7 @@ class Worker(Watcher):
     :param forbidden: what the service has answered with 403.
     :param left_over: what it knows of rows that earlier runs left pending.
     :param told_to_stop: set from outside to claim nothing more; the worker finishes the POSTs that are on their way.
+    :param open_other_account: opens the client of a connection, if it still is that of an account.
     :param claims_until: when the worker claims nothing more by itself, so that its POSTs end before Airflow cuts the
         task off at ``execution_timeout``; None if the task may take as long as it likes.
     :param probe_until: until when this worker alone may try whether the service accepts again, after a no.
@@ -80,6 +91,7 @@ class Worker(Watcher):
     forbidden: Forbidden = field(default_factory=Forbidden)
     left_over: LeftOver = field(default_factory=LeftOver)
     told_to_stop: bool = False
+    open_other_account: Callable[[str, str], AbstractAsyncContextManager[MidjourneyClient | None]] = no_other_account
     claims_until: datetime | None = None
     probe_until: datetime | None = None
 

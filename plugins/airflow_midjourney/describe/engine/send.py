@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.denials import as_listed, turn_away
 from airflow_midjourney.describe.engine.forbidden import judge, stops_the_run
+from airflow_midjourney.describe.engine.former_tasks import needs_no_new_task
 from airflow_midjourney.describe.engine.group_commit import Gathered
 from airflow_midjourney.describe.engine.probe import end_turn
-from airflow_midjourney.describe.engine.settle import ask_once_more
 from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
 from airflow_midjourney.describe.model.errors import (
     DescribeError,
     ImageRejectedError,
     ObjectDeniedError,
     ObjectUnavailableError,
-    ServiceUnavailableError,
     TableConflictError,
     TableError,
 )
@@ -40,9 +39,8 @@ from airflow_midjourney.describe.service.submit_response import (
     SubmitOutcome,
     Unavailable,
 )
-from airflow_midjourney.describe.table import accounts, claims, leases, lost_intents, submissions
+from airflow_midjourney.describe.table import accounts, claims, former_tasks, leases, lost_intents, submissions
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
-from airflow_midjourney.describe.table.late_results import GivenUp
 from airflow_midjourney.describe.table.lost_intents import Sent
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
@@ -54,6 +52,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
+    from airflow_midjourney.describe.table.late_results import GivenUp
     from airflow_midjourney.describe.table.leases import ReservedImage
 
 #: Claims, and answers to POSTs, that are committed together.
@@ -106,10 +105,9 @@ class Sender:
         :raises DescribeError: when the service or S3 refuses access.
         """
         worker, database = self._worker, self._worker.database
-        if row.task_id is not None and row.submit_token is not None:
-            former = GivenUp(row.id, row.task_id, row.submit_token)
-            if await _needs_no_new_task(worker, row.id, former):
-                return True
+        former = await self._find_former(row)
+        if former is not None and await needs_no_new_task(worker, row.id, former):
+            return True
         try:
             ready = await asyncio.to_thread(_read, worker, row, self._batch.options.strip_metadata, self._denials)
         except ImageRejectedError as error:
@@ -132,6 +130,7 @@ class Sender:
             origin=replace(self._batch.origin, try_number=worker.try_number),
             content=ready.content,
             callback_digest=digest_of(callback) if callback else None,
+            asked=frozenset([former.submit_token] if former else []),
         )
         asked_at = time.monotonic()
         result = await self._claim(request)
@@ -151,6 +150,12 @@ class Sender:
         outcome = await judge(worker, self._batch, row.id, outcome)
         return await self._keep(Posted(request, outcome, time.monotonic() - asked_at))
 
+    async def _find_former(self, row: ReservedImage) -> GivenUp | None:
+        """Find the task that a row had last, where that came to nothing."""
+        if row.task_id is None or row.submit_token is None:
+            return None
+        return await self._worker.database.read(former_tasks.latest_of, row.id, row.submit_token)
+
     async def _keep(self, post: Posted) -> bool:
         await self._records(post)
         outcome = post.outcome
@@ -164,12 +169,14 @@ class Sender:
         await end_turn(worker)
         result = await self._claims(request)
         if result is ClaimResult.ASK_FIRST:
-            former = await worker.database.read(claims.unasked, request, worker.account.identity)
+            former = await worker.database.read(former_tasks.unasked, request)
             for one in former:
-                if await _needs_no_new_task(worker, request.image_id, one):
+                if await needs_no_new_task(worker, request.image_id, one):
                     break
-            # With an answer the row shares it now; one that was postponed is not reserved any more.
-            result = await self._claims(replace(request, asked=frozenset(one.submit_token for one in former)))
+            # With an answer, or a task to wait for, the row shares it now; one that was postponed is not reserved any
+            # more.
+            asked = request.asked | {one.submit_token for one in former}
+            result = await self._claims(replace(request, asked=asked))
         if result in _GIVEN_BACK:
             await worker.database.write(leases.release, [request.image_id], worker.holder)
         return result
@@ -205,20 +212,6 @@ class Sender:
                 errors.append(error)
         if errors:
             raise errors[0]
-
-
-async def _needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> bool:
-    """Ask for a task that the bytes of a row had before; while the service cannot say, nothing is paid for again.
-
-    :return: True if there is nothing to submit, at least for now.
-    """
-    try:
-        return await ask_once_more(worker, former)
-    except ServiceUnavailableError:
-        return await worker.database.write(leases.postpone, image_id, worker.holder, former.submit_token)
-    except DescribeError:
-        await worker.database.write(leases.release, [image_id], worker.holder)
-        raise
 
 
 def _read(worker: Worker, row: ReservedImage, strip_metadata: bool, denials: Denials) -> _ReadyImage:

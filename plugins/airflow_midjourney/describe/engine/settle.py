@@ -236,7 +236,7 @@ async def take_late_answer(watcher: Watcher, one: GivenUp, task: RemoteTask | No
 
     :return: True if the row has its prompts by this.
     """
-    if task is None or task.state not in ("", one.submit_token):
+    if task is None or not one.is_answered_by(task):
         return False
     answer = read_answer(task)
     if not isinstance(answer, Described):
@@ -244,18 +244,3 @@ async def take_late_answer(watcher: Watcher, one: GivenUp, task: RemoteTask | No
     times = RemoteTimes(task.start_time, task.finish_time)
     account = watcher.account.identity
     return await watcher.database.write(late_results.answered_late, account, one, answer.prompts, answer.raw, times)
-
-
-async def ask_once_more(watcher: Watcher, one: GivenUp) -> bool:
-    """Ask for a task that came to nothing, once more, before its image is paid for again.
-
-    :return: True if its row has its prompts by now.
-    :raises ServiceDeniedError: when the key may not read.
-    :raises ServiceUnavailableError: when there is no answer.
-    """
-    try:
-        task = await watcher.client.fetch(one.task_id)
-    except ServiceProtocolError:
-        # An answer that cannot be read says nothing about the task, and will not tomorrow.
-        return False
-    return await take_late_answer(watcher, one, task)

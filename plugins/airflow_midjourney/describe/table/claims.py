@@ -15,7 +15,7 @@ from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table.accounts import AccountState, let_one_probe_pass, lock_account
 from airflow_midjourney.describe.table.budgets import lock_caps_of_run, move_tallies_on, submissions_left
 from airflow_midjourney.describe.table.duplicates import attempts_of_the_bytes, share_with_twin
-from airflow_midjourney.describe.table.late_results import GivenUp, given_up_by_twins
+from airflow_midjourney.describe.table.former_tasks import digests_without_result, unasked
 from airflow_midjourney.describe.table.leases import reject
 from airflow_midjourney.describe.table.poll_schedule import expect_answer
 from airflow_midjourney.describe.table.tombstones import content_mark, was_erased
@@ -117,7 +117,7 @@ def _claim_one(tx: Transaction, request: Claim, account: AccountSettings) -> Cla
     if row.redescribed_at is None and was_erased(tx, request.content.content_sha256, row.bot_type):
         _reject_erased(tx, request)
         return ClaimResult.ERASED
-    if unasked(tx, request, account.identity):
+    if unasked(tx, request):
         return ClaimResult.ASK_FIRST
     if state.room(account.max_in_flight) == 0:
         return ClaimResult.NO_ROOM
@@ -136,14 +136,6 @@ def _reject_erased(tx: Transaction, request: Claim) -> None:
         " purpose, run its prefix with redescribe='erased'."
     )
     reject(tx, request.image_id, request.holder, Reason.ERASED, detail, request.content.reader)
-
-
-def unasked(tx: Transaction, request: Claim, account: str) -> list[GivenUp]:
-    """Give tasks of the same bytes under other keys that came to nothing, and may have an answer by now."""
-    former = given_up_by_twins(
-        tx, request.image_id, request.content.content_sha256, request.batch.scope.bot_type, account
-    )
-    return [one for one in former if one.submit_token not in request.asked]
 
 
 def note_content(tx: Transaction, request: Claim) -> None:
@@ -207,7 +199,7 @@ def submission_values(tx: Transaction, request: Claim, account: AccountSettings)
 
 
 def _simple_ones(tx: Transaction, requests: Sequence[Claim]) -> dict[int, int]:
-    """Give the rows that are still reserved, and whose bytes no other row has, or had once. Locks them.
+    """Give the rows that are still reserved, and whose bytes no row or bill knows otherwise. Locks them.
 
     :return: the attempts that each has had.
     """
@@ -229,6 +221,7 @@ def _simple_ones(tx: Transaction, requests: Sequence[Claim]) -> dict[int, int]:
         )
     ).scalars()
     digests.update(marks.get(digest, digest) for digest in known)
+    digests.update(digests_without_result(tx, list(digests), bot_type))
     return {
         row.id: row.attempts
         for request in requests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -18,28 +19,48 @@ from airflow_midjourney.describe.table.transitions import Move
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.service.prompts import ParsedPrompts
+    from airflow_midjourney.describe.service.tasks import RemoteTask
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Hours for which a task that was given up is still asked about.
 HOURS: Final = 24
 
 #: Given-up tasks asked about in one poll: they ride along in the request for those in flight.
-AT_ONCE: Final = 50
+AT_ONCE: Final = 100
+
+#: Seconds after which the next of them are asked about, where there are more.
+PAGE_LASTS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """An accepted submission whose answer did not come in time, of a row that still has no prompts."""
+    """An accepted submission whose answer did not come in time, of a row that still has no prompts.
+
+    :param image_id: the row that takes a late answer.
+    :param account: that has paid for it.
+    :param batch_id: for which it was sent.
+    :param age: seconds since its claim.
+    :param is_unheard: whether the service could not be asked about it when that was last tried.
+    """
 
     image_id: int
     task_id: str
     submit_token: str
+    account: str = ""
+    batch_id: str = ""
+    age: float = 0.0
+    is_unheard: bool = False
+
+    def is_answered_by(self, task: RemoteTask) -> bool:
+        """Say whether a task with its id is its own: two submissions of one millisecond may share an id."""
+        return task.state in ("", self.submit_token)
 
 
 def given_up(tx: Transaction, account: str) -> list[GivenUp]:
-    """Give the account's latest submissions that may still be answered, of rows without prompts.
+    """Give the account's submissions that may still be answered, of rows without prompts: a page of them at a time.
 
-    They timed out or were lost, or were found to be accepted when their row had been given up or sent again.
+    They timed out or were lost, or were found to be accepted when their row had been given up or sent again. Where
+    there are more than a page, the clock turns it.
     """
     images, submissions = tx.tables.images, tx.tables.submissions
     since = tx.now - timedelta(hours=HOURS)
@@ -57,37 +78,10 @@ def given_up(tx: Transaction, account: str) -> list[GivenUp]:
             Move.DESCRIBE_LATE.guard(tx),
         )
         .order_by(submissions.c.claimed_at.desc())
-        .limit(AT_ONCE)
-    )
-    return [GivenUp(*row) for row in rows]
-
-
-def given_up_by_twins(
-    tx: Transaction, image_id: int, content_sha256: str, bot_type: str, account: str
-) -> list[GivenUp]:
-    """Give the tasks that other rows with the same bytes had last, and that may still be answered.
-
-    :param image_id: the row that is about to be paid for.
-    """
-    images = tx.tables.images.c
-    rows = tx.connection.execute(
-        select(images.id, images.task_id, images.submit_token)
-        .where(
-            images.content_sha256 == content_sha256,
-            images.bot_type == bot_type,
-            images.id != image_id,
-            images.account == account,
-            or_(
-                images.status == Status.PENDING,
-                and_(images.status == Status.FAILED, images.reason.in_(GIVEN_UP)),
-            ),
-            images.task_id.is_not(None),
-            images.shares_id.is_(None),
-            images.updated_at >= tx.now - timedelta(hours=HOURS),
-        )
-        .order_by(images.id)
-    )
-    return [GivenUp(*row) for row in rows]
+    ).all()
+    pages = max(1, math.ceil(len(rows) / AT_ONCE))
+    start = int(tx.now.timestamp() // PAGE_LASTS) % pages * AT_ONCE
+    return [GivenUp(*row) for row in rows[start : start + AT_ONCE]]
 
 
 def answered_late(
@@ -109,7 +103,9 @@ def answered_late(
     waiting = select(images.c.id).where(images.c.id == one.image_id, Move.DESCRIBE_LATE.guard(tx)).with_for_update()
     if tx.connection.execute(waiting).first() is None:
         return False
-    task = {"submit_token": one.submit_token, "task_id": one.task_id}
+    elsewhere = select(images.c.id).where(images.c.submit_token == one.submit_token, images.c.id != one.image_id)
+    is_borne = tx.connection.execute(elsewhere).first() is not None
+    task = {"submit_token": None if is_borne else one.submit_token, "task_id": one.task_id}
     write_prompts(tx, Move.DESCRIBE_LATE, [Prompted(one.image_id, prompts, raw, times, facts=task)])
     tx.events.append(Event(EventKind.SUCCEEDED))
     return True

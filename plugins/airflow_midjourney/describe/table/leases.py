@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, or_, select
 
-from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import OPEN, Reason, Status
 from airflow_midjourney.describe.table.batches import in_scope, left_over
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 #: Seconds that a worker may take to read, check and encode an image before another may try.
 LEASE: Final = 300.0
-
-#: Seconds until the former task of an image is asked about again when the service could not say.
-POSTPONEMENT: Final = 15.0
 
 #: A row whose workers died this often is the reason that they died.
 MOST_RESERVATIONS: Final = 3
@@ -182,30 +178,6 @@ def put_last(tx: Transaction, image_id: int, holder: str, pause: float) -> None:
     not_before = tx.now + timedelta(seconds=pause)
     this_one = tx.tables.images.c.id == image_id
     move_rows(tx, Move.POSTPONE, this_one, held={"reserved_by": holder}, not_before=not_before)
-
-
-def postpone(tx: Transaction, image_id: int, holder: str, former_submission: str) -> bool:
-    """Give a reserved row back while a former task of its bytes cannot be asked about; it is tried again later.
-
-    :param former_submission: the submit token of that task.
-    :return: False if that has been tried for long enough.
-    """
-    images, submissions = tx.tables.images, tx.tables.submissions
-    recently = select(submissions.c.id).where(
-        submissions.c.submit_token == former_submission,
-        submissions.c.settled_at > tx.now - timedelta(seconds=PATIENCE_WITH_THE_SERVICE),
-    )
-    return (
-        move_rows(
-            tx,
-            Move.POSTPONE,
-            images.c.id == image_id,
-            recently.exists(),
-            held={"reserved_by": holder},
-            not_before=tx.now + timedelta(seconds=POSTPONEMENT),
-        )
-        == 1
-    )
 
 
 def reject(tx: Transaction, image_id: int, holder: str, reason: Reason, detail: str, reader: str) -> None:

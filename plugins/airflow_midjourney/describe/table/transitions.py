@@ -384,6 +384,15 @@ class Move(Enum):
         empties=(*_WHY, *_LEASE, *_DOUBT, "not_before"),
         zeroes=("reservations",),
     )
+    RESUME = Transition(
+        "The service still works on a task that was given up: the row waits for it again, and nothing is paid.",
+        source=(Status.FAILED, Status.PENDING),
+        target=Status.SUBMITTED,
+        takes=("submit_token", "task_id", "account", "price", "currency", "silence_before"),
+        stamps=("submitted_at",),
+        empties=(*_WHY, *_LEASE, *_DOUBT, "not_before", "missing_since", "shares_id", *_REMOTE_TIMES, "ended_at"),
+        zeroes=("reservations",),
+    )
     COPY_ANSWER = Transition(
         "A row with the same bytes has its prompts: the row gets the same, for nothing.",
         source=SHARING,

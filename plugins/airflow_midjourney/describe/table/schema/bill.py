@@ -110,6 +110,14 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
         ),
         Column("answered_at", UTCDateTime, comment="When what the POST came to was written. Empty until then."),
         Column("settled_at", UTCDateTime, comment="When the result was written. Empty until then."),
+        Column(
+            "unheard_since",
+            UTCDateTime,
+            comment=(
+                "Since when the service has not said, asked before the bytes are paid again, how the task fares. "
+                "Empty otherwise."
+            ),
+        ),
         Index(f"ix_{name}_submissions_image", "image_id"),
         Index(f"ix_{name}_submissions_cap", "cap_scope", "outcome"),
         Index(f"ix_{name}_submissions_run", "cap_scope", "id"),

@@ -1,0 +1,87 @@
+"""Asking about tasks that bytes had before, through the connection that paid for them, before they are paid again."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.engine.settle import take_late_answer
+from airflow_midjourney.describe.model.errors import (
+    BatchError,
+    DescribeError,
+    ServiceDeniedError,
+    ServiceProtocolError,
+    ServiceUnavailableError,
+)
+from airflow_midjourney.describe.service.tasks import Waiting, read_answer
+from airflow_midjourney.describe.table import former_tasks, leases
+from airflow_midjourney.describe.table.batches import read_batch
+
+if TYPE_CHECKING:
+    from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.service.tasks import RemoteTask
+    from airflow_midjourney.describe.table.late_results import GivenUp
+
+log = logging.getLogger(__name__)
+
+#: How many times ``task_timeout`` a task may take that the service still shows running, before it is replaced.
+LONGEST_RUN: Final = 3.0
+
+
+async def needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> bool:
+    """Ask for a task that the bytes of a reserved row had before.
+
+    While the service cannot say, nothing is paid for again. A task that it still works on is waited for.
+
+    :return: True if there is nothing to submit, at least for now.
+    :raises ServiceDeniedError: when the key may not read.
+    """
+    database = worker.database
+    try:
+        task = await _ask(worker, former)
+    except ServiceUnavailableError:
+        return await database.write(former_tasks.postpone, image_id, worker.holder, former)
+    except DescribeError:
+        await database.write(leases.release, [image_id], worker.holder)
+        raise
+    if former.is_unheard:
+        await database.write(former_tasks.was_heard, former)
+    if await take_late_answer(worker, former, task):
+        return True
+    if task is None or not former.is_answered_by(task) or not isinstance(read_answer(task), Waiting):
+        return False
+    if former.age > LONGEST_RUN * worker.account.task_timeout:
+        return False
+    return await database.write(former_tasks.resume, former)
+
+
+async def _ask(worker: Worker, former: GivenUp) -> RemoteTask | None:
+    """Ask for one task.
+
+    :return: None if the service does not know it, or cannot be asked at all.
+    """
+    try:
+        if former.account == worker.account.identity:
+            return await worker.client.fetch(former.task_id)
+        return await _ask_elsewhere(worker, former)
+    except ServiceProtocolError:
+        # An answer that cannot be read says nothing about the task, and will not tomorrow.
+        return None
+
+
+async def _ask_elsewhere(worker: Worker, former: GivenUp) -> RemoteTask | None:
+    """Ask for a task of another account, through the connection that the batch of its submission names."""
+    try:
+        batch = await worker.database.read(read_batch, former.batch_id)
+        async with worker.open_other_account(batch.options.mj_conn_id, former.account) as client:
+            if client is not None:
+                return await client.fetch(former.task_id)
+    except (BatchError, ServiceDeniedError) as error:
+        log.debug("Task %s of another account: %s", former.task_id, error)
+    log.warning(
+        "Task %s of account %s was paid for with the same bytes, and no connection can ask for it any more: they are"
+        " sent again. Restore the connection, or give it a fixed extra 'account'.",
+        former.task_id,
+        former.account,
+    )
+    return None
