@@ -61,7 +61,9 @@ TROUBLES = {
         retry_helps=True,
     ),
     "unreachable service": Trouble(
-        ("'midjourney_default'",), (MIDJOURNEY, connections.midjourney(NOWHERE)), retry_helps=True
+        ("'midjourney_default'", "Check host and port", "the triggerer need to reach it"),
+        (MIDJOURNEY, connections.midjourney(NOWHERE)),
+        retry_helps=True,
     ),
     "no host": Trouble(("'midjourney_default' has no host",), (MIDJOURNEY, json.dumps({"conn_type": "midjourney"}))),
     "wrong extra": Trouble(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_midjourney.describe.model.account import AccountSettings
-    from airflow_midjourney.describe.model.errors import DescribeError
     from airflow_midjourney.describe.service.client import MidjourneyClient
     from airflow_midjourney.describe.service.settings import ServiceSettings
     from airflow_midjourney.hooks.connection_extra import ConnectionExtra
@@ -153,7 +152,7 @@ class MidjourneyHook(BaseHook):
         try:
             asyncio.run(self._read())
         except DescribeError as error:
-            return False, self._named_for_the_button(f"{error}{_cure(error)}")
+            return False, self._named_for_the_button(str(error))
         reads = "The service answers and lets this key read. Whether it may submit shows with the first image."
         usable, metadata = look_at_metadata()
         return usable, f"{reads} {metadata}"
@@ -165,17 +164,3 @@ class MidjourneyHook(BaseHook):
     def _named_for_the_button(self, message: str) -> str:
         """Leave the id out: Airflow tests a copy of the connection, whose id it has made up."""
         return message.replace(f"Connection {self.mj_conn_id!r}", "This connection")
-
-
-def _cure(error: DescribeError) -> str:
-    """Say what to do where the error itself only says what happened."""
-    from airflow_midjourney.describe.model.errors import ServiceProtocolError, ServiceUnavailableError
-
-    if isinstance(error, ServiceProtocolError):
-        return ". Check the host, and the path before /mj: it has to be the address of the service's API."
-    if isinstance(error, ServiceUnavailableError):
-        return (
-            ". Check host and port, whether the service is up, and whether this machine may reach it; workers and"
-            " the triggerer need to reach it, too."
-        )
-    return ""

@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 _NOT_JSON: Final = object()
 
+#: What to do where nothing answers, and where something else answers than was asked.
+_CHECK_REACH: Final = (
+    "Check host and port, whether the service is up, and whether this machine may reach it; workers and the triggerer"
+    " need to reach it, too."
+)
+_CHECK_ADDRESS: Final = "Check the host, and the path before /mj: it has to be the address of the service's API."
+
 _SENT_AS: Final[dict[AuthMode, str]] = {
     "bearer": "'Authorization: Bearer' and 'mj-api-secret'",
     "secret": "'mj-api-secret' alone",
@@ -58,7 +65,7 @@ def data_of(answer: Answer | NoAnswer, settings: ServiceSettings, *, task_id: st
     """
     if isinstance(answer, NoAnswer):
         raise ServiceUnavailableError(
-            f"Connection {settings.name!r}: no answer from {settings.base_url}: {answer.description}",
+            f"Connection {settings.name!r}: no answer from {settings.base_url}: {answer.description}. {_CHECK_REACH}",
             retry_helps=True,
             task_id=task_id,
         )
@@ -92,7 +99,8 @@ def _other_status(answer: Answer, envelope: Envelope, settings: ServiceSettings,
     said = envelope.description or "no explanation"
     if is_transient(answer) or envelope.made_by_gateway or envelope.refused:
         return ServiceUnavailableError(
-            f"Connection {settings.name!r}: the service cannot answer now: HTTP {answer.status} ({said})",
+            f"Connection {settings.name!r}: the service cannot answer now: HTTP {answer.status} ({said})."
+            f" {_CHECK_REACH}",
             retry_helps=True,
             http_status=answer.status,
             code=envelope.code,
@@ -101,7 +109,7 @@ def _other_status(answer: Answer, envelope: Envelope, settings: ServiceSettings,
     if 300 <= answer.status < 400:
         said = REDIRECTED
     elif answer.status in (404, 405):
-        said = "no such path: check the host, and the path before /mj, of the connection"
+        said = "no such path"
     return _protocol_error(answer, said, settings, task_id, code=envelope.code)
 
 
@@ -109,7 +117,7 @@ def _protocol_error(
     answer: Answer, said: str, settings: ServiceSettings, task_id: str | None, *, code: int | None = None
 ) -> ServiceProtocolError:
     return ServiceProtocolError(
-        f"Connection {settings.name!r}: HTTP {answer.status} from {settings.base_url}: {said}",
+        f"Connection {settings.name!r}: HTTP {answer.status} from {settings.base_url}: {said}. {_CHECK_ADDRESS}",
         http_status=answer.status,
         code=code,
         task_id=task_id,
