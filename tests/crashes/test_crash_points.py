@@ -44,7 +44,7 @@ ALWAYS: Final = frozenset(
         "given_up",
         "has_claimable",
         "in_flight",
-        "list_all",
+        "search_list",
         "list_by_condition",
         "list_page",
         "open_batch",

@@ -19,8 +19,11 @@ from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStat
 from airflow_midjourney.describe.table import accounts, poll_schedule, submissions
 from airflow_midjourney.describe.table.unanswered import LOOKED_FOR_AFTER
 from tests.support import rows
+from tests.support.remote import show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_midjourney.describe.service.submit_response import SubmitOutcome
     from airflow_midjourney.describe.table.claims import Claim
     from airflow_midjourney.describe.table.database import Database
@@ -57,11 +60,11 @@ class Service:
             task = RemoteTask(task_id, RemoteTaskStatus.SUCCESS, state="theirs", submit_time=submit_time)
             self.tasks.append(task)
 
-    async def list_all(self) -> tuple[RemoteTask, ...]:
+    async def search_list(self, look: Callable[[RemoteTask], bool]) -> None:
         """Answer as novicezk or trueai do."""
         self.lists += 1
         newest_first = self.tasks[::-1]
-        return tuple(newest_first if self.length is None else newest_first[: self.length])
+        show(newest_first if self.length is None else newest_first[: self.length], look)
 
     @property
     def billed(self) -> list[str]:
@@ -96,7 +99,7 @@ class Table:
         watcher = Watcher(
             database=self.database,
             service=cast("Any", None),
-            client=cast("Any", SimpleNamespace(list_all=self.service.list_all)),
+            client=cast("Any", SimpleNamespace(search_list=self.service.search_list)),
             account=ACCOUNT,
         )
         return asyncio.run(reconcile(watcher))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import httpx
@@ -22,13 +23,17 @@ from tests.support.remote import (
     Service,
     ask,
     check,
+    list_all,
     listing,
     settings_with,
     submit,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from airflow_midjourney.describe.service.settings import AuthMode
+    from airflow_midjourney.describe.service.tasks import RemoteTask
 
 # --- lists ------------------------------------------------------------------------------------------------------
 
@@ -98,26 +103,26 @@ def test_a_service_without_lists(answer: httpx.Response) -> None:
     with pytest.raises(ListingUnsupportedError):
         listing(Service(answer), "1")
     with pytest.raises(ListingUnsupportedError):
-        ask(Service(answer), lambda client: client.list_all())
+        ask(Service(answer), list_all)
 
 
 def test_all_tasks_are_listed_in_their_order() -> None:
     service = Service(httpx.Response(200, json=[task_json("2"), task_json("1")]))
-    tasks = ask(service, lambda client: client.list_all())
+    tasks = ask(service, list_all)
     assert [task.id for task in tasks] == ["2", "1"]
     assert service.requests[0].url.path == "/mj-fast/mj/task/list"
 
 
 def test_a_list_of_all_tasks_is_whole_or_an_error() -> None:
     with pytest.raises(ServiceProtocolError, match="1 items"):
-        ask(Service(httpx.Response(200, json=[task_json("2"), {}])), lambda client: client.list_all())
+        ask(Service(httpx.Response(200, json=[task_json("2"), {}])), list_all)
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_list_that_is_refused_while_other_reads_work_is_no_list(status: int) -> None:
     service = Service(httpx.Response(status, json=MODEL_LIMIT), httpx.Response(200, json=[]))
     with pytest.raises(ListingUnsupportedError, match=f"HTTP {status}"):
-        ask(service, lambda client: client.list_all())
+        ask(service, list_all)
     assert [request.url.path.rpartition("/")[2] for request in service.requests] == ["list", "list-by-condition"]
 
 
@@ -125,19 +130,74 @@ def test_a_list_that_is_refused_while_other_reads_work_is_no_list(status: int) -
 def test_a_list_that_fails_while_other_reads_work_cannot_be_read(answer: httpx.Response | Exception) -> None:
     service = Service(answer, httpx.Response(200, json=[]))
     with pytest.raises(ServiceProtocolError, match="at its list of tasks alone") as caught:
-        ask(service, lambda client: client.list_all())
+        ask(service, list_all)
     assert not isinstance(caught.value, ListingUnsupportedError)
     assert len(service.requests) == 2
 
 
 def test_a_key_that_may_read_nothing_is_refused_for_the_run() -> None:
     with pytest.raises(ServiceDeniedError):
-        ask(Service(httpx.Response(401)), lambda client: client.list_all())
+        ask(Service(httpx.Response(401)), list_all)
 
 
 def test_a_service_that_answers_nothing_is_unavailable() -> None:
     with pytest.raises(ServiceUnavailableError):
-        ask(Service(httpx.Response(502)), lambda client: client.list_all())
+        ask(Service(httpx.Response(502)), list_all)
+
+
+class Slowly(httpx.AsyncByteStream):
+    """A body that counts how much of it was wanted."""
+
+    def __init__(self, body: bytes, size: int) -> None:
+        self.parts = [body[at : at + size] for at in range(0, len(body), size)]
+        self.sent = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            self.sent += 1
+            yield part
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_a_list_is_read_in_whatever_parts_it_comes(size: int) -> None:
+    written = json.dumps([task_json(str(number), state="日本") for number in range(5)], ensure_ascii=False, indent=1)
+    service = Service(httpx.Response(200, stream=Slowly(b"\xef\xbb\xbf " + written.encode() + b"\n", size)))
+
+    tasks = ask(service, list_all)
+
+    assert [(task.id, task.state) for task in tasks] == [(str(number), "日本") for number in range(5)]
+
+
+def test_the_rest_of_a_list_is_left_when_enough_was_seen() -> None:
+    body = Slowly(json.dumps([task_json(str(number)) for number in range(1000)]).encode(), 4096)
+
+    ask(Service(httpx.Response(200, stream=body)), lambda client: client.search_list(lambda task: task.id == "7"))
+
+    assert body.sent < 10 < len(body.parts)
+
+
+def test_a_long_list_is_never_held_as_a_whole() -> None:
+    one = json.dumps(task_json("1", prompt="x" * 10_000)).encode()
+    body = Slowly(b"[" + b",".join([one] * 3000) + b"]", 65_536)
+    seen = []
+
+    def look(task: RemoteTask) -> bool:
+        seen.append(task.id)
+        return False
+
+    tracemalloc.start()
+    ask(Service(httpx.Response(200, stream=body)), lambda client: client.search_list(look))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(seen) == 3000
+    assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("body", [b"[", b'[{"id":', b"[1,", b"[nonsense]"])
+def test_a_list_that_breaks_off_is_an_error_and_not_an_absence(body: bytes) -> None:
+    with pytest.raises(ServiceProtocolError, match=r"to its end|no tasks"):
+        ask(Service(httpx.Response(200, content=body)), list_all)
 
 
 def test_a_list_may_be_compressed() -> None:

@@ -34,7 +34,7 @@ from airflow_midjourney.describe.service.submit_response import (
     Unavailable,
 )
 from airflow_midjourney.describe.service.tasks import Ended, read_answer
-from tests.support.remote import TASK, TASK_ID, Service, ask, check, fetch, settings_with, submit
+from tests.support.remote import TASK, TASK_ID, Service, ask, check, fetch, list_all, settings_with, submit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,7 +189,7 @@ def test_every_answer_for_a_missing_path_is_a_list_that_is_not_there(dialect: Di
     for form in dialect.missing_route:
         for answer in answers_of(form):
             with pytest.raises(ListingUnsupportedError):
-                ask(Service(answer), lambda client: client.list_all())
+                ask(Service(answer), list_all)
             with pytest.raises(ListingUnsupportedError):
                 ask(Service(answer), lambda client: client.list_by_condition(["1"]))
 
@@ -247,7 +247,7 @@ def outcome_of(path: str, answer: httpx.Response) -> str:
         return f"Denied {outcome.kind}" if isinstance(outcome, Denied) else type(outcome).__name__
     try:
         if path.endswith("/task/list"):
-            ask(service, lambda client: client.list_all())
+            ask(service, list_all)
             return "listed"
         task = fetch(service, path.split("/")[-2])
     except ServiceError as error:

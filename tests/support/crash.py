@@ -136,10 +136,10 @@ class CrashingClient(MidjourneyClient):
         with self.points.around("list_by_condition"):
             return await super().list_by_condition(task_ids)
 
-    async def list_all(self) -> tuple[RemoteTask, ...]:
+    async def search_list(self, look: Callable[[RemoteTask], bool]) -> None:
         """As the client does."""
-        with self.points.around("list_all"):
-            return await super().list_all()
+        with self.points.around("search_list"):
+            await super().search_list(look)
 
     async def check_access(self) -> None:
         """As the client does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,23 @@ def client_of(service: Service | Handler, **changes: Any) -> MidjourneyClient:
     retries = ReadRetries(sleep=service.wait) if isinstance(service, Service) else ReadRetries(attempts=1)
     transport = httpx.MockTransport(service)
     return MidjourneyClient(settings_with(**changes), transport=transport, retries=retries)
+
+
+async def list_all(client: MidjourneyClient) -> list[RemoteTask]:
+    """Read the service's whole list."""
+    found: list[RemoteTask] = []
+
+    def keep(task: RemoteTask) -> bool:
+        found.append(task)
+        return False
+
+    await client.search_list(keep)
+    return found
+
+
+def show(tasks: Iterable[RemoteTask], look: Callable[[RemoteTask], bool]) -> None:
+    """Show the tasks of a list as a client does: until enough of it was seen."""
+    any(look(task) for task in tasks)
 
 
 async def submit_to(client: MidjourneyClient) -> SubmitOutcome:

@@ -39,8 +39,11 @@ from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.results import RemoteTimes
 from airflow_midjourney.describe.table.submissions import PostFacts
 from tests.support import rows
+from tests.support.remote import show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_midjourney.describe.model.batch import Redescribe
     from airflow_midjourney.describe.table.claims import Claim
 
@@ -218,14 +221,14 @@ class Machine(RuleBasedStateMachine):
         self.strangers.clear()
 
     def _look_for_tasks(self, left_out: int) -> None:
-        async def list_all() -> tuple[RemoteTask, ...]:
+        async def search_list(look: Callable[[RemoteTask], bool]) -> None:
             ours = [task for place, task in enumerate(reversed(self.tasks), start=1) if place != left_out]
-            return (*ours, *self.strangers)
+            show([*ours, *self.strangers], look)
 
         watcher = Watcher(
             database=self.database,
             service=cast("Any", None),
-            client=cast("Any", SimpleNamespace(list_all=list_all)),
+            client=cast("Any", SimpleNamespace(search_list=search_list)),
             account=ACCOUNT,
         )
         asyncio.run(reconcile(watcher))

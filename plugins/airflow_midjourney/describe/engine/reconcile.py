@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
@@ -40,8 +40,9 @@ async def reconcile(watcher: Watcher) -> int:
     missed = await database.read(_find_missed, account)
     if not missed.is_worth_a_list(account.absence_confirmed_after, finds_tasks=watcher.finds_tasks):
         return 0
+    search = await database.read(_what_to_look_for, account.identity, missed.doubts)
     try:
-        tasks = await watcher.client.list_all()
+        await watcher.client.search_list(search.look)
     except ListingUnsupportedError:
         watcher.finds_tasks = False
         await _give_up(watcher, missed.doubts)
@@ -50,11 +51,11 @@ async def reconcile(watcher: Watcher) -> int:
         # A list that cannot be read now may be readable later, but not for ever.
         await _give_up(watcher, [doubt for doubt in missed.doubts if doubt.doubtful_for > account.lost_after])
         return 0
-    adopted = await database.write(_adopt, account.identity, missed.doubts, tasks)
+    adopted = await database.write(_adopt, search.found)
     resolved = len(adopted)
     for doubt in missed.doubts:
         if doubt.submit_token not in adopted:
-            resolved += await database.write(_conclude, account, doubt, tasks)
+            resolved += await database.write(_conclude, account, doubt, search)
     return resolved
 
 
@@ -80,14 +81,55 @@ def _find_missed(tx: Transaction, account: AccountSettings) -> _Missed:
     return _Missed(unanswered.any_unanswered(tx, account.identity), in_doubt.unresolved(tx, account.identity))
 
 
-def _adopt(tx: Transaction, account: str, doubts: Iterable[Doubt], tasks: Iterable[RemoteTask]) -> set[str]:
+@dataclass(slots=True)
+class _Search:
+    """What is looked for in the service's list, and what was seen of it; the list itself is not kept.
+
+    :param wanted: tokens of submissions without a task.
+    :param older: for each doubtful submission, the tokens of accepted ones that are older.
+    :param found: tasks that bear wanted tokens.
+    :param seen: tokens of older submissions that the list shows.
+    :param oldest: when the oldest task that it shows was submitted.
+    """
+
+    wanted: set[str]
+    older: dict[str, frozenset[str]]
+    found: list[RemoteTask] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    oldest: datetime | None = None
+    _witnesses: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._witnesses = frozenset().union(*self.older.values())
+
+    def look(self, task: RemoteTask) -> bool:
+        """Take note of a task of the list.
+
+        :return: True if all that is wanted was found: then nothing has to be proved.
+        """
+        if task.state in self.wanted:
+            self.wanted.remove(task.state)
+            self.found.append(task)
+        if task.state in self._witnesses:
+            self.seen.add(task.state)
+        if task.submit_time is not None and (self.oldest is None or task.submit_time < self.oldest):
+            self.oldest = task.submit_time
+        return not self.wanted
+
+
+def _what_to_look_for(tx: Transaction, account: str, doubts: Sequence[Doubt]) -> _Search:
+    wanted = unanswered.without_a_task(tx, account) | {doubt.submit_token for doubt in doubts}
+    older = {doubt.submit_token: in_doubt.witnesses(tx, account, doubt).submit_tokens for doubt in doubts}
+    return _Search(set(wanted), older)
+
+
+def _adopt(tx: Transaction, tasks: Sequence[RemoteTask]) -> set[str]:
     """Take the tasks that bear tokens of submissions without one.
 
     :return: the tokens whose rows have their task by this.
     """
-    ours = unanswered.without_a_task(tx, account) | {doubt.submit_token for doubt in doubts}
     facts = PostFacts(detail="adopted: the service lists a task with this row's token")
-    taken = [Taken(task.state, task.id, facts) for task in tasks if task.state in ours]
+    taken = [Taken(task.state, task.id, facts) for task in tasks]
     moved = submissions.accepted(tx, taken) if taken else []
     return {post.submit_token for post, has_moved in zip(taken, moved, strict=True) if has_moved}
 
@@ -116,12 +158,12 @@ def _price(worker: Worker) -> str:
     return "price" if account.price is None else f"{account.price.normalize():f} {account.currency or ''}".rstrip()
 
 
-def _conclude(tx: Transaction, account: AccountSettings, doubt: Doubt, tasks: Sequence[RemoteTask]) -> bool:
+def _conclude(tx: Transaction, account: AccountSettings, doubt: Doubt, search: _Search) -> bool:
     """Conclude from a list that lacks a doubtful submission what it allows to.
 
     :return: True if the row is not doubtful any more.
     """
-    if not _has_witness(tx, account, doubt, tasks):
+    if not _has_witness(account, doubt, search):
         if doubt.doubtful_for >= account.absence_confirmed_after:
             in_doubt.cannot_tell(tx, doubt)
         return False
@@ -133,14 +175,13 @@ def _conclude(tx: Transaction, account: AccountSettings, doubt: Doubt, tasks: Se
     return submissions.not_taken(tx, doubt.submit_token, outcome, facts)
 
 
-def _has_witness(tx: Transaction, account: AccountSettings, doubt: Doubt, tasks: Sequence[RemoteTask]) -> bool:
+def _has_witness(account: AccountSettings, doubt: Doubt, search: _Search) -> bool:
     """Say whether a list surely reaches back to before a submission: only then is it a proof that it lacks it.
 
     A service that has been restarted may list nothing, and one that lists its newest tasks only those of others.
     """
-    older = in_doubt.witnesses(tx, account.identity, doubt).submit_tokens
-    if older:
-        return any(task.state in older for task in tasks)
+    if older := search.older[doubt.submit_token]:
+        return not older.isdisjoint(search.seen)
     # The service's clock is not ours.
     before = doubt.claimed_at - timedelta(seconds=account.doubt_grace)
-    return any(task.submit_time is not None and task.submit_time < before for task in tasks)
+    return search.oldest is not None and search.oldest < before

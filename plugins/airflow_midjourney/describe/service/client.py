@@ -10,6 +10,7 @@ from urllib.parse import quote
 from airflow_midjourney.describe.model.errors import ServiceDeniedError, ServiceProtocolError, ServiceUnavailableError
 from airflow_midjourney.describe.service.callback_url import callback_address
 from airflow_midjourney.describe.service.json_codec import encode
+from airflow_midjourney.describe.service.list_reading import ListReading
 from airflow_midjourney.describe.service.read_response import data_of, is_missing_route, is_unknown_task
 from airflow_midjourney.describe.service.submit_response import (
     Ambiguous,
@@ -21,7 +22,7 @@ from airflow_midjourney.describe.service.tasks import RemoteTask, parse_task
 from airflow_midjourney.describe.service.transport import Answer, NoAnswer, ReadRetries, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     import httpx
@@ -142,11 +143,12 @@ class MidjourneyClient:
             tasks.update(_asked_for(found, ids))
         return TaskListing(tasks, malformed)
 
-    async def list_all(self) -> tuple[RemoteTask, ...]:
-        """Ask for every task (novicezk) or the newest hundred (trueai), newest first.
+    async def search_list(self, look: Callable[[RemoteTask], bool]) -> None:
+        """Read the service's list of tasks, one after the other: all (novicezk), or the newest hundred (trueai).
 
         It is asked for once: a poll that does not get it is followed by another.
 
+        :param look: is shown each task, and says whether it has seen enough.
         :raises ListingUnsupportedError: if the service has no such route, as new-api, or refuses it while it answers
             other reads, as gateways with a list of allowed routes do.
         :raises ServiceDeniedError: if the key may not read anything.
@@ -155,9 +157,15 @@ class MidjourneyClient:
             other reads. One item that is no task is enough, since what a list lacks proves something only if all of it
             could be read.
         """
-        answer = await self._transport.exchange("GET", "/task/list", limit=_LIST_LIMIT)
+        reading = ListReading(look)
+        answer = await self._transport.stream("GET", "/task/list", reading.take, limit=_TASK_LIMIT)
+        if reading.has_seen_enough:
+            return
+        if reading.has_begun and isinstance(answer, Answer):
+            self._require_all_read(reading)
+            return
         try:
-            listed = await self._listed(answer)
+            await self._listed(answer)
         except ServiceDeniedError as error:
             await self.check_access()
             raise ListingUnsupportedError(
@@ -166,13 +174,19 @@ class MidjourneyClient:
             ) from None
         except ServiceUnavailableError as error:
             await self.check_access()
-            raise ServiceProtocolError(f"{error}, at its list of tasks alone", http_status=error.http_status) from None
-        found, unreadable = await asyncio.to_thread(_tasks, listed)
-        if unreadable:
+            said = f"HTTP {error.http_status}" if error.http_status else "no answer"
             raise ServiceProtocolError(
-                f"Connection {self._settings.name!r}: {unreadable} items of the list of tasks are no tasks"
+                f"Connection {self._settings.name!r}: the service fails at its list of tasks alone ({said})",
+                http_status=error.http_status,
+            ) from None
+
+    def _require_all_read(self, reading: ListReading) -> None:
+        if reading.malformed:
+            raise ServiceProtocolError(
+                f"Connection {self._settings.name!r}: {reading.malformed} items of the list of tasks are no tasks"
             )
-        return tuple(found)
+        if not reading.has_ended:
+            raise ServiceProtocolError(f"Connection {self._settings.name!r}: the list of tasks is no JSON to its end")
 
     async def check_access(self) -> None:
         """Prove with a free read that the key may read; what it could only submit would be paid for in vain.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -118,9 +118,20 @@ class Transport:
         :param limit: bytes of the body to read at most.
         :param body: JSON to send.
         """
+        return await self._in_time(self._exchange(method, path, limit, body))
+
+    async def stream(self, method: str, path: str, take: Callable[[bytes], bool], *, limit: int) -> Answer | NoAnswer:
+        """Send one request and hand a good answer on while it arrives, within the total deadline.
+
+        :param take: gets each part of the body of an answer 200, and says whether it wants more.
+        :param limit: bytes of the body that the answer itself keeps, its first ones.
+        """
+        return await self._in_time(self._stream(method, path, take, limit))
+
+    async def _in_time(self, answer: Coroutine[None, None, Answer]) -> Answer | NoAnswer:
         try:
             async with asyncio.timeout(self._settings.timeout):
-                return await self._exchange(method, path, limit, body)
+                return await answer
         except _NOTHING_SENT as error:
             return NoAnswer(nothing_sent=True, description=self._words(error))
         except TimeoutError:
@@ -128,7 +139,16 @@ class Transport:
         except (httpx.HTTPError, OSError) as error:
             return NoAnswer(nothing_sent=False, description=self._words(error))
 
-    async def _exchange(self, method: str, path: str, limit: int, body: bytes | None) -> Answer | NoAnswer:
+    async def _stream(self, method: str, path: str, take: Callable[[bytes], bool], limit: int) -> Answer:
+        async with self._client.stream(method, path) as response:
+            kept = bytearray()
+            async for part in response.aiter_bytes():
+                kept += part[: limit - len(kept)]
+                if response.status_code == httpx.codes.OK and not take(part):
+                    break
+            return Answer(response.status_code, response.headers, bytes(kept))
+
+    async def _exchange(self, method: str, path: str, limit: int, body: bytes | None) -> Answer:
         headers = None if body is None else _JSON
         async with self._client.stream(method, path, content=body, headers=headers) as response:
             answer = bytearray()
