@@ -89,7 +89,7 @@ async def open_worker(
     if limit is not None:
         service = replace(service, timeout=limit.request_timeout(service.timeout))
     images = open_images(
-        options.aws_conn_id, request_payer=options.requester_pays, allowed_uris=hook.extra().allowed_uris
+        options.aws_conn_id, requester_pays=options.requester_pays, allowed_uris=hook.extra().allowed_uris
     )
     await database.write(ensure_account, account)
     if try_number is not None and try_number > 1:

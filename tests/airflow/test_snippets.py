@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,10 @@ from airflow_midjourney.operators.export import ExportPromptsOperator
 from airflow_midjourney.operators.purge import PurgePromptsOperator
 from airflow_midjourney.operators.reparse import ReparsePromptsOperator
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
+from tests.support.airflow_home import REPOSITORY
 from tests.support.airflow_runs import FinishedRun, run_dag, submit_and_wait
 from tests.support.asset_events import forget_events, hand_over
-from tests.support.documents import Snippet, TriggerCommand, snippets, templates, trigger_commands
+from tests.support.documents import Snippet, TriggerCommand, pages, snippets, templates, trigger_commands
 from tests.support.example_dags import load_example
 
 if TYPE_CHECKING:
@@ -236,3 +238,22 @@ def test_a_command_of_a_document_starts_its_dag(command: TriggerCommand) -> None
 
 def test_no_document_names_a_template_that_no_test_runs() -> None:
     assert templates() == []
+
+
+def test_documents_agree_that_rows_are_never_deleted_by_hand() -> None:
+    promising = re.compile(r"can be deleted|delete rows(?! by hand)|Never delete rows")
+
+    told = {page.name: promising.findall(page.read_text("utf-8")) for page in pages()}
+
+    assert {name: found for name, found in told.items() if found} == {
+        "runbook.md": ["Never delete rows"],
+        "scale.md": ["Never delete rows"],
+    }
+
+
+def test_the_promises_of_the_readme_say_where_they_end() -> None:
+    (readme,) = [page for page in pages() if page.name == "README.md" and page.parent == REPOSITORY]
+
+    promises = readme.read_text("utf-8").partition("```python")[0]
+
+    assert "docs/guarantees.md" in promises

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from tests.support import airflow_connections as connections
 from tests.support import rows
 from tests.support.dag_by_dag import name_of
+from tests.support.example_dags import known_to_airflow
 from tests.support.gallery_scenes import PROMPTS, Scene, set_the_scene
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def scene(table: Database, s3: S3Client, s3_url: str, bucket: str, monkeypatch: 
     """Photographs with prompts and without, which the API server may read."""
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connections.aws(s3_url))
     monkeypatch.setenv("AIRFLOW_CONN_MIDJOURNEY_DEFAULT", connections.midjourney("https://mj.example", "a-key"))
+    for dag_id in ("archive", "product_photos"):
+        known_to_airflow(dag_id, "submit")
     return set_the_scene(table, s3, bucket)
 
 

@@ -176,7 +176,7 @@ def test_truncated_page_without_keys_is_not_believed_to_be_the_last() -> None:
 
 
 def test_requester_pays_is_said_in_every_request() -> None:
-    stubbed = Stubbed(request_payer=True)
+    stubbed = Stubbed(requester_pays=True)
     asked: dict[str, Any] = {}
     stubbed.client.meta.events.register(
         "provide-client-params.s3", lambda params, model, **_: asked.update({model.name: params})

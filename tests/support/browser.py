@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.support.album import note_menu
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -145,16 +147,27 @@ def open_page(
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Callable[..., Path]:
-    """Take a picture: ``picture(page, "batches-dark")``; ``make screenshots`` keeps them in ``docs/images``."""
-    folder = Path(os.environ.get(PICTURES) or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Take a picture: ``picture(page, "batches-dark")``.
+
+    ``make screenshots`` takes those anew that are in ``docs/images``, and notes beside them which menu they show.
+    """
+    album = Path(os.environ[PICTURES]) if os.environ.get(PICTURES) else None
 
     def taken(page: Page, name: str, *, whole: bool = False) -> Path:
-        path = folder / f"{name}.png"
+        kept = album is not None and (album / f"{name}.png").exists()
+        path = (album if kept and album is not None else tmp_path) / f"{name}.png"
         page.screenshot(path=path, full_page=whole)
+        if kept:
+            note_menu(path, _menu_of(page))
         return path
 
     return taken
+
+
+def _menu_of(page: Page) -> list[str]:
+    """Give the words of our own menu; in Airflow's UI it is in a frame."""
+    menus = [frame.locator("nav[aria-label=Pages] a").all_inner_texts() for frame in page.frames]
+    return next(menu for menu in menus if menu)
 
 
 def _listen(page: Page, heard: list[str]) -> None:

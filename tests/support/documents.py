@@ -43,6 +43,11 @@ class TriggerCommand:
     conf: dict[str, Any]
 
 
+def pages() -> list[Path]:
+    """Give the documents."""
+    return list(_PAGES)
+
+
 def snippets() -> list[Snippet]:
     """Give all pieces of Python of the documents."""
     return [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -167,10 +169,14 @@ def test_a_dba_is_told_what_is_missing_and_which_statements_add_it(place: Metada
 
     message = str(caught.value)
     assert f"{opened.tables.images.fullname}.absent_since" in message
-    command = re.search(r"`python -m airflow_midjourney\.describe\.table (.*)`", message)
+    command = re.search(r"`((?:PYTHONPATH=\S+ )?python -m airflow_midjourney\.describe\.table .*)`", message)
     assert command is not None
     assert f"--dialect {dialect_of(place)}" in command[1]
     assert command[1].endswith("--since 1")
+    # As a DBA runs it: in another folder, with nothing of ours on the path.
+    bare = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    printed = subprocess.run(["bash", "-c", command[1]], capture_output=True, text=True, check=True, cwd="/", env=bare)
+    assert "absent_since" in printed.stdout
 
 
 def test_a_table_of_the_next_release_is_used_as_it_is(place: MetadataPlace, opened: Database) -> None:

@@ -37,35 +37,35 @@ _WORKERS: Final = Patience(connect=10, read=60, attempts=5)
 _LOOKERS: Final = Patience(connect=3, read=10, attempts=2)
 
 
-def open_images(aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[str, ...]) -> ImageStore:
+def open_images(aws_conn_id: str, *, requester_pays: bool, allowed_uris: tuple[str, ...]) -> ImageStore:
     """Open S3 through an AWS connection: role, region and endpoint come from there.
 
     :param aws_conn_id: the connection id; empty for what boto3 finds by itself, such as the machine's role.
-    :param request_payer: True to pay for requests to requester-pays buckets.
+    :param requester_pays: True to pay for requests to requester-pays buckets.
     :param allowed_uris: patterns over ``s3://bucket/key`` outside of which nothing is read; empty for no bounds.
     :raises SettingsError: if there is no such connection.
     """
     from airflow_midjourney.describe.storage.objects import DEFAULT_MAX_BYTES
 
-    return _open(aws_conn_id, _WORKERS, request_payer, allowed_uris, DEFAULT_MAX_BYTES)
+    return _open(aws_conn_id, _WORKERS, requester_pays, allowed_uris, DEFAULT_MAX_BYTES)
 
 
 def open_images_to_look(
-    aws_conn_id: str, *, request_payer: bool, allowed_uris: tuple[str, ...], max_bytes: int
+    aws_conn_id: str, *, requester_pays: bool, allowed_uris: tuple[str, ...], max_bytes: int
 ) -> ImageStore:
     """As :func:`open_images`, for pages: smaller objects and short timeouts."""
-    return _open(aws_conn_id, _LOOKERS, request_payer, allowed_uris, max_bytes)
+    return _open(aws_conn_id, _LOOKERS, requester_pays, allowed_uris, max_bytes)
 
 
 def _open(
-    aws_conn_id: str, patience: Patience, request_payer: bool, allowed_uris: tuple[str, ...], max_bytes: int
+    aws_conn_id: str, patience: Patience, requester_pays: bool, allowed_uris: tuple[str, ...], max_bytes: int
 ) -> ImageStore:
     from airflow_midjourney.describe.storage.objects import ImageStore
 
     return ImageStore(
         open_s3(aws_conn_id, patience),
         name=connection_name(aws_conn_id),
-        request_payer=request_payer,
+        requester_pays=requester_pays,
         allowed_uris=allowed_uris,
         max_bytes=max_bytes,
     )

@@ -231,7 +231,7 @@ class ExportPromptsOperator(TableScopeOperator):
         from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
         allowed = MidjourneyHook(self.mj_conn_id).extra().allowed_uris
-        return open_images(self.aws_conn_id or "", request_payer=self.requester_pays, allowed_uris=allowed)
+        return open_images(self.aws_conn_id or "", requester_pays=self.requester_pays, allowed_uris=allowed)
 
 
 def _writer(context: Context) -> str:

@@ -195,7 +195,7 @@ class ImageScopeOperator(BaseOperator):
 
         images = open_images(
             self.aws_conn_id or "",
-            request_payer=self.requester_pays,
+            requester_pays=self.requester_pays,
             allowed_uris=MidjourneyHook(self.mj_conn_id).extra().allowed_uris,
         )
         return bucket_of(images, manifest)

@@ -133,7 +133,7 @@ class Pictures:
         if found is None:
             found = open_images_to_look(
                 connections.aws_conn_id,
-                request_payer=connections.requester_pays,
+                requester_pays=connections.requester_pays,
                 allowed_uris=MidjourneyHook(connections.mj_conn_id).extra().allowed_uris,
                 max_bytes=MOST_BYTES,
             )

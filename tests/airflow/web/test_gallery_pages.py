@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-from airflow.models.dag import DagModel
-from airflow.sdk import DAG
-from airflow.utils.session import create_session
 from PIL import Image
-from sqlalchemy import update
 
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table import batches
-from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.web.pages import pictures
 from airflow_midjourney.web.pictures import Pictures
 from airflow_midjourney.web.security.signing import seal
@@ -26,6 +18,7 @@ from tests.support import airflow_connections as connections
 from tests.support import rows
 from tests.support.batch_scenes import HOSTILE
 from tests.support.dag_by_dag import name_of
+from tests.support.example_dags import known_to_airflow
 from tests.support.gallery_scenes import PROMPTS, Scene, set_the_scene
 
 if TYPE_CHECKING:
@@ -350,19 +343,6 @@ def test_a_question_does_not_wait_for_ever(
 
 
 # Which run will send them
-
-
-def known_to_airflow(dag_id: str, task_id: str, schedule: str | None = "@daily", **values: Any) -> None:
-    """Let Airflow know a DAG with one task; other values of its row last."""
-    with DAG(dag_id, schedule=schedule, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        DescribeImagesOperator(task_id=task_id, bucket="photos", prefix="archive/")
-    bag = DagBag(dag_folder=os.devnull)
-    bag.bag_dag(dag)
-    sync_bag_to_db(bag, "dags-folder", None)
-    with create_session() as session:
-        session.execute(
-            update(DagModel).where(DagModel.dag_id == dag_id).values({"is_paused": False, "is_stale": False} | values)
-        )
 
 
 @pytest.mark.parametrize(

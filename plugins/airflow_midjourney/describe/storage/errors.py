@@ -323,9 +323,9 @@ def _cure(error: boto.ClientError, code: str, place: Place) -> str:
             "It is encrypted with a key of its owner (SSE-C), which cannot be given: store it with SSE-S3 or SSE-KMS."
         )
     if place.key is None:
-        return "Grant s3:ListBucket on the bucket; a requester-pays bucket also needs request_payer."
+        return "Grant s3:ListBucket on the bucket; a requester-pays bucket also needs requester_pays."
     return (
-        "Grant s3:GetObject on it; a requester-pays bucket also needs request_payer. "
+        "Grant s3:GetObject on it; a requester-pays bucket also needs requester_pays. "
         "Without s3:ListBucket, S3 says this of objects that do not exist, too."
     )
 

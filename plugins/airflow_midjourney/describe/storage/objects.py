@@ -144,7 +144,7 @@ class ImageStore:
 
     :param client: an S3 client of boto3.
     :param name: what messages call it: the connection id.
-    :param request_payer: True to pay for requests to requester-pays buckets.
+    :param requester_pays: True to pay for requests to requester-pays buckets.
     :param allowed_uris: patterns over ``s3://bucket/key``, see
         :class:`~airflow_midjourney.describe.storage.allowed_uris.AllowedUris`; empty to allow everything.
     :param max_bytes: the largest object that is read, in bytes.
@@ -156,14 +156,14 @@ class ImageStore:
         client: S3Client,
         *,
         name: str,
-        request_payer: bool = False,
+        requester_pays: bool = False,
         allowed_uris: Sequence[str] = (),
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
         check_roots_of_listings(client)
         self._client = client
         self._name = name
-        self._payer: _Payer = {"RequestPayer": "requester"} if request_payer else {}
+        self._payer: _Payer = {"RequestPayer": "requester"} if requester_pays else {}
         self._allowed = AllowedUris(allowed_uris)
         self._max_bytes = max_bytes
 

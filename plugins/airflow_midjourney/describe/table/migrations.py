@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import inspect, select, text
@@ -301,10 +304,20 @@ def _too_new(database: Database, version: int) -> TableError:
 
 def _command(database: Database) -> str:
     names = database.names
-    command = (
-        f"python -m airflow_midjourney.describe.table --dialect {database.engine.dialect.name} --table {names.table}"
-    )
+    program = "python -m airflow_midjourney.describe.table"
+    if not _is_installed():
+        program = f"PYTHONPATH={shlex.quote(str(Path(__file__).parents[3]))} {program}"
+    command = f"{program} --dialect {database.engine.dialect.name} --table {names.table}"
     return f"{command} --schema {names.schema}" if names.schema else command
+
+
+def _is_installed() -> bool:
+    """Say whether Python finds the package by itself; in a plugins folder Airflow alone does."""
+    try:
+        distribution("airflow-provider-midjourney")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def latest(revisions: tuple[Revision, ...] = REVISIONS) -> int:
