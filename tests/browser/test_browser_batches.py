@@ -168,12 +168,14 @@ def test_numbers_change_without_reloading(
 
 def test_a_pause_of_the_service_is_said(week: Database, open_page: Callable[..., Page]) -> None:
     with week.writing() as tx:
-        rows.set_account(tx, closed_until=tx.now + timedelta(minutes=3), closed_at=tx.now, closed_reason="queue <full>")
+        rows.set_account(
+            tx, blocked_until=tx.now + timedelta(minutes=3), blocked_at=tx.now, blocked_reason="queue <full>"
+        )
 
     page = open_page(f"midjourney/batch?id={RUNNING}")
 
     assert page.locator("[data-badge]").inner_text() == "Cooling down"
-    assert "The reason: queue <full>." in page.locator("[data-show=brake]").inner_text()
+    assert "The reason: queue <full>." in page.locator("[data-show=hindrance]").inner_text()
     assert page.locator("[data-show=account]").inner_text().startswith("Cooling down until ")
 
 

@@ -140,7 +140,7 @@ def test_a_group_of_claims_takes_as_many_statements_as_one(database: Database) -
 
 
 def test_a_group_of_answers_to_posts_takes_as_many_statements_as_one(database: Database) -> None:
-    # Clock, latest claim, brake, and the writes: bill, row.
+    # Clock, latest claim, circuit breaker, and the writes: bill, row.
     assert [statements_of_records(database, number) for number in (1, 16)] == [5, 5]
 
 

@@ -27,9 +27,9 @@ ACCOUNT = AccountState(
     now=NOW,
     in_flight=0,
     paused=False,
-    closed_until=None,
-    closed_at=None,
-    closed_reason=None,
+    blocked_until=None,
+    blocked_at=None,
+    blocked_reason=None,
     submit_failing_since=None,
     poll_failing_since=None,
     poll_failed_at=None,
@@ -109,10 +109,12 @@ def test_where_nothing_is_known_it_is_as_long_as_it_was_so_far() -> None:
     assert expected_wait(overdue, NOW - seconds(30)) == pytest.approx(30)
 
 
-def test_a_closed_account_is_waited_for_at_least_until_it_opens() -> None:
-    closed = progress(account=replace(ACCOUNT, closed_until=NOW + seconds(120)), open=OpenRows(pending=3, claimable=3))
+def test_a_blocked_account_is_waited_for_at_least_until_it_accepts_again() -> None:
+    blocked = progress(
+        account=replace(ACCOUNT, blocked_until=NOW + seconds(120)), open=OpenRows(pending=3, claimable=3)
+    )
 
-    assert expected_wait(closed, NOW) == pytest.approx(120)
+    assert expected_wait(blocked, NOW) == pytest.approx(120)
 
 
 @pytest.mark.parametrize(

@@ -201,11 +201,11 @@ def test_a_pause_that_the_service_asks_for_is_kept_by_the_whole_account(
     put_photos(s3, scope.bucket, range(1))
     service.set_scenarios(["http_429_retry_after"])
 
-    progress, _ = work_on(engine, scope, until=lambda now: now.account.closed_until is not None)
+    progress, _ = work_on(engine, scope, until=lambda now: now.account.blocked_until is not None)
 
-    closed_for = progress.account.closed_until - progress.account.closed_at  # type: ignore[operator]
-    assert closed_for == timedelta(seconds=2)
-    assert progress.account.is_closed
+    blocked_for = progress.account.blocked_until - progress.account.blocked_at  # type: ignore[operator]
+    assert blocked_for == timedelta(seconds=2)
+    assert progress.account.is_blocked
     assert progress.room == 0
     assert progress.account.submit_failing_since is None
 
@@ -236,7 +236,7 @@ def test_a_full_queue_is_tried_less_and_less_often_by_one_worker_that_reads_an_i
     assert 3 <= posts <= 16
     # The first images go side by side, before the service has said no.
     assert len(reads) <= posts + 3
-    assert progress.account.closed_reason == 'queue full (it said: "队列已满，请稍后尝试")'
+    assert progress.account.blocked_reason == 'queue full (it said: "队列已满，请稍后尝试")'
 
 
 def test_a_task_that_only_waits_for_room_may_leave_its_worker(
@@ -245,12 +245,12 @@ def test_a_task_that_only_waits_for_room_may_leave_its_worker(
     engine.account |= {"doubt_grace": 60.0}
     put_photos(s3, scope.bucket, range(3))
     service.set_scenarios(["queue_full"])
-    work_on(engine, scope, until=lambda now: now.account.closed_until is not None)
-    set_account(engine.database, blocked_since=datetime.now(UTC) - timedelta(hours=1), closed_until=None)
+    work_on(engine, scope, until=lambda now: now.account.blocked_until is not None)
+    set_account(engine.database, blocked_since=datetime.now(UTC) - timedelta(hours=1), blocked_until=None)
 
-    progress, _ = work_on(engine, scope, until=lambda now: now.account.closed_until is not None)
+    progress, _ = work_on(engine, scope, until=lambda now: now.account.blocked_until is not None)
 
-    assert progress.account.closed_until is not None
+    assert progress.account.blocked_until is not None
     assert expected_wait(progress, progress.account.now) > WORTH_DEFERRING
     assert not worth_waking(progress, 12)
 
@@ -285,7 +285,9 @@ def test_five_minutes_of_nothing_but_failures_stop_the_run(
         since = state.submit_failing_since if what == "submit" else state.poll_failing_since
         if since is not None:
             long_ago = state.now - timedelta(seconds=400)
-            set_account(database, **{f"{what}_failing_since": long_ago, "next_poll_at": long_ago, "closed_until": None})
+            set_account(
+                database, **{f"{what}_failing_since": long_ago, "next_poll_at": long_ago, "blocked_until": None}
+            )
             with database.writing() as tx:
                 tx.connection.execute(tx.tables.batches.update().values(tried_at=long_ago))
         return False
@@ -305,7 +307,10 @@ def test_a_try_after_such_a_stop_has_five_minutes_of_its_own(
     with engine.database.reading() as tx:
         long_ago = read_account(tx, engine.settings.identity).now - timedelta(hours=1)
     set_account(
-        engine.database, submit_failing_since=long_ago, closed_at=long_ago + timedelta(minutes=6), closed_reason="away"
+        engine.database,
+        submit_failing_since=long_ago,
+        blocked_at=long_ago + timedelta(minutes=6),
+        blocked_reason="away",
     )
 
     _, counts = work_on(engine, scope)

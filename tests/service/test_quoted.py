@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_midjourney.describe.service.quoted import why_closed
+from airflow_midjourney.describe.service.quoted import why_blocked
 from airflow_midjourney.describe.service.submit_response import Ambiguous, Full, Unavailable
 
 
@@ -20,11 +20,11 @@ from airflow_midjourney.describe.service.submit_response import Ambiguous, Full,
     ],
 )
 def test_our_words_come_first(no: Full | Unavailable | Ambiguous, words: str) -> None:
-    assert why_closed(no) == words
+    assert why_blocked(no) == words
 
 
 def test_a_long_text_keeps_its_end_quote_within_the_column() -> None:
-    said = why_closed(Full(None, 200, 23, "满" * 200))
+    said = why_blocked(Full(None, 200, 23, "满" * 200))
 
     assert len(said) <= 200
     assert said.endswith('…")')

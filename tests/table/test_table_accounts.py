@@ -93,71 +93,71 @@ def test_the_time_in_which_nothing_was_on_its_way_is_no_silence(known: Database)
         assert state(tx).silence == 0
 
 
-def test_the_first_no_closes_the_account_for_seconds_and_later_ones_for_longer(known: Database) -> None:
+def test_the_first_no_opens_the_circuit_breaker_for_seconds_and_later_ones_for_longer(known: Database) -> None:
     with known.writing() as tx:
-        accounts.close_for_a_while(tx, ME, "HTTP 503", None, failing=True)
+        accounts.open_breaker(tx, ME, "HTTP 503", None, failing=True)
         first = state(tx)
-        assert first.is_closed
+        assert first.is_blocked
         assert first.room(12) == 0
-        assert first.closed_until is not None
-        assert 1 < (first.closed_until - tx.now).total_seconds() < 3
+        assert first.blocked_until is not None
+        assert 1 < (first.blocked_until - tx.now).total_seconds() < 3
 
         rows.set_account(tx, submit_failing_since=tx.now - HOUR)
-        accounts.close_for_a_while(tx, ME, "HTTP 503", None, failing=True)
+        accounts.open_breaker(tx, ME, "HTTP 503", None, failing=True)
         later = state(tx)
-        assert later.closed_until is not None
-        assert 50 < (later.closed_until - tx.now).total_seconds() < 70
+        assert later.blocked_until is not None
+        assert 50 < (later.blocked_until - tx.now).total_seconds() < 70
 
 
 @pytest.mark.parametrize("asked_for", [None, 1.0])
 def test_pauses_grow_whatever_the_reason_and_begin_anew_after_a_yes(known: Database, asked_for: float | None) -> None:
     with known.writing() as tx:
-        accounts.close_for_a_while(tx, ME, "queue full", asked_for, failing=False)
-        rows.set_account(tx, blocked_since=tx.now - timedelta(seconds=60), closed_until=tx.now)
-        accounts.close_for_a_while(tx, ME, "queue full", asked_for, failing=False)
-        grown = state(tx).closed_until
+        accounts.open_breaker(tx, ME, "queue full", asked_for, failing=False)
+        rows.set_account(tx, blocked_since=tx.now - timedelta(seconds=60), blocked_until=tx.now)
+        accounts.open_breaker(tx, ME, "queue full", asked_for, failing=False)
+        grown = state(tx).blocked_until
         assert grown is not None
         assert 25 < (grown - tx.now).total_seconds() < 35
 
-        rows.set_account(tx, blocked_since=tx.now - HOUR, closed_until=tx.now)
-        accounts.close_for_a_while(tx, ME, "queue full", asked_for, failing=False)
-        longest = state(tx).closed_until
+        rows.set_account(tx, blocked_since=tx.now - HOUR, blocked_until=tx.now)
+        accounts.open_breaker(tx, ME, "queue full", asked_for, failing=False)
+        longest = state(tx).blocked_until
         assert longest is not None
         assert 50 < (longest - tx.now).total_seconds() < 70
 
-        accounts.submit_accepted(tx, ME, tx.now + HOUR)
-        accounts.close_for_a_while(tx, ME, "queue full", asked_for, failing=False)
-        first = state(tx).closed_until
+        accounts.close_breaker(tx, ME, tx.now + HOUR)
+        accounts.open_breaker(tx, ME, "queue full", asked_for, failing=False)
+        first = state(tx).blocked_until
         assert first is not None
         assert 1 < (first - tx.now).total_seconds() < 3
 
 
 def test_a_yes_that_an_earlier_release_wrote_down_ends_the_growth_as_well(known: Database) -> None:
     with known.writing() as tx:
-        rows.set_account(tx, blocked_since=tx.now - HOUR, closed_reason=None)
-        accounts.close_for_a_while(tx, ME, "queue full", None, failing=False)
-        first = state(tx).closed_until
+        rows.set_account(tx, blocked_since=tx.now - HOUR, blocked_reason=None)
+        accounts.open_breaker(tx, ME, "queue full", None, failing=False)
+        first = state(tx).blocked_until
         assert first is not None
         assert 1 < (first - tx.now).total_seconds() < 3
 
 
 def test_the_service_says_itself_for_how_long(known: Database) -> None:
     with known.writing() as tx:
-        accounts.close_for_a_while(tx, ME, "HTTP 429", 120.0, failing=False)
-        accounts.close_for_a_while(tx, ME, "full", None, failing=False)
+        accounts.open_breaker(tx, ME, "HTTP 429", 120.0, failing=False)
+        accounts.open_breaker(tx, ME, "full", None, failing=False)
 
-        assert state(tx).closed_until == tx.now + timedelta(seconds=120)
+        assert state(tx).blocked_until == tx.now + timedelta(seconds=120)
 
 
-def test_a_yes_lifts_the_brake_unless_the_no_came_after_it_was_sent(known: Database) -> None:
+def test_a_yes_closes_the_circuit_breaker_unless_the_no_came_after_it_was_sent(known: Database) -> None:
     with known.writing() as tx:
-        accounts.close_for_a_while(tx, ME, "HTTP 429", 120.0, failing=False)
-        accounts.submit_accepted(tx, ME, tx.now - HOUR)
-        assert state(tx).is_closed
+        accounts.open_breaker(tx, ME, "HTTP 429", 120.0, failing=False)
+        accounts.close_breaker(tx, ME, tx.now - HOUR)
+        assert state(tx).is_blocked
 
-        accounts.submit_accepted(tx, ME, tx.now + HOUR)
-        assert not state(tx).is_closed
-        assert (state(tx).closed_reason, state(tx).submit_failing_since) == (None, None)
+        accounts.close_breaker(tx, ME, tx.now + HOUR)
+        assert not state(tx).is_blocked
+        assert (state(tx).blocked_reason, state(tx).submit_failing_since) == (None, None)
 
 
 LONG_ENOUGH = timedelta(seconds=PATIENCE_WITH_THE_SERVICE + 1)
@@ -179,7 +179,7 @@ def test_a_run_gives_up_after_five_minutes_of_its_own_failures(
     known: Database, kind: str, failing_for: timedelta, last_failed: timedelta, tried_for: timedelta, hopeless: bool
 ) -> None:
     with known.writing() as tx:
-        last: dict[str, Any] = {"submit": "closed_at", "poll": "poll_failed_at"}
+        last: dict[str, Any] = {"submit": "blocked_at", "poll": "poll_failed_at"}
         rows.set_account(tx, **{f"{kind}_failing_since": tx.now - failing_for, last[kind]: tx.now - last_failed})
 
         assert state(tx).only_fails(tx.now - tried_for) is hopeless
@@ -188,7 +188,7 @@ def test_a_run_gives_up_after_five_minutes_of_its_own_failures(
 def test_a_service_that_is_full_is_not_failing(known: Database) -> None:
     with known.writing() as tx:
         rows.set_account(tx, submit_failing_since=tx.now - HOUR)
-        accounts.close_for_a_while(tx, ME, "queue full", None, failing=False)
+        accounts.open_breaker(tx, ME, "queue full", None, failing=False)
 
         assert not state(tx).only_fails(tx.now - HOUR)
 

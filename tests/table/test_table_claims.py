@@ -233,11 +233,11 @@ def test_what_cost_nothing_does_not_count_towards_a_cap(database: Database) -> N
         assert submissions_left(tx, batch, rows.ACCOUNT) == 0
 
 
-@pytest.mark.parametrize("closing", [{"paused": True}, {"closed_until": rows.LONG_AGO.replace(year=2999)}])
-def test_a_paused_or_closed_account_claims_nothing(database: Database, closing: dict[str, Any]) -> None:
+@pytest.mark.parametrize("blocking", [{"paused": True}, {"blocked_until": rows.LONG_AGO.replace(year=2999)}])
+def test_a_paused_or_blocked_account_claims_nothing(database: Database, blocking: dict[str, Any]) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 1)
-        rows.set_account(tx, **closing)
+        rows.set_account(tx, **blocking)
 
         assert rows.claim_next(tx, batch)[0] is ClaimResult.NO_ROOM
         assert accounts.read_account(tx, rows.ACCOUNT.identity).room(12) == 0
@@ -248,17 +248,17 @@ def test_after_a_no_one_at_a_time_is_sent_until_there_is_a_yes(database: Databas
     identity = rows.ACCOUNT.identity
     with database.writing() as tx:
         batch = with_images(tx, 4)
-        accounts.close_for_a_while(tx, identity, "full", None, failing=False)
-        rows.set_account(tx, closed_until=tx.now, closed_at=tx.now - HOUR)
+        accounts.open_breaker(tx, identity, "full", None, failing=False)
+        rows.set_account(tx, blocked_until=tx.now, blocked_at=tx.now - HOUR)
         wanted = [rows.request(batch, row) for row in leases.reserve(tx, batch, "holder", 4)]
         first, second, third = (rows.claim_alone(tx, request, rows.ACCOUNT) for request in wanted[:3])
         assert (first, second, third) == (ClaimResult.CLAIMED, ClaimResult.NO_ROOM, ClaimResult.NO_ROOM)
 
-        rows.set_account(tx, closed_until=tx.now)
+        rows.set_account(tx, blocked_until=tx.now)
         assert rows.claim_alone(tx, wanted[1], rows.ACCOUNT) is ClaimResult.CLAIMED
         assert rows.claim_alone(tx, wanted[2], rows.ACCOUNT) is ClaimResult.NO_ROOM
 
-        accounts.submit_accepted(tx, identity, tx.now)
+        accounts.close_breaker(tx, identity, tx.now)
         assert rows.claim_alone(tx, wanted[2], rows.ACCOUNT) is ClaimResult.CLAIMED
         assert rows.claim_alone(tx, wanted[3], rows.ACCOUNT) is ClaimResult.CLAIMED
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 async def take_turn(worker: Worker) -> bool:
     """Say whether this worker may read an image; while the service accepts, all may."""
     database, identity = worker.database, worker.account.identity
-    if (await database.read(accounts.read_account, identity)).closed_reason is None:
+    if (await database.read(accounts.read_account, identity)).blocked_reason is None:
         return True
     worker.probe_until = await database.write(accounts.take_probe_turn, identity)
     return worker.probe_until is not None

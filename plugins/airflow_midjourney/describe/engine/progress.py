@@ -111,7 +111,7 @@ async def stop_if_hopeless(watcher: Watcher, batch: Batch) -> None:
     if state.only_fails(batch.tried_at):
         raise ServiceUnavailableError(
             f"The service of connection {watcher.service.name!r} has done nothing but fail for five minutes"
-            f" (last: {state.closed_reason or 'no answer to polls'}). What is on its way is remembered; run again"
+            f" (last: {state.blocked_reason or 'no answer to polls'}). What is on its way is remembered; run again"
             " when the service works.",
             retry_helps=True,
         )

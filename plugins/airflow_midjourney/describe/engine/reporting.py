@@ -73,8 +73,8 @@ class ProgressReport:
             parts.append(f"{counts.failed} failed, {counts.rejected} rejected, {counts.in_doubt} in doubt")
         parts += self._rate(counts, now)
         parts.append(self._money(counts))
-        if progress.account.is_closed:
-            parts.append(f"the service takes none right now: {progress.account.closed_reason or 'paused'}")
+        if progress.account.is_blocked:
+            parts.append(f"the service takes none right now: {progress.account.blocked_reason or 'paused'}")
         return "; ".join(parts)
 
     def _rate(self, counts: Counts, now: float) -> list[str]:

@@ -28,7 +28,7 @@ from airflow_midjourney.describe.model.errors import (
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.service.callback_url import digest_of, new_callback
-from airflow_midjourney.describe.service.quoted import why_closed
+from airflow_midjourney.describe.service.quoted import why_blocked
 from airflow_midjourney.describe.service.read_response import denied_error
 from airflow_midjourney.describe.service.submit_response import (
     Accepted,
@@ -231,7 +231,7 @@ def _read(worker: Worker, row: ReservedImage, strip_metadata: bool, denials: Den
 
 
 def _record(tx: Transaction, account: AccountSettings, posts: Sequence[Posted]) -> None:
-    """Write what POSTs came to, and put on or lift the brake, in one transaction."""
+    """Write what POSTs came to, and open or close the circuit breaker, in one transaction."""
     claimed_at = lost_intents.write_again(tx, [Sent(post.claim, post.seconds_ago) for post in posts], account)
     taken = []
     for post in posts:
@@ -241,7 +241,7 @@ def _record(tx: Transaction, account: AccountSettings, posts: Sequence[Posted]) 
         else:
             _record_other(tx, account.identity, post, facts)
     if taken:
-        accounts.submit_accepted(tx, account.identity, max(claimed_at[one.submit_token] for one in taken))
+        accounts.close_breaker(tx, account.identity, max(claimed_at[one.submit_token] for one in taken))
         submissions.accepted(tx, taken)
 
 
@@ -252,17 +252,17 @@ def _facts(outcome: SubmitOutcome) -> PostFacts:
 def _record_other(tx: Transaction, account: str, post: Posted, facts: PostFacts) -> None:
     match post.outcome:
         case Full(retry_after=pause):
-            accounts.close_for_a_while(tx, account, why_closed(post.outcome), pause, failing=False)
+            accounts.open_breaker(tx, account, why_blocked(post.outcome), pause, failing=False)
             submissions.not_taken(tx, post.submit_token, Outcome.FULL, facts)
         case Unavailable(retry_after=pause):
-            accounts.close_for_a_while(tx, account, why_closed(post.outcome), pause, failing=True)
+            accounts.open_breaker(tx, account, why_blocked(post.outcome), pause, failing=True)
             submissions.not_taken(tx, post.submit_token, Outcome.UNAVAILABLE, facts)
         case Denied():
             submissions.not_taken(tx, post.submit_token, Outcome.DENIED, facts)
         case Refused(reason=reason):
             submissions.refused(tx, post.submit_token, reason, facts)
         case Ambiguous():
-            accounts.close_for_a_while(tx, account, why_closed(post.outcome), None, failing=True)
+            accounts.open_breaker(tx, account, why_blocked(post.outcome), None, failing=True)
             submissions.ambiguous(tx, post.submit_token, facts)
 
 

@@ -92,7 +92,7 @@ def find_room(tx: Transaction, account: AccountSettings, batch: Batch) -> int:
     """Give how many images a worker of the batch may send at this moment."""
     state = accounts.read_account(tx, account.identity)
     room = state.room(account.max_in_flight)
-    if state.closed_reason is not None:
+    if state.blocked_reason is not None:
         # After a no, one image at a time is sent: to read more of them would be in vain.
         room = min(room, 1)
     left = submissions_left(tx, batch, account)
@@ -124,7 +124,7 @@ async def has_access(worker: Worker, batch: Batch) -> bool:
     try:
         await worker.client.check_access()
     except ServiceUnavailableError:
-        await database.write(accounts.close_for_a_while, identity, "no answer to a read", None, failing=True)
+        await database.write(accounts.open_breaker, identity, "no answer to a read", None, failing=True)
         if not await database.read(accounts.was_heard_since, identity, batch.tried_at):
             raise
         return False

@@ -28,11 +28,11 @@ LISTENS_EVERY: Final = 1.0
 
 
 def pause_before_next_look(progress: Progress) -> float:
-    """Give the seconds until something may have changed: the next poll, or the end of a closure."""
+    """Give the seconds until something may have changed: the next poll, or a probe through the circuit breaker."""
     account = progress.account
     moments = [poll_schedule.poll_due_at(account)]
-    if account.closed_until is not None and progress.open.claimable:
-        moments.append(account.closed_until)
+    if account.blocked_until is not None and progress.open.claimable:
+        moments.append(account.blocked_until)
     upcoming = [(moment - account.now).total_seconds() for moment in moments if moment > account.now]
     return min(max(min(upcoming, default=SHORTEST_PAUSE), SHORTEST_PAUSE), LONGEST_PAUSE)
 
@@ -49,13 +49,13 @@ def expected_wait(progress: Progress, idle_since: datetime) -> float:
     if progress.work_to_do:
         return 0.0
     account = progress.account
-    closed = 0.0 if account.closed_until is None else (account.closed_until - account.now).total_seconds()
+    blocked = 0.0 if account.blocked_until is None else (account.blocked_until - account.now).total_seconds()
     queue = queue_seconds(progress)
     waited = (account.now - idle_since).total_seconds()
     if progress.quickest_seconds is None or progress.oldest_in_flight is None:
-        return max(closed, queue, waited)
+        return max(blocked, queue, waited)
     first_answer = progress.quickest_seconds - (account.now - progress.oldest_in_flight).total_seconds()
-    return max(closed, queue, waited if first_answer < 0 else first_answer)
+    return max(blocked, queue, waited if first_answer < 0 else first_answer)
 
 
 def queue_seconds(progress: Progress) -> float:

@@ -16,7 +16,7 @@ _QUOTED: Final = 120
 _TOO_MANY_REQUESTS: Final = 429
 
 
-def why_closed(no: Full | Unavailable | Ambiguous) -> str:
+def why_blocked(no: Full | Unavailable | Ambiguous) -> str:
     """Say why nothing is sent for a while."""
     said = shortened(no.description, _QUOTED)
     if no.http_status is None:

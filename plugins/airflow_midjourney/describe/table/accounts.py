@@ -1,4 +1,4 @@
-"""Rows of ``…_accounts``: the lock behind the slots, whose turn it is to poll, and the brake."""
+"""Rows of ``…_accounts``: the lock behind the slots, whose turn it is to poll, and the circuit breaker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, Table, func, select
 
 from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE, AccountSettings
 from airflow_midjourney.describe.model.status import IN_FLIGHT
@@ -44,9 +44,9 @@ class AccountState:
     now: datetime
     in_flight: int
     paused: bool
-    closed_until: datetime | None
-    closed_at: datetime | None
-    closed_reason: str | None
+    blocked_until: datetime | None
+    blocked_at: datetime | None
+    blocked_reason: str | None
     submit_failing_since: datetime | None
     poll_failing_since: datetime | None
     poll_failed_at: datetime | None
@@ -58,9 +58,9 @@ class AccountState:
     calls_from: datetime | None = None
 
     @property
-    def is_closed(self) -> bool:
-        """Whether no process may submit at this moment, slots or not."""
-        return self.paused or (self.closed_until is not None and self.closed_until > self.now)
+    def is_blocked(self) -> bool:
+        """Whether no process may submit now, slots or not: a person has paused it, or the circuit breaker is open."""
+        return self.paused or (self.blocked_until is not None and self.blocked_until > self.now)
 
     def only_fails(self, tried_since: datetime) -> bool:
         """Say whether the service has done nothing but fail for longer than a run should wait.
@@ -68,7 +68,7 @@ class AccountState:
         :param tried_since: failures before this moment do not count: every try has the same patience, or what
             stopped one would stop all that follow without a single request.
         """
-        submits = (self.submit_failing_since, self.closed_at)
+        submits = (self.submit_failing_since, self.blocked_at)
         polls = (self.poll_failing_since, self.poll_failed_at)
         return any(
             first is not None
@@ -79,7 +79,7 @@ class AccountState:
 
     def room(self, max_in_flight: int) -> int:
         """Give how many images may be submitted at this moment."""
-        return 0 if self.is_closed else max(0, max_in_flight - self.in_flight)
+        return 0 if self.is_blocked else max(0, max_in_flight - self.in_flight)
 
 
 def ensure_account(tx: Transaction, settings: AccountSettings) -> None:
@@ -103,7 +103,7 @@ def ensure_account(tx: Transaction, settings: AccountSettings) -> None:
 def lock_account(tx: Transaction, identity: str) -> AccountState:
     """Take the account's lock for this transaction: slots and caps are exact only behind it."""
     accounts = tx.tables.accounts
-    locked = select(accounts).where(accounts.c.account == identity).with_for_update()
+    locked = _whole_row(accounts).where(accounts.c.account == identity).with_for_update()
     return _state(tx, tx.connection.execute(locked).mappings().one())
 
 
@@ -135,9 +135,9 @@ def _state(tx: Transaction, row: Any) -> AccountState:
         in_flight=in_flight,
         queued=in_flight - begun if begun else 0,
         paused=row["paused"],
-        closed_until=row["closed_until"],
-        closed_at=row["closed_at"],
-        closed_reason=row["closed_reason"],
+        blocked_until=row["blocked_until"],
+        blocked_at=row["blocked_at"],
+        blocked_reason=row["blocked_reason"],
         submit_failing_since=row["submit_failing_since"],
         poll_failing_since=row["poll_failing_since"],
         poll_failed_at=row["poll_failed_at"],
@@ -149,8 +149,8 @@ def _state(tx: Transaction, row: Any) -> AccountState:
     )
 
 
-def submit_accepted(tx: Transaction, identity: str, sent_at: datetime) -> None:
-    """Lift the brake: the service takes images.
+def close_breaker(tx: Transaction, identity: str, sent_at: datetime) -> None:
+    """Close the circuit breaker: the service takes images.
 
     :param sent_at: when the image was claimed; a no that came after that still holds.
     """
@@ -159,15 +159,17 @@ def submit_accepted(tx: Transaction, identity: str, sent_at: datetime) -> None:
         accounts.update()
         .where(
             accounts.c.account == identity,
-            accounts.c.closed_reason.is_not(None) | accounts.c.submit_failing_since.is_not(None),
-            accounts.c.closed_at.is_(None) | (accounts.c.closed_at < sent_at),
+            accounts.c.blocked_reason.is_not(None) | accounts.c.submit_failing_since.is_not(None),
+            accounts.c.blocked_at.is_(None) | (accounts.c.blocked_at < sent_at),
         )
-        .values(closed_until=None, closed_reason=None, blocked_since=None, submit_failing_since=None, updated_at=tx.now)
+        .values(
+            blocked_until=None, blocked_reason=None, blocked_since=None, submit_failing_since=None, updated_at=tx.now
+        )
     )
 
 
-def close_for_a_while(tx: Transaction, identity: str, reason: str, retry_after: float | None, *, failing: bool) -> None:
-    """Put on the brake for all processes: the service said no.
+def open_breaker(tx: Transaction, identity: str, reason: str, retry_after: float | None, *, failing: bool) -> None:
+    """Open the circuit breaker for all processes: the service said no.
 
     Whatever the reason, the pause grows for as long as it says nothing else.
 
@@ -178,17 +180,17 @@ def close_for_a_while(tx: Transaction, identity: str, reason: str, retry_after: 
     row = account_row(tx, identity)
     failing_since = (row["submit_failing_since"] or tx.now) if failing else None
     # An earlier release that lifts the circuit breaker leaves the moment behind.
-    blocked_since = (row["blocked_since"] or tx.now) if row["closed_reason"] is not None else tx.now
+    blocked_since = (row["blocked_since"] or tx.now) if row["blocked_reason"] is not None else tx.now
     trouble_for = (tx.now - min(blocked_since, failing_since or tx.now)).total_seconds()
     until = tx.now + timedelta(seconds=pause_after_no(trouble_for, retry_after))
-    if row["closed_until"] is not None:
-        until = max(until, row["closed_until"])
+    if row["blocked_until"] is not None:
+        until = max(until, row["blocked_until"])
     update_account(
         tx,
         identity,
-        closed_until=until,
-        closed_at=tx.now,
-        closed_reason=reason[:200],
+        blocked_until=until,
+        blocked_at=tx.now,
+        blocked_reason=reason[:200],
         blocked_since=blocked_since,
         submit_failing_since=failing_since,
     )
@@ -196,8 +198,8 @@ def close_for_a_while(tx: Transaction, identity: str, reason: str, retry_after: 
 
 def let_one_probe_pass(tx: Transaction, identity: str, state: AccountState) -> None:
     """After a no, send one POST at a time until the service says yes. Call it behind the account's lock."""
-    if state.closed_reason is not None:
-        update_account(tx, identity, closed_until=tx.now + timedelta(seconds=PROBE_INTERVAL))
+    if state.blocked_reason is not None:
+        update_account(tx, identity, blocked_until=tx.now + timedelta(seconds=PROBE_INTERVAL))
 
 
 def was_heard_since(tx: Transaction, identity: str, moment: datetime) -> bool:
@@ -212,11 +214,11 @@ def take_probe_turn(tx: Transaction, identity: str) -> datetime | None:
     :return: until when no other may; None if it is not this one's turn.
     """
     state = lock_account(tx, identity)
-    if state.is_closed:
+    if state.is_blocked:
         return None
     until = tx.now + timedelta(seconds=PROBE_LIMIT)
-    if state.closed_reason is not None:
-        update_account(tx, identity, closed_until=until)
+    if state.blocked_reason is not None:
+        update_account(tx, identity, blocked_until=until)
     return until
 
 
@@ -225,15 +227,20 @@ def end_probe_turn(tx: Transaction, identity: str, until: datetime) -> None:
     accounts = tx.tables.accounts
     tx.connection.execute(
         accounts.update()
-        .where(accounts.c.account == identity, accounts.c.closed_until == until)
-        .values(closed_until=tx.now, updated_at=tx.now)
+        .where(accounts.c.account == identity, accounts.c.blocked_until == until)
+        .values(blocked_until=tx.now, updated_at=tx.now)
     )
 
 
 def account_row(tx: Transaction, identity: str) -> Any:
     """Give the row of an account, with all its columns."""
     accounts = tx.tables.accounts
-    return tx.connection.execute(select(accounts).where(accounts.c.account == identity)).mappings().one()
+    return tx.connection.execute(_whole_row(accounts).where(accounts.c.account == identity)).mappings().one()
+
+
+def _whole_row(accounts: Table) -> Select[Any]:
+    """Select all columns under the names that they have in the code."""
+    return select(*(column.label(column.key) for column in accounts.columns))
 
 
 def update_account(tx: Transaction, identity: str, **values: Any) -> None:

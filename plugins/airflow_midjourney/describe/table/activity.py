@@ -67,7 +67,7 @@ class Pulse:
         """
         state = self.account
         room = state.room(max_in_flight)
-        if quickest_seconds is None or state.queued or state.is_closed:
+        if quickest_seconds is None or state.queued or state.is_blocked:
             return room
         ages = (
             (state.now - row.submitted_at).total_seconds() for row in self.on_their_way if row.submitted_at is not None

@@ -92,7 +92,7 @@ def claim(tx: Transaction, requests: Sequence[Claim], account: AccountSettings) 
     :return: what became of each, in their order.
     """
     state = lock_account(tx, account.identity)
-    simple = {} if state.closed_reason is not None else _simple_ones(tx, requests)
+    simple = {} if state.blocked_reason is not None else _simple_ones(tx, requests)
     together = [request for request in requests if request.image_id in simple]
     claimed = _claim_simple(tx, together, simple, account, state)
     results = dict(zip((one.image_id for one in together), claimed, strict=True))

@@ -1,4 +1,4 @@
-"""The account that pays for a batch, in words: its slots, its brake, and what is left of its day."""
+"""The account that pays for a batch, in words: its slots, its circuit breaker, and what is left of its day."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def account_words(found: BatchOverview) -> dict[str, Any]:
     }
 
 
-def brake(found: BatchOverview) -> str:
+def hindrance(found: BatchOverview) -> str:
     """Say what holds a batch up, if something does, and who lets go of it."""
     account = found.account
     if account is None or not found.is_open:
@@ -38,9 +38,9 @@ def brake(found: BatchOverview) -> str:
     state = account.state
     if state.paused:
         return "The account is paused: nothing is sent until a person sets its paused back to false (see the runbook)."
-    if state.is_closed and state.closed_until is not None:
-        why = f" The reason: {state.closed_reason}." if state.closed_reason else ""
-        return f"The service wants a pause until {clock(state.closed_until)}. Tasks go on by themselves.{why}"
+    if state.is_blocked and state.blocked_until is not None:
+        why = f" The reason: {state.blocked_reason}." if state.blocked_reason else ""
+        return f"The service wants a pause until {clock(state.blocked_until)}. Tasks go on by themselves.{why}"
     if account.submissions_left == 0 and found.counts.pending:
         return (
             f"{count(found.counts.pending)} images are pending because a cap is reached. Later runs of the task send"
@@ -60,11 +60,11 @@ def _state(account: AccountLook) -> str:
     state = account.state
     if state.paused:
         return "Paused"
-    if state.is_closed and state.closed_until is not None:
-        return f"Cooling down until {clock(state.closed_until)}"
+    if state.is_blocked and state.blocked_until is not None:
+        return f"Cooling down until {clock(state.blocked_until)}"
     if state.submit_failing_since or state.poll_failing_since:
-        return "Open, after failures"
-    return "Open"
+        return "Ready, after failures"
+    return "Ready"
 
 
 def _day_gauge(account: AccountLook) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_midjourney.describe.engine.verdict import summary
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.web.rendering import count, duration, money, percent
-from airflow_midjourney.web.wording.account import account_words, brake
+from airflow_midjourney.web.wording.account import account_words, hindrance
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -91,7 +91,7 @@ def words(found: BatchOverview) -> dict[str, Any]:
         "cost": _cost(found),
         "expected": _expected(found),
         "billed": _billed(found),
-        "brake": brake(found),
+        "hindrance": hindrance(found),
         "reasons": [
             {"reason": reason, "count": count(number)}
             for reason, number in sorted(found.counts.reasons.items(), key=lambda one: (-one[1], one[0]))
@@ -121,7 +121,7 @@ def _badge_while_open(found: BatchOverview) -> Badge:
     account = found.account
     if account is not None and account.state.paused:
         return Badge("Paused", "warn")
-    if account is not None and account.state.is_closed:
+    if account is not None and account.state.is_blocked:
         return Badge("Cooling down", "warn")
     if account is not None and account.submissions_left == 0 and found.counts.pending:
         return Badge("At its cap", "warn")

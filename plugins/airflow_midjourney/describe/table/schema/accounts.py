@@ -25,9 +25,12 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
             default=False,
             comment="True where a person has stopped all submissions of the account. Set it by hand.",
         ),
+        # The three columns of the circuit breaker have names of their own in the code. In the database they keep the
+        # first release's, because processes of both releases work on the same tables side by side.
         Column(
             "closed_until",
             UTCDateTime,
+            key="blocked_until",
             comment=(
                 "No POST leaves before this moment: the service said no, or a probe is out. Empty when it accepts "
                 "again."
@@ -36,11 +39,13 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
         Column(
             "closed_at",
             UTCDateTime,
+            key="blocked_at",
             comment="When the service last said no to a submission. Stays afterwards. Empty where it never did.",
         ),
         Column(
             "closed_reason",
             PlainText,
+            key="blocked_reason",
             comment="What the service said then, at most 200 characters. Emptied when it accepts again.",
         ),
         Column(
