@@ -89,7 +89,7 @@ def test_if_asked_rows_of_this_parser_are_read_again_but_never_those_of_a_newer_
 def test_it_goes_page_by_page_and_goes_on_where_it_was_stopped(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "PAGE", 10)
+    monkeypatch.setattr(table, "REPARSED_AT_ONCE", 10)
     fill(database, [described(f"in/{n:03}.jpg", ["x"], prompt_raw=RAW, parser_version=OLD) for n in range(35)])
     write, calls = table.write_reread, []
 

@@ -35,7 +35,7 @@ RUNBOOK = REPOSITORY / "docs" / "runbook.md"
 NAMES = (
     *(f"{metrics.PREFIX}.{kind}" for kind in EventKind),
     metrics.BILLED_COST,
-    metrics.IN_FLIGHT,
+    metrics.IN_FLIGHT_GAUGE,
     metrics.WAIT,
 )
 

@@ -114,7 +114,7 @@ def test_searching_filtering_and_copying(scene: Scene, open_page: Callable[..., 
 def test_leafing_through_and_back(
     scene: Scene, open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_midjourney.web.pages.gallery.PAGE_SIZE", 8)
+    monkeypatch.setattr("airflow_midjourney.web.pages.gallery.IMAGES_ON_A_PAGE", 8)
     page = open_page("midjourney/gallery?status=any&dag_id=product_photos")
 
     keys = page.locator("h2 a")

@@ -10,8 +10,8 @@ import pytest
 
 from airflow_midjourney.describe.engine.progress import Progress
 from airflow_midjourney.describe.engine.waiting import (
-    LONGEST_PAUSE,
-    SHORTEST_PAUSE,
+    LONGEST_WAIT,
+    SHORTEST_WAIT,
     WORTH_DEFERRING,
     expected_wait,
     pause_before_next_look,
@@ -118,7 +118,7 @@ def test_a_blocked_account_is_waited_for_at_least_until_it_accepts_again() -> No
 
 
 @pytest.mark.parametrize(
-    ("next_poll", "pause"), [(-5, SHORTEST_PAUSE), (0.01, SHORTEST_PAUSE), (2, 2), (600, LONGEST_PAUSE)]
+    ("next_poll", "pause"), [(-5, SHORTEST_WAIT), (0.01, SHORTEST_WAIT), (2, 2), (600, LONGEST_WAIT)]
 )
 def test_the_next_look_is_when_the_next_poll_is_due_within_bounds(next_poll: float, pause: float) -> None:
     state = replace(ACCOUNT, next_poll_at=NOW + seconds(next_poll))

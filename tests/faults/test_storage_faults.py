@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from airflow_midjourney.describe.engine.denials import DENIED_IN_A_ROW
-from airflow_midjourney.describe.engine.submit import SIDE_BY_SIDE
+from airflow_midjourney.describe.engine.submit import IMAGES_SIDE_BY_SIDE
 from airflow_midjourney.describe.model.errors import StorageDeniedError
 from airflow_midjourney.describe.model.status import Reason, Status
 from tests.support.batches import put_photos, work_on
@@ -81,7 +81,7 @@ def test_a_denied_encryption_key_stops_the_run_after_one_round_of_reads_and_fail
         work_on(engine, scope)
 
     # Ten in a row end it; the others are those that were side by side with them, and the probes.
-    assert DENIED_IN_A_ROW <= len(read) <= DENIED_IN_A_ROW + 2 * SIDE_BY_SIDE
+    assert DENIED_IN_A_ROW <= len(read) <= DENIED_IN_A_ROW + 2 * IMAGES_SIDE_BY_SIDE
     assert rows_by_status(engine.database) == {Status.PENDING: 1000}
     assert service.counters()["requests"].get("submit", 0) == 0
     images = engine.database.tables.images.c

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin
-from airflow_midjourney.describe.queries.batches import Wanted, known_dags, list_batches
+from airflow_midjourney.describe.queries.batches import WantedBatches, known_dags, list_batches
 from airflow_midjourney.describe.table import batches
 from tests.support import rows
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.queries.batches import Place
+    from airflow_midjourney.describe.queries.batches import BatchCursor
     from airflow_midjourney.describe.table.database import Database, Transaction
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -28,9 +28,9 @@ def start(tx: Transaction, dag_id: str | None, run_id: str, minute: int, map_ind
     return batch_id
 
 
-def all_pages(tx: Transaction, dag_ids: list[str], wanted: Wanted, limit: int) -> list[list[str]]:
+def all_pages(tx: Transaction, dag_ids: list[str], wanted: WantedBatches, limit: int) -> list[list[str]]:
     pages: list[list[str]] = []
-    before: Place | None = None
+    before: BatchCursor | None = None
     while not pages or before is not None:
         page = list_batches(tx, dag_ids, wanted, limit, before)
         pages.append([batch.batch_id for batch in page.batches])
@@ -46,7 +46,7 @@ def test_pages_follow_each_other_without_gaps_though_some_started_at_the_same_mo
         ]
         start(tx, "hidden", "run", 9)
 
-        pages = all_pages(tx, ["dag-0", "dag-1", "no batches"], Wanted(), 3)
+        pages = all_pages(tx, ["dag-0", "dag-1", "no batches"], WantedBatches(), 3)
 
     assert [len(page) for page in pages] == [3, 3, 2]
     newest_first = [batch_id for _, batch_id in sorted(started, reverse=True)]
@@ -56,10 +56,10 @@ def test_pages_follow_each_other_without_gaps_though_some_started_at_the_same_mo
 def test_a_batch_that_starts_meanwhile_shifts_nothing(database: Database) -> None:
     with database.writing() as tx:
         ids = [start(tx, "dag", f"run-{number}", number) for number in range(4)]
-        first = list_batches(tx, ["dag"], Wanted(), 2)
+        first = list_batches(tx, ["dag"], WantedBatches(), 2)
         start(tx, "dag", "newest", 10)
 
-        second = list_batches(tx, ["dag"], Wanted(), 2, first.following)
+        second = list_batches(tx, ["dag"], WantedBatches(), 2, first.following)
 
     assert [batch.batch_id for batch in (*first.batches, *second.batches)] == ids[::-1]
     assert second.following is None
@@ -71,7 +71,7 @@ def test_it_finds_the_batches_of_a_run_and_of_a_part_of_a_task(database: Databas
         parts = [start(tx, "dag", "b", 1, index) for index in range(3)]
 
         def found(*wanted: str | int | None) -> set[str]:
-            page = list_batches(tx, ["dag"], Wanted(*wanted), 10)  # type: ignore[arg-type]
+            page = list_batches(tx, ["dag"], WantedBatches(*wanted), 10)  # type: ignore[arg-type]
             return {batch.batch_id for batch in page.batches}
 
         assert found("b") == set(parts)
@@ -85,7 +85,7 @@ def test_the_newest_of_many_dags(database: Database) -> None:
     with database.writing() as tx:
         ids = [start(tx, f"dag-{number:03}", "run", number) for number in range(120)]
 
-        page = list_batches(tx, known_dags(tx), Wanted(), 5)
+        page = list_batches(tx, known_dags(tx), WantedBatches(), 5)
 
     assert [batch.batch_id for batch in page.batches] == ids[:-6:-1]
 
@@ -99,11 +99,13 @@ def test_what_belongs_to_no_dag_is_in_no_list(database: Database) -> None:
         start(tx, "a", "another", 0)
 
         assert known_dags(tx) == ["a", "b"]
-        assert list_batches(tx, [], Wanted(), 5).batches == ()
+        assert list_batches(tx, [], WantedBatches(), 5).batches == ()
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(run_id="run-7", task_id="submit")], ids=["newest", "of a run"])
-def test_it_reads_no_more_than_a_page(database: Database, wanted: Wanted) -> None:
+@pytest.mark.parametrize(
+    "wanted", [WantedBatches(), WantedBatches(run_id="run-7", task_id="submit")], ids=["newest", "of a run"]
+)
+def test_it_reads_no_more_than_a_page(database: Database, wanted: WantedBatches) -> None:
     with database.writing() as tx:
         for number in range(600):
             start(tx, f"dag-{number % 3}", f"run-{number}", number)

@@ -29,7 +29,7 @@ from airflow_midjourney.describe.table import (
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
 from airflow_midjourney.describe.table.columns import UTCDateTime
 from airflow_midjourney.describe.table.matching import Asker
-from airflow_midjourney.describe.table.results import Answer
+from airflow_midjourney.describe.table.results import TaskAnswer
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def accepted(tx: Transaction, submit_token: str, task_id: str, facts: PostFacts)
 
 def described(tx: Transaction, row: InFlight, prompts: ParsedPrompts, raw: str, times: RemoteTimes) -> bool:
     """Write the prompts of one image, as a poll does that brings no other."""
-    (moved,) = results.described(tx, [Answer(row, prompts, raw, times)])
+    (moved,) = results.described(tx, [TaskAnswer(row, prompts, raw, times)])
     return moved
 
 

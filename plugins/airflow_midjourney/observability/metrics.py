@@ -18,7 +18,7 @@ WAIT: Final = f"{PREFIX}.wait"
 BILLED_COST: Final = f"{PREFIX}.billed_cost"
 
 #: Images on their way.
-IN_FLIGHT: Final = f"{PREFIX}.in_flight"
+IN_FLIGHT_GAUGE: Final = f"{PREFIX}.in_flight"
 
 
 class StatsObserver:
@@ -45,5 +45,5 @@ class StatsObserver:
     def in_flight(self, service: str, images: int) -> None:
         """Show how many images a connection's account has on their way."""
         name = normalize_name_for_stats(service, log_warning=False)
-        Stats.gauge(IN_FLIGHT, images, tags={"connection": name})
-        Stats.gauge(f"{IN_FLIGHT}.{name}", images)
+        Stats.gauge(IN_FLIGHT_GAUGE, images, tags={"connection": name})
+        Stats.gauge(f"{IN_FLIGHT_GAUGE}.{name}", images)

@@ -119,7 +119,7 @@ def test_addresses_that_make_no_sense_are_answered_in_words(
 def test_a_cursor_is_good_for_the_filters_it_was_made_for(
     scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_midjourney.web.pages.failures.PAGE_SIZE", 2)
+    monkeypatch.setattr("airflow_midjourney.web.pages.failures.FAILURES_ON_A_PAGE", 2)
     (following,) = re.findall(
         r'rel="next" href="failures?(\?[^"]+)"|rel="next" href="(\?[^"]+)"', get("failures?reason=service_error").text
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Database, Transaction
 
 #: Rows erased in one transaction.
-PAGE: Final = 200
+ERASED_AT_ONCE: Final = 200
 
 #: What stands in a batch for a key that was erased.
 _FORGOTTEN: Final = "erased-"
@@ -52,7 +52,7 @@ def erase_some(tx: Transaction, scope: Scope, erased_by: str) -> Erased:
         select(images.c.id, images.c.key, images.c.image_uri, images.c.image_version, images.c.content_sha256)
         .where(_in_scope(tx, scope), images.c.status.not_in(IN_FLIGHT))
         .order_by(images.c.id)
-        .limit(PAGE)
+        .limit(ERASED_AT_ONCE)
         .with_for_update()
     ).all()
     if not rows:

@@ -132,7 +132,7 @@ def ask_again(
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RequestProgress:
     """What has become of a request so far.
 
     :param by_dag: of the images that may be seen, how many belong to which DAG.
@@ -146,7 +146,7 @@ class Progress:
     pending: tuple[int, ...]
 
 
-def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds, looks: str) -> Progress | None:
+def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds, looks: str) -> RequestProgress | None:
     """Say what has become of a request.
 
     :param dag_ids: the DAGs whose rows may be seen.
@@ -165,7 +165,7 @@ def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds, looks: str) -> 
     of_dags = Counter(owner or "" for owner in owners(tx, [row.id for row in rows]).values())
     now = Counter(Status(row.status) for row in rows)
     pending = tuple(row.id for row in rows if row.status == Status.PENDING)
-    return Progress(asked, dict(sorted(of_dags.items())), dict(now), pending)
+    return RequestProgress(asked, dict(sorted(of_dags.items())), dict(now), pending)
 
 
 def _may_be_asked(tx: Transaction, dag_ids: DagIds) -> ColumnElement[bool]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Database, Transaction
 
 #: Rows read, and written, in one transaction.
-PAGE: Final = 500
+REPARSED_AT_ONCE: Final = 500
 
 #: What a row with a raw answer becomes when prompts are found in it.
 _BY_STATUS: Final = {Status.SUCCEEDED: Move.REPARSE, Status.FAILED: Move.RECOVER}
@@ -83,7 +83,7 @@ def answered_rows(tx: Transaction, scope: Scope, after: int, *, again: bool) -> 
             _has_an_answer(tx),
         )
         .order_by(images.id)
-        .limit(PAGE)
+        .limit(REPARSED_AT_ONCE)
     )
     return [
         AnsweredRow(row_id, uri, Status(status), raw, tuple(text for text in prompts if text), ratio, version)

@@ -85,7 +85,7 @@ class Posted:
         return self.claim.submit_token
 
 
-class Sender:
+class ImageSender:
     """Sends reserved images of one batch, many side by side. Belongs to one event loop.
 
     :param denials: what S3 has denied of such images.

@@ -21,7 +21,7 @@ from airflow_midjourney.describe.table import (
     submissions,
 )
 from airflow_midjourney.describe.table.duplicates import resolve_shared
-from airflow_midjourney.describe.table.results import Answer, InFlight, RemoteTimes
+from airflow_midjourney.describe.table.results import InFlight, RemoteTimes, TaskAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +123,7 @@ def _settle_rows(
 
     :return: how many of them ended, or go round again.
     """
-    described: list[Answer] = []
+    described: list[TaskAnswer] = []
     ended = 0
     for row in rows:
         if row.task_id not in tasks:
@@ -136,7 +136,7 @@ def _settle_rows(
             continue
         answer = read_answer(task)
         if isinstance(answer, Described):
-            described.append(Answer(row, answer.prompts, answer.raw, _times(task)))
+            described.append(TaskAnswer(row, answer.prompts, answer.raw, _times(task)))
         elif isinstance(answer, Ended):
             ended += _end(tx, row, answer.reason, answer.detail, _times(task), raw="\n".join(task.texts[:1]))
         else:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.advance import settle
 from airflow_midjourney.describe.engine.progress import look, stop_if_hopeless
-from airflow_midjourney.describe.engine.waiting import SHORTEST_PAUSE, pause, pause_before_next_look, worth_waking
+from airflow_midjourney.describe.engine.waiting import SHORTEST_WAIT, pause, pause_before_next_look, worth_waking
 from airflow_midjourney.describe.model.errors import DescribeError
 from airflow_midjourney.describe.table.activity import feel_pulse
 
@@ -130,8 +130,8 @@ class Lookout:
                     self._stirred.clear()
                     seconds = await self._round(watcher)
                     # Hundreds may subscribe at once: not each of them is worth a round of its own.
-                    await asyncio.sleep(SHORTEST_PAUSE)
-                    await pause(watcher.database, watcher.account, seconds - SHORTEST_PAUSE, self._stirred)
+                    await asyncio.sleep(SHORTEST_WAIT)
+                    await pause(watcher.database, watcher.account, seconds - SHORTEST_WAIT, self._stirred)
                 self.has_ended = True
         except Exception as error:  # noqa: BLE001 - whatever it is, no subscriber may wait for ever
             self.has_ended = True
@@ -158,7 +158,7 @@ class Lookout:
         paused = (
             pause_before_next_look(replace(seat.progress, account=pulse.account)) for seat in known[:1] if seat.progress
         )
-        return min(paused, default=SHORTEST_PAUSE)
+        return min(paused, default=SHORTEST_WAIT)
 
     def _places(self) -> set[tuple[str, str]]:
         scopes = (seat.progress.batch.scope for seat in self._seats if seat.progress)

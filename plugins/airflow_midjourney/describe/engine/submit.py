@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.probe import end_turn, take_turn
-from airflow_midjourney.describe.engine.send import Sender
+from airflow_midjourney.describe.engine.send import ImageSender
 from airflow_midjourney.describe.model.errors import ServiceUnavailableError
 from airflow_midjourney.describe.table import accounts, leases
 from airflow_midjourney.describe.table.budgets import submissions_left
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.leases import ReservedImage
 
 #: Images that one worker reads, encodes and sends side by side.
-SIDE_BY_SIDE: Final = 16
+IMAGES_SIDE_BY_SIDE: Final = 16
 
 #: Rows that are reserved at once, so that one query and one write for all of them take little of the time.
 ROWS_A_ROUND: Final = 64
@@ -55,7 +55,7 @@ class Round:
     def __init__(self, worker: Worker, batch: Batch, rows: Sequence[ReservedImage], denials: Denials) -> None:
         self._worker = worker
         self._rows = deque(rows)
-        self._sender = Sender(worker, batch, denials)
+        self._sender = ImageSender(worker, batch, denials)
         self._handled = 0
         # This worker asks for no answers meanwhile.
         self._ends_at = time.monotonic() + worker.account.poll_interval
@@ -66,7 +66,7 @@ class Round:
 
         :return: how many were read.
         """
-        lanes = [self._send_one_after_another() for _ in range(min(SIDE_BY_SIDE, len(self._rows)))]
+        lanes = [self._send_one_after_another() for _ in range(min(IMAGES_SIDE_BY_SIDE, len(self._rows)))]
         results = await asyncio.gather(*lanes, return_exceptions=True)
         await end_turn(self._worker)
         if self._rows:

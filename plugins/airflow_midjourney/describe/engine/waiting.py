@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 WORTH_DEFERRING: Final = 15.0
 
 #: Bounds of a pause between two looks, in seconds.
-SHORTEST_PAUSE: Final = 0.2
+SHORTEST_WAIT: Final = 0.2
 
-LONGEST_PAUSE: Final = 5.0
+LONGEST_WAIT: Final = 5.0
 
 #: Seconds between two looks at whether a callback has come.
 LISTENS_EVERY: Final = 1.0
@@ -34,7 +34,7 @@ def pause_before_next_look(progress: Progress) -> float:
     if account.blocked_until is not None and progress.open.claimable:
         moments.append(account.blocked_until)
     upcoming = [(moment - account.now).total_seconds() for moment in moments if moment > account.now]
-    return min(max(min(upcoming, default=SHORTEST_PAUSE), SHORTEST_PAUSE), LONGEST_PAUSE)
+    return min(max(min(upcoming, default=SHORTEST_WAIT), SHORTEST_WAIT), LONGEST_WAIT)
 
 
 def expected_wait(progress: Progress, idle_since: datetime) -> float:

@@ -14,7 +14,7 @@ from airflow_midjourney.describe.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.exports.format import ExportFormat
-    from airflow_midjourney.describe.exports.seen import Ledger
+    from airflow_midjourney.describe.exports.seen import Seen
 
 
 class OnCollision(StrEnum):
@@ -39,11 +39,11 @@ def read_on_collision(value: str) -> OnCollision:
 class FileNames:
     """Gives each image of an export a name that no other has, at the latest on a disk that knows no capital letters.
 
-    :param ledger: remembers which key took which file and folder.
+    :param seen: remembers which key took which file and folder.
     """
 
-    def __init__(self, ledger: Ledger, kind: ExportFormat, on_collision: OnCollision) -> None:
-        self._ledger = ledger
+    def __init__(self, seen: Seen, kind: ExportFormat, on_collision: OnCollision) -> None:
+        self._seen = seen
         self._kind = kind
         self._on_collision = on_collision
         # Keys come in order, so most images lie in the folder of the one before.
@@ -64,7 +64,7 @@ class FileNames:
             free = _renamed(free, uri)
             self._taker(split, free, uri)
         for file in self._kind.files_of(free):
-            self._ledger.take("file", _place(split, file), uri)
+            self._seen.take("file", _place(split, file), uri)
         return free
 
     def _with_free_folders(self, split: str, name: str, uri: str) -> str:
@@ -78,21 +78,21 @@ class FileNames:
         taken: list[str] = []
         for part in folder.split("/") if folder else ():
             path = "/".join((*taken, part))
-            taker = self._ledger.holder("file", _place(split, path))
+            taker = self._seen.holder("file", _place(split, path))
             if taker is not None:
                 self._refuse(path, taker, uri)
                 part = f"{part}%~{_digest(path)}"
             taken.append(part)
-            self._ledger.take("folder", _place(split, "/".join(taken)), uri)
+            self._seen.take("folder", _place(split, "/".join(taken)), uri)
         return "/".join(taken)
 
     def _taker(self, split: str, name: str, uri: str) -> str | None:
         """Take a name, unless another image has it, or it is a folder; say which image has."""
         for file in self._kind.files_of(name):
-            taker = self._ledger.holder("folder", _place(split, file))
+            taker = self._seen.holder("folder", _place(split, file))
             if taker is not None:
                 return taker
-        return self._ledger.take("name", _place(split, shared_part(self._kind, name)), uri)
+        return self._seen.take("name", _place(split, shared_part(self._kind, name)), uri)
 
     def _refuse(self, shared: str, taker: str, uri: str) -> None:
         if self._on_collision is OnCollision.RENAME:

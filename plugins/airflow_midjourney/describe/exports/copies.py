@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.storage.objects import ImageStore
 
 #: Images read at once: what is held in memory is so many times the largest image.
-SIDE_BY_SIDE: Final = 8
+COPIES_SIDE_BY_SIDE: Final = 8
 
 
 class Copier:
@@ -40,8 +40,8 @@ class Copier:
         :raises StorageError: if S3 cannot be read or the target not be written.
         """
         outcomes: list[LeftOut | None] = []
-        for start in range(0, len(wanted), SIDE_BY_SIDE):
-            some = wanted[start : start + SIDE_BY_SIDE]
+        for start in range(0, len(wanted), COPIES_SIDE_BY_SIDE):
+            some = wanted[start : start + COPIES_SIDE_BY_SIDE]
             bodies = list(self._threads.map(self._read, (image for image, _ in some)))
             for (_, name), body in zip(some, bodies, strict=True):
                 if isinstance(body, bytes):
@@ -72,5 +72,5 @@ class Copier:
 @contextmanager
 def open_copier(images: ImageStore, files: Files) -> Iterator[Copier]:
     """Make a copier with threads of its own."""
-    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="copy") as threads:
+    with ThreadPoolExecutor(COPIES_SIDE_BY_SIDE, thread_name_prefix="copy") as threads:
         yield Copier(images, files, threads)

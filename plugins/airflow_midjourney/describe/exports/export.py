@@ -12,7 +12,7 @@ from airflow_midjourney.describe.exports.collisions import FileNames, OnCollisio
 from airflow_midjourney.describe.exports.copies import open_copier
 from airflow_midjourney.describe.exports.format import Names, Sample
 from airflow_midjourney.describe.exports.naming import common_folder, file_name
-from airflow_midjourney.describe.exports.seen import open_ledger
+from airflow_midjourney.describe.exports.seen import open_seen
 from airflow_midjourney.describe.exports.selection import Choice, LeftOut, identity
 from airflow_midjourney.describe.exports.splits import Splits
 from airflow_midjourney.describe.model.errors import SettingsError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.exports.copies import Copier
     from airflow_midjourney.describe.exports.format import ExportFormat, Files
     from airflow_midjourney.describe.exports.report import ExportReport
-    from airflow_midjourney.describe.exports.seen import Ledger
+    from airflow_midjourney.describe.exports.seen import Seen
     from airflow_midjourney.describe.queries.rows import DescribedImage, Wanted
     from airflow_midjourney.describe.storage.objects import ImageStore
     from airflow_midjourney.describe.table.database import Database
@@ -84,7 +84,7 @@ def export(
     :raises TableError: if the database cannot be used.
     """
     with ExitStack() as stack:
-        select = _Selection(plan, stack.enter_context(open_ledger()), report, copies=images is not None)
+        select = _Selection(plan, stack.enter_context(open_seen()), report, copies=images is not None)
         write = stack.enter_context(plan.format.open(files, plan.split_names))
         copier = stack.enter_context(open_copier(images, files)) if images is not None else None
         copy = _copying(plan.format, copier) if copier is not None else _copying_nothing
@@ -110,13 +110,13 @@ def _told(
 class _Selection:
     """Decides about each row: whether it is in the export, with which captions, in which split, under which name."""
 
-    def __init__(self, plan: ExportPlan, ledger: Ledger, report: ExportReport, *, copies: bool) -> None:
+    def __init__(self, plan: ExportPlan, seen: Seen, report: ExportReport, *, copies: bool) -> None:
         self._plan = plan
-        self._ledger = ledger
+        self._seen = seen
         self._report = report
         self._folder = common_folder(plan.wanted.scope)
         self._named = copies or plan.format.names is not Names.NOTHING
-        self._names = FileNames(ledger, plan.format, plan.on_collision)
+        self._names = FileNames(seen, plan.format, plan.on_collision)
         self._numbers: Counter[str] = Counter()
 
     def suitable(self, rows: Iterable[DescribedImage]) -> Iterator[_Chosen]:
@@ -143,7 +143,7 @@ class _Selection:
                     yield one
                 else:
                     self._report.left_out[outcome] += 1
-                    self._ledger.release("content", _content(one.image))
+                    self._seen.release("content", _content(one.image))
             chosen = later
 
     def _first_of_each_content(self, chosen: list[_Chosen]) -> tuple[list[_Chosen], list[_Chosen]]:
@@ -175,7 +175,7 @@ class _Selection:
         return _Chosen(image, captions, split, name)
 
     def _is_duplicate(self, image: DescribedImage) -> bool:
-        return image.content_sha256 is not None and bool(self._ledger.take("content", _content(image), image.image_uri))
+        return image.content_sha256 is not None and bool(self._seen.take("content", _content(image), image.image_uri))
 
     def _named_apart(self, chosen: _Chosen) -> _Chosen:
         """Give a row a file name of its own.

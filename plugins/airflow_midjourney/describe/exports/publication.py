@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from airflow_midjourney.describe.exports.seen import Ledger, open_ledger
+from airflow_midjourney.describe.exports.seen import Seen, open_seen
 from airflow_midjourney.describe.model.errors import StorageError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Version:
 
     target: Target
     folder: str
-    written: Ledger
+    written: Seen
     location: str = field(init=False)
     files: int = 0
 
@@ -99,7 +99,7 @@ def publishing(target: Target, name: str, keep: int, summary: Callable[[], Mappi
     known = (*pointer.versions, *pointer.obsolete)
     folder = next(free for number in count(1) if (free := f"{name}-{number}") not in known)
     begun_before = next(target.names(folder), None) is not None
-    with open_ledger() as written:
+    with open_seen() as written:
         version = _Version(target, folder, written)
         yield version
         target.flush()

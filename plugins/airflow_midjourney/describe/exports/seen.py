@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Ledger:
-    """Remembers who took what first. Use :func:`open_ledger`."""
+class Seen:
+    """Remembers who took what first. Use :func:`open_seen`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -50,8 +50,8 @@ def _digest(kind: str, what: str) -> bytes:
 
 
 @contextmanager
-def open_ledger() -> Iterator[Ledger]:
-    """Open an empty ledger; its file is gone with it."""
+def open_seen() -> Iterator[Seen]:
+    """Open an empty memory of what was seen; its file is gone with it."""
     # An empty name is a database in a temporary file that the operating system removes.
     connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     try:
@@ -60,6 +60,6 @@ def open_ledger() -> Iterator[Ledger]:
         connection.execute("PRAGMA temp_store=FILE")
         connection.execute("CREATE TABLE taken (digest BLOB PRIMARY KEY, who TEXT NOT NULL) WITHOUT ROWID")
         connection.execute("BEGIN")
-        yield Ledger(connection)
+        yield Seen(connection)
     finally:
         connection.close()

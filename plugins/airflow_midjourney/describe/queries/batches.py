@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BatchCursor:
     """Where a page of the list ends: the batches before it in time are on the next page."""
 
     started_at: datetime
@@ -28,7 +28,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedBatches:
     """Which batches of a DAG are looked for; None for all.
 
     :param map_index: -1 for the task that is not mapped.
@@ -47,7 +47,7 @@ class BatchPage:
     """
 
     batches: tuple[Batch, ...]
-    following: Place | None
+    following: BatchCursor | None
 
 
 def known_dags(tx: Transaction) -> list[str]:
@@ -63,9 +63,9 @@ def known_dags(tx: Transaction) -> list[str]:
 def list_batches(
     tx: Transaction,
     dag_ids: Iterable[str],
-    wanted: Wanted,
+    wanted: WantedBatches,
     limit: int,
-    before: Place | None = None,
+    before: BatchCursor | None = None,
 ) -> BatchPage:
     """Give a page of batches. What it costs depends on the number of DAGs and on ``limit``, not on what there is.
 
@@ -78,7 +78,9 @@ def list_batches(
     return BatchPage(_read(tx, here), here[-1] if len(found) > limit else None)
 
 
-def _newest_of(tx: Transaction, dag_id: str, wanted: Wanted, limit: int, before: Place | None) -> list[Place]:
+def _newest_of(
+    tx: Transaction, dag_id: str, wanted: WantedBatches, limit: int, before: BatchCursor | None
+) -> list[BatchCursor]:
     """Take the newest of a DAG from its own end of the index: one query for all would read all that is theirs."""
     batches = tx.tables.batches.c
     conditions = _conditions(tx, wanted)
@@ -91,10 +93,10 @@ def _newest_of(tx: Transaction, dag_id: str, wanted: Wanted, limit: int, before:
         .order_by(batches.started_at.desc(), batches.batch_id.desc())
         .limit(limit)
     )
-    return [Place(row.started_at, row.batch_id) for row in tx.connection.execute(newest)]
+    return [BatchCursor(row.started_at, row.batch_id) for row in tx.connection.execute(newest)]
 
 
-def _conditions(tx: Transaction, wanted: Wanted) -> list[ColumnElement[bool]]:
+def _conditions(tx: Transaction, wanted: WantedBatches) -> list[ColumnElement[bool]]:
     batches = tx.tables.batches.c
     conditions: list[ColumnElement[bool]] = []
     if wanted.run_id is not None:
@@ -108,7 +110,7 @@ def _conditions(tx: Transaction, wanted: Wanted) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _read(tx: Transaction, places: Sequence[Place]) -> tuple[Batch, ...]:
+def _read(tx: Transaction, places: Sequence[BatchCursor]) -> tuple[Batch, ...]:
     batches = tx.tables.batches
     ids = [place.batch_id for place in places]
     rows = tx.connection.execute(select(batches).where(batches.c.batch_id.in_(ids))).mappings()

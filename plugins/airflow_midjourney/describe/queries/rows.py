@@ -87,7 +87,7 @@ class Wanted:
     until: datetime | None = None
 
 
-class Place(NamedTuple):
+class RowCursor(NamedTuple):
     """Where a page ended: the order of the rows is by key, then by number."""
 
     key: str
@@ -107,17 +107,17 @@ def read_rows(database: Database, wanted: Wanted, page: int = PAGE) -> Iterator[
     last_id = database.read_here(_last_id)
     ranges = _ranges(wanted.scope)
     for low, high in ranges:
-        after: Place | None = None
+        after: RowCursor | None = None
         while True:
             rows = database.read_here(_read_page, wanted, (low, high), last_id, after, page)
             for row in rows:
                 if wanted.current_only and after is not None and row.key == after.key:
                     continue
-                after = Place(row.key, row.id)
+                after = RowCursor(row.key, row.id)
                 yield row
             if len(rows) < page:
                 break
-            after = Place(rows[-1].key, rows[-1].id)
+            after = RowCursor(rows[-1].key, rows[-1].id)
 
 
 def _last_id(tx: Transaction) -> int:
@@ -133,7 +133,7 @@ def _ranges(scope: Scope) -> list[tuple[str, str | None]]:
 
 
 def _read_page(
-    tx: Transaction, wanted: Wanted, keys: tuple[str, str | None], last_id: int, after: Place | None, limit: int
+    tx: Transaction, wanted: Wanted, keys: tuple[str, str | None], last_id: int, after: RowCursor | None, limit: int
 ) -> list[DescribedImage]:
     images = tx.tables.images.c
     columns = [images[name] for name in DescribedImage.__slots__ if name != "prompts"]
@@ -146,7 +146,7 @@ def _read_page(
     return [_described(row) for row in tx.connection.execute(query)]
 
 
-def _within(tx: Transaction, keys: tuple[str, str | None], after: Place | None) -> ColumnElement[bool]:
+def _within(tx: Transaction, keys: tuple[str, str | None], after: RowCursor | None) -> ColumnElement[bool]:
     images = tx.tables.images.c
     low, high = keys
     conditions = [images.key >= (low if after is None else after.key)]

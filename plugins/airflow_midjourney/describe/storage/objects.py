@@ -103,6 +103,11 @@ class ListedImage:
         """``s3://bucket/key``, the key raw."""
         return f"s3://{self.bucket}/{self.key}"
 
+    @property
+    def needs_restore(self) -> bool:
+        """Whether it lies in an archive, out of which a person has to restore it before it can be read."""
+        return self.storage_class in _ARCHIVES and not self.restored
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -373,7 +378,7 @@ class ImageStore:
         return bytes(body)
 
     def _check_readable(self, image: ListedImage) -> None:
-        if image.storage_class in _ARCHIVES and not image.restored:
+        if image.needs_restore:
             message = f"The object is archived ({image.storage_class}); restore it to read it."
             raise ImageRejectedError(Reason.ARCHIVED, message, image_uri=image.uri)
         if image.size_bytes == 0:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.status import BotType
     from airflow_midjourney.describe.table.database import Transaction
 
-#: Storage classes whose objects cannot be read without a restore first.
-_ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-
 
 class Decision(StrEnum):
     """What becomes of a listed image; the values are the counters of :class:`Listed`."""
@@ -283,7 +280,7 @@ def _decide_again(image: ListedImage, known: KnownVersion, asker: Asker) -> Deci
     if known.reason in DEPENDS_ON_THE_READER:
         may_work_now = known.reader != asker.reader
     elif known.reason == Reason.ARCHIVED:
-        may_work_now = image.restored or image.storage_class not in _ARCHIVES
+        may_work_now = not image.needs_restore
     else:
         # What was gone or replaced is listed, so it is back; what was denied may have been granted since.
         may_work_now = known.reason in NOT_THE_IMAGES_CONTENT

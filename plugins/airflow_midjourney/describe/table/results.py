@@ -27,7 +27,7 @@ RETRY_PAUSE: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TaskAnswer:
     """What the service said of a row that it has described."""
 
     row: InFlight
@@ -36,7 +36,7 @@ class Answer:
     times: RemoteTimes
 
 
-def described(tx: Transaction, answers: Sequence[Answer]) -> list[bool]:
+def described(tx: Transaction, answers: Sequence[TaskAnswer]) -> list[bool]:
     """Write the prompts. Final.
 
     :return: for each answer, in their order, whether its row was still waiting for it.
@@ -64,7 +64,7 @@ def described(tx: Transaction, answers: Sequence[Answer]) -> list[bool]:
     return [answer.row.submit_token in waiting for answer in answers]
 
 
-def _write_answers(tx: Transaction, answers: Sequence[Answer]) -> None:
+def _write_answers(tx: Transaction, answers: Sequence[TaskAnswer]) -> None:
     write_prompts(
         tx,
         Move.DESCRIBE,

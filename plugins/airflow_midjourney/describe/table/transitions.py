@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Of a move that adds a row, and of one that any row may make.
 UNLISTED: Final = ()
-ANY: Final = tuple(Status)
+ANY_STATUS: Final = tuple(Status)
 
 #: The lease of a worker.
 _LEASE: Final = ("reserved_by", "reserved_until")
@@ -138,7 +138,7 @@ class Move(Enum):
     )
     SEE_VERSION = Transition(
         "The listing has seen that this version of the object is the current one, or is not any more.",
-        source=ANY,
+        source=ANY_STATUS,
         takes=("is_current",),
     )
     REPLACE = Transition(
@@ -469,7 +469,7 @@ class Move(Enum):
         match self.value.source:
             case (only,):
                 return status == only
-            case every if every == ANY:
+            case every if every == ANY_STATUS:
                 return true()
             case some:
                 return status.in_(some)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import AwareDatetime
 
-from airflow_midjourney.describe.queries.batches import BatchPage, Place, Wanted, known_dags, list_batches
+from airflow_midjourney.describe.queries.batches import BatchCursor, BatchPage, WantedBatches, known_dags, list_batches
 from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.describe.table.counts import Counts
 from airflow_midjourney.links import list_address
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 router = APIRouter()
 
 #: Batches on a page of the list.
-PAGE_SIZE: Final = 20
+BATCHES_ON_A_PAGE: Final = 20
 
 _MAP_INDEX: Final = re.compile("-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
-class Filters:
+class BatchFilters:
     """What the address of a list asks for; what is empty, or was not filled in by Airflow, asks for nothing."""
 
     dag_id: AskedText = ""
@@ -41,9 +41,9 @@ class Filters:
     map_index: AskedText = ""
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> WantedBatches:
         """The same for the table."""
-        return Wanted(self.run_id or None, self.task_id or None, self._map_index)
+        return WantedBatches(self.run_id or None, self.task_id or None, self._map_index)
 
     @property
     def _map_index(self) -> int | None:
@@ -63,7 +63,7 @@ class Filters:
         return self.address(**{name: ""})
 
 
-Filtered = Annotated[Filters, Depends()]
+Filtered = Annotated[BatchFilters, Depends()]
 
 
 @router.get("/")
@@ -83,8 +83,8 @@ async def show_batches(
 ) -> HTMLResponse:
     """List batches of DAGs that the viewer may see, newest first."""
     readable = await viewer.readable(await database.read_now(known_dags))
-    place = None if before is None else Place(before, before_id)
-    found = await database.read_now(list_batches, filters.of(readable), filters.wanted, PAGE_SIZE, place)
+    place = None if before is None else BatchCursor(before, before_id)
+    found = await database.read_now(list_batches, filters.of(readable), filters.wanted, BATCHES_ON_A_PAGE, place)
     return _list(request, found, filters, readable, is_first=place is None)
 
 
@@ -101,8 +101,8 @@ async def show_batch(id: AskedText, request: Request, viewer: CurrentViewer, dat
 async def show_task(request: Request, viewer: CurrentViewer, database: Metadata, filters: Filtered) -> HTMLResponse:
     """Show the batch of a task, for its tab in Airflow. A task without one, such as a sensor, has those of its run."""
     await viewer.require_read(filters.dag_id)
-    for asked in (filters, Filters(filters.dag_id, filters.run_id)):
-        found = await database.read_now(list_batches, [asked.dag_id], asked.wanted, PAGE_SIZE)
+    for asked in (filters, BatchFilters(filters.dag_id, filters.run_id)):
+        found = await database.read_now(list_batches, [asked.dag_id], asked.wanted, BATCHES_ON_A_PAGE)
         if len(found.batches) == 1:
             return await show_batch(found.batches[0].batch_id, request, viewer, database)
         if found.batches:
@@ -111,7 +111,7 @@ async def show_task(request: Request, viewer: CurrentViewer, database: Metadata,
 
 
 def _list(
-    request: Request, found: BatchPage, filters: Filters, dag_ids: Collection[str], *, is_first: bool
+    request: Request, found: BatchPage, filters: BatchFilters, dag_ids: Collection[str], *, is_first: bool
 ) -> HTMLResponse:
     following = None
     if found.following is not None:

@@ -21,7 +21,7 @@ from airflow_midjourney.web.rendering import page
 router = APIRouter()
 
 #: Images on a page of one reason: as many as one request may ask for without a thought.
-PAGE_SIZE: Final = 50
+FAILURES_ON_A_PAGE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ async def show_failures(
         order = (Status.FAILED, Status.IN_DOUBT, Status.REJECTED)
         cards.sort(key=lambda card: (order.index(card.status), -card.count.rows))
         return page(request, "failures.html", here="failures", cards=cards)
-    found = await database.read_now(turn_page, filters, dag_ids, unsealed(filters, beside), PAGE_SIZE)
+    found = await database.read_now(turn_page, filters, dag_ids, unsealed(filters, beside), FAILURES_ON_A_PAGE)
     following, preceding = sealed(filters, found.following), sealed(filters, found.preceding)
     return page(
         request,

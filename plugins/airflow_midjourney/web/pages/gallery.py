@@ -21,7 +21,7 @@ from airflow_midjourney.web.security.access import CurrentViewer
 router = APIRouter()
 
 #: Images on a page.
-PAGE_SIZE: Final = 48
+IMAGES_ON_A_PAGE: Final = 48
 
 #: Filters that few need, and that the page folds away until one is used.
 _SELDOM: Final = ("prefix", "run_id", "bot_type")
@@ -32,7 +32,7 @@ async def show_gallery(
     request: Request, dag_ids: ReadableDags, database: Metadata, filters: WantedInGallery, beside: str = ""
 ) -> HTMLResponse:
     """Show a page of images with their prompts."""
-    found = await database.read_now(turn_page, filters, dag_ids, unsealed(filters, beside), PAGE_SIZE)
+    found = await database.read_now(turn_page, filters, dag_ids, unsealed(filters, beside), IMAGES_ON_A_PAGE)
     return page(
         request,
         "gallery.html",

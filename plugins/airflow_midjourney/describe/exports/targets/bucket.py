@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 #: Small files on their way at once.
-SIDE_BY_SIDE: Final = 16
+WRITES_SIDE_BY_SIDE: Final = 16
 
 #: Keys that one request deletes.
 _DELETED_AT_ONCE: Final = 1000
@@ -44,7 +44,7 @@ class BucketTarget:
         self._name = name
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._threads = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="export")
+        self._threads = ThreadPoolExecutor(WRITES_SIDE_BY_SIDE, thread_name_prefix="export")
         self._on_their_way: set[Future[None]] = set()
 
     def location(self, name: str) -> str:
@@ -53,7 +53,7 @@ class BucketTarget:
 
     def put(self, name: str, body: bytes) -> None:
         """Send a small file, beside others that are on their way."""
-        if len(self._on_their_way) >= 2 * SIDE_BY_SIDE:
+        if len(self._on_their_way) >= 2 * WRITES_SIDE_BY_SIDE:
             done, self._on_their_way = wait(self._on_their_way, return_when=FIRST_COMPLETED)
             for one in done:
                 one.result()

@@ -17,8 +17,8 @@ from airflow_midjourney.describe.storage.manifest.entries import (
     BadLine,
     Columns,
     Item,
+    LineRange,
     Passed,
-    Place,
     csv_items,
     detect_columns,
     named_columns,
@@ -62,7 +62,7 @@ _NEEDED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class ListDialect:
     """How a list is written.
 
     :param items: reads lines from anywhere in the file.
@@ -73,7 +73,7 @@ class Dialect:
     columns: Columns | None = None
 
 
-def detect_dialect(lines: Iterable[Line], key: str, uri: str) -> Dialect:
+def detect_dialect(lines: Iterable[Line], key: str, uri: str) -> ListDialect:
     """Say how a list is written, by its name and its first lines.
 
     :param lines: from the first on.
@@ -84,23 +84,23 @@ def detect_dialect(lines: Iterable[Line], key: str, uri: str) -> Dialect:
     head = list(islice(lines, _FIRST_LINES))
     shown = [line for line in head if line.text.strip()]
     if not shown:
-        return Dialect(plain_items)
+        return ListDialect(plain_items)
     listing = _listing(shown, uri)
     if listing is not None:
         return listing
     if _is_json_lines(shown):
-        return Dialect(_json_items)
+        return ListDialect(_json_items)
     columns = detect_columns(head, key)
     if columns is None and all(_is_quoted(line.text) for line in shown):
         columns = Columns({"key": 0}, encoded=False)
     if columns is None or columns is BUCKET_AND_KEY:
         _refuse_columns_without_names(shown, key, uri)
     if columns is None:
-        return Dialect(plain_items)
-    return Dialect(lambda following: csv_items(following, columns), columns)
+        return ListDialect(plain_items)
+    return ListDialect(lambda following: csv_items(following, columns), columns)
 
 
-def _listing(shown: list[Line], uri: str) -> Dialect | None:
+def _listing(shown: list[Line], uri: str) -> ListDialect | None:
     """Read the output of a client that lists, or refuse it where it does not say the whole key."""
     first = shown[0]
     if _DRAWN.fullmatch(first.text.strip()):
@@ -108,12 +108,12 @@ def _listing(shown: list[Line], uri: str) -> Dialect | None:
     if _OF_MC.match(first.text) or _OF_RCLONE.fullmatch(first.text.strip("\r\n")):
         raise _refused(uri, first, "is the output of a client that leaves out where its keys begin")
     if _is_s3api_text(shown):
-        return Dialect(_contents_items)
+        return ListDialect(_contents_items)
     rows = [line for line in shown if not _SUMMARY.fullmatch(line.text.rstrip())]
     texts = [line.text.rstrip("\r\n") for line in rows]
     folder = next((line for line in rows if _FOLDER.fullmatch(line.text.rstrip("\r\n"))), None)
     if all(_LISTED_URI.fullmatch(text) or _FOLDER.fullmatch(text) for text in texts):
-        return Dialect(lambda following: _listed_items(following, _LISTED_URI))
+        return ListDialect(lambda following: _listed_items(following, _LISTED_URI))
     if not all(_LISTED.fullmatch(text) or _FOLDER.fullmatch(text) for text in texts):
         if len(rows) > 1 and all(_SIZE_AND_NAME.fullmatch(text) for text in texts):
             raise _refused(uri, first, "is the output of a client that leaves out where its keys begin")
@@ -123,7 +123,7 @@ def _listing(shown: list[Line], uri: str) -> Dialect | None:
     # Without --recursive no name has a slash, and then the folder before it is missing.
     if not any("/" in found["name"] for text in texts if (found := _LISTED.fullmatch(text))):
         raise _refused(uri, first, "is of a listing that does not show whether its names are whole keys")
-    return Dialect(lambda following: _listed_items(following, _LISTED))
+    return ListDialect(lambda following: _listed_items(following, _LISTED))
 
 
 def _is_s3api_text(shown: list[Line]) -> bool:
@@ -177,7 +177,7 @@ def _json_items(lines: Iterable[Line]) -> Iterator[Item]:
             yield json_item(_place(line), _parsed(line.text))
 
 
-def json_item(place: Place, value: Any) -> Item:
+def json_item(place: LineRange, value: Any) -> Item:
     """Read one value of JSON: text, or an object with the names that columns have."""
     if isinstance(value, str):
         return named_item(place, None, value)
@@ -206,7 +206,7 @@ def json_items(document: Any) -> list[Item] | None:
     values = document.get("Contents") if isinstance(document, dict) else document
     if not isinstance(values, list):
         return None
-    return [json_item(Place(number, number, number), value) for number, value in enumerate(values, 1)]
+    return [json_item(LineRange(number, number, number), value) for number, value in enumerate(values, 1)]
 
 
 def _parsed(text: str) -> Any:
@@ -246,5 +246,5 @@ def _refused(uri: str, line: Line, problem: str) -> ManifestError:
     )
 
 
-def _place(line: Line) -> Place:
-    return Place(line.number, line.number, line.end)
+def _place(line: Line) -> LineRange:
+    return LineRange(line.number, line.number, line.end)

@@ -83,7 +83,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LineRange:
     """Where something stands in a file.
 
     :param line: the number of its first line, from 1.
@@ -104,7 +104,7 @@ class Entry:
     :param facts: where the line says as much as a listing would.
     """
 
-    place: Place
+    place: LineRange
     bucket: str | None
     key: str
     facts: Facts | None = None
@@ -114,7 +114,7 @@ class Entry:
 class BadLine:
     """A line that names nothing, and why."""
 
-    place: Place
+    place: LineRange
     problem: str
 
     def __str__(self) -> str:
@@ -125,7 +125,7 @@ class BadLine:
 class Passed:
     """A line that rightly names nothing: it is empty, a header, or about a version that is not the current one."""
 
-    place: Place
+    place: LineRange
 
 
 Item = Entry | BadLine | Passed
@@ -233,7 +233,7 @@ class Record:
     :param text: its first line.
     """
 
-    place: Place
+    place: LineRange
     text: str
     cells: tuple[str, ...] = ()
     problem: str = ""
@@ -293,7 +293,7 @@ def _item(record: Record, columns: Columns) -> Item:
     return _named(record.place, bucket, key, _facts(record.cells, columns))
 
 
-def named_item(place: Place, bucket: str | None, text: str, facts: Facts | None = None) -> Entry | BadLine:
+def named_item(place: LineRange, bucket: str | None, text: str, facts: Facts | None = None) -> Entry | BadLine:
     """Read a key or an address of an object.
 
     :param bucket: where the line says it apart from the key.
@@ -306,12 +306,12 @@ def named_item(place: Place, bucket: str | None, text: str, facts: Facts | None 
     return _named(place, address.bucket, address.key, facts)
 
 
-def _place(first: Line, last: Line | None = None) -> Place:
+def _place(first: Line, last: Line | None = None) -> LineRange:
     last = last or first
-    return Place(first.number, last.number, last.end)
+    return LineRange(first.number, last.number, last.end)
 
 
-def _named(place: Place, bucket: str | None, key: str, facts: Facts | None = None) -> Entry | BadLine:
+def _named(place: LineRange, bucket: str | None, key: str, facts: Facts | None = None) -> Entry | BadLine:
     if bucket == "":
         return BadLine(place, "names no bucket")
     problem = problem_of_key(key)

@@ -45,7 +45,7 @@ EXAMPLES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class FileMark:
     """Where in a file of the manifest, and of which version: what :class:`Position` keeps as text.
 
     :param manifest: the ETag of the manifest; empty before it is read.
@@ -66,7 +66,7 @@ class Mark:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_text(cls, text: str) -> Mark:
+    def from_text(cls, text: str) -> FileMark:
         """Read a mark; of nothing, the beginning."""
         if not text:
             return cls()
@@ -134,7 +134,7 @@ class ManifestReader:
         :raises SettingsError: it is outside ``allowed_uris``; it was not read.
         :raises StorageError: S3 cannot be read; the subclass says why.
         """
-        mark = Mark.from_text(position.after)
+        mark = FileMark.from_text(position.after)
         # What fails half way must not be gone on with: its lines would be missing.
         opened, self._opened = self._opened, None
         with _explained(self.uri):
@@ -146,7 +146,7 @@ class ManifestReader:
             self._at, self._opened = page.then, opened
         return page
 
-    def _page(self, opened: _Opened, items: list[Item], position: Position, mark: Mark) -> ManifestPage:
+    def _page(self, opened: _Opened, items: list[Item], position: Position, mark: FileMark) -> ManifestPage:
         checked = [self._checked(item) for item in items]
         bad = tuple(item for item in checked if isinstance(item, BadLine))
         examples = (*mark.examples, *(str(line) for line in bad[:EXAMPLES]))[:EXAMPLES]
@@ -175,7 +175,7 @@ def bucket_of(store: ImageStore, uri: str) -> str:
     :raises DescribeError: as :meth:`ManifestReader.read`.
     """
     with _explained(uri):
-        opened = _open(store, uri, 0, Mark(), lambda: None)
+        opened = _open(store, uri, 0, FileMark(), lambda: None)
         if opened.inventory is not None and opened.inventory.source_bucket:
             return opened.inventory.source_bucket
         first = next((item for item in islice(opened.items, _FIRST_LINES) if isinstance(item, Entry)), None)
@@ -196,15 +196,15 @@ def split_uri(uri: str) -> tuple[str, str]:
 def _following(opened: _Opened, items: list[Item], position: Position, examples: tuple[str, ...]) -> Position | None:
     if len(items) == opened.page_size:
         place = items[-1].place
-        mark = Mark(opened.manifest.etag, opened.file.etag, place.end, place.last_line, examples)
+        mark = FileMark(opened.manifest.etag, opened.file.etag, place.end, place.last_line, examples)
         return Position(position.source, mark.to_text())
     files = 1 if opened.inventory is None else len(opened.inventory.files)
     if position.source + 1 >= files:
         return None
-    return Position(position.source + 1, Mark(opened.manifest.etag, examples=examples).to_text())
+    return Position(position.source + 1, FileMark(opened.manifest.etag, examples=examples).to_text())
 
 
-def _open(store: ImageStore, uri: str, number: int, mark: Mark, check: Callable[[], None]) -> _Opened:
+def _open(store: ImageStore, uri: str, number: int, mark: FileMark, check: Callable[[], None]) -> _Opened:
     """Open the manifest, or a file that it lists, at a place.
 
     :param number: which file of an inventory.
