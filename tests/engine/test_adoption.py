@@ -212,6 +212,7 @@ def test_a_poll_is_due_as_soon_as_an_answer_is_late_however_far_off_the_next_one
     table.claim()
     with table.database.writing() as tx:
         rows.set_account(tx, next_poll_at=tx.now + timedelta(hours=1), calls_from=tx.now)
+        rows.set_columns(tx, 1, updated_at=tx.now)
         assert poll_schedule.take_poll_turn(tx, ACCOUNT) is None
     with table.database.writing() as tx:
         rows.set_columns(tx, 1, updated_at=tx.now - MOMENTS)
