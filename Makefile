@@ -31,11 +31,14 @@ OTHER_PYTHONS ?= 3.12 3.13
 # What uses the dependencies directly, and what is made for Airflow; the rest is said with the newest ones.
 LOWEST_TESTS ?= tests/model tests/service tests/imaging tests/storage tests/table tests/queries tests/admin $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
 # No more of Airflow is in them than in the others, and they take long.
-SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe_manifest_dag describe_then_export_dag)
+SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe_manifest_dag describe_then_export_dag \
+	empty_scopes real_store)
+# An S3 server that is neither AWS nor moto, from Go's module proxy.
+VERSITYGW := v1.8.0
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 
-.PHONY: help setup demo env check test test-airflow test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
+.PHONY: help setup demo env check test test-airflow test-psycopg2 versitygw test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
 .PHONY: format lock clean
 
 help: ## list the commands
@@ -58,7 +61,16 @@ test: setup lint ## check style and types, and run the tests of every room and o
 	@echo "Left out, since they take longer: the other DAGs, pages and the browser (make test-airflow), $(FORCE)"
 	@echo "(make test-force), $(E2E) (make e2e), $(COMPOSE) (make e2e-celery), $(PACKAGING) (make test-packaging)"
 
-test-airflow: setup ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks
+versitygw: ## build the Versity S3 Gateway for the tests of a real S3 server, where Go is on this machine
+	@if command -v go >/dev/null; then \
+		GOBIN=$(CURDIR)/build/go go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW) || \
+			test "$$CI" != true; \
+	else echo "Left out: there is no Go on this machine to build versitygw with."; fi
+
+test-psycopg2: setup ## run the tests of the table on Postgres with the driver that Airflow took before
+	$(BIN)/python -m pytest -n $(WORKERS) -ra --postgres-driver=psycopg2 -k postgres tests/table
+
+test-airflow: setup versitygw ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks
 	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=10 $(AIRFLOW_REST)
 	$(BIN)/python -m pytest -n 2 -ra $(BROWSER)
 
