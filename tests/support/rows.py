@@ -193,10 +193,10 @@ def set_account(tx: Transaction, **values: Any) -> None:
 def let_time_pass(tx: Transaction, gone: timedelta) -> None:
     """Move every moment in the tables into the past, as if nobody had done anything for a while."""
     for table in (tx.tables.images, tx.tables.submissions, tx.tables.accounts, tx.tables.batches):
-        moments = [column.name for column in table.c if isinstance(column.type, UTCDateTime)]
+        moments = [column for column in table.c if isinstance(column.type, UTCDateTime)]
         keys = list(table.primary_key)
         for row in tx.connection.execute(select(table)).mappings().all():
-            earlier = {name: row[name] - gone for name in moments if row[name] is not None}
+            earlier = {column.key: row[column] - gone for column in moments if row[column] is not None}
             this_one = [column == row[column.name] for column in keys]
             tx.connection.execute(table.update().where(*this_one).values(**earlier))
 
