@@ -34,6 +34,11 @@ def _connection_fields() -> dict[str, Any]:
         "max_cost_per_day": _number("Cost a day", "UTC days, in the currency of the price; no cap if empty"),
         "price": _number("Price", "What one accepted image costs"),
         "currency": _text("Currency", "Of the price, for instance USD"),
+        "refunds_failures": _text(
+            "Refunds failures",
+            "true where the service gives the money back for tasks that fail, as new-api does",
+            enum=["true", "false", None],
+        ),
         "timeout": _number("Request timeout", "Seconds that one request may take in all; 60 if empty", minimum=1),
         "task_timeout": _number("Task timeout", "Seconds a describe may take from its start; 1800 if empty", minimum=1),
         "verify": _text("TLS certificates", "false to accept any, or the path of a CA bundle"),

@@ -104,3 +104,25 @@ def test_the_example_dag_does_as_its_parameters_say(doubtful: Database) -> None:
 def test_what_cannot_be_decided_is_refused(doubtful: Database, arguments: dict[str, str]) -> None:
     assert resolve(**arguments)[0] == "failed"
     assert statuses(doubtful) == [Status.IN_DOUBT, Status.IN_DOUBT, Status.SUCCEEDED]
+
+
+@pytest.mark.parametrize("action", ["release", "fail"])
+def test_the_twin_of_another_dags_doubtful_image_is_listed_and_decided_with_it(doubtful: Database, action: str) -> None:
+    with doubtful.writing() as tx:
+        rows.list_images(tx, [rows.listed("mine/twin.jpg")])
+        images = tx.tables.images
+        leader = tx.connection.execute(select(images.c.id).where(images.c.key == "in/a.jpg")).scalar_one()
+        twin = images.c.key == "mine/twin.jpg"
+        tx.connection.execute(images.update().where(twin).values(shares_id=leader))
+
+    with make_dag() as dag:
+        ResolveDoubtsOperator(task_id="show", bucket=rows.BUCKET, prefix="mine/")
+        ResolveDoubtsOperator(task_id="decide", bucket=rows.BUCKET, prefix="mine/", action=action)
+        dag.get_task("show").set_downstream(dag.get_task("decide"))
+    run = run_dag(dag)
+
+    assert (run.xcom("show"), run.xcom("decide")) == (1, 1)
+    with doubtful.reading() as tx:
+        found = dict(tx.connection.execute(select(tx.tables.images.c.key, tx.tables.images.c.status)).tuples().all())
+    assert found["in/a.jpg"] != Status.IN_DOUBT
+    assert found["in/b.jpg"] == Status.IN_DOUBT

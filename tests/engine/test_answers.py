@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.status import Reason, Status
+from airflow_midjourney.describe.service import client
+from airflow_midjourney.describe.service.tasks import RemoteTask, parse_task
 from airflow_midjourney.describe.table import results
 from airflow_midjourney.describe.table.accounts import read_account
 from tests.support import rows
@@ -191,6 +194,40 @@ def test_of_two_submissions_with_one_id_each_gets_only_its_own_answer(
     assert counts.succeeded == 3
     answers = [row["prompt_raw"] for row in all_rows(engine)]
     assert len(set(answers)) == 3
+
+
+def test_an_id_of_two_submissions_without_a_state_belongs_to_neither(
+    database: Database, s3: S3Client, scope: Scope, service: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "parse_task", lambda item: replace(parse_task(item), state=""))
+    service.set_scenarios(["id_collision:first=1"])
+    engine = Engine(database, s3, service.url, account={"lost_after": 0.3})
+
+    _, counts = engine.run(scope, options(max_attempts=2))
+
+    assert counts.succeeded == 3
+    assert len({row["prompt_raw"] for row in all_rows(engine)}) == 3
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_clock_of_the_service_that_is_wrong_puts_no_timeout_off(
+    database: Database,
+    s3: S3Client,
+    scope: Scope,
+    service: RunningSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead: timedelta,
+) -> None:
+    def with_wrong_clock(item: object) -> RemoteTask:
+        return replace(parse_task(item), start_time=datetime.now(UTC) + ahead)
+
+    monkeypatch.setattr(client, "parse_task", with_wrong_clock)
+    service.set_scenarios(["stuck_submitted"])
+    engine = Engine(database, s3, service.url, account={"task_timeout": 0.5, "queue_timeout": 600.0})
+
+    engine.run(scope, options(max_attempts=1))
+
+    assert what_became(engine) == {(Status.FAILED, Reason.TIMEOUT)}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from airflow_midjourney.describe.model.outcome import FREE, TURNED_AWAY, UNDECID
     [
         ("sent", Paid.PERHAPS, False),
         ("accepted", Paid.YES, False),
+        ("refunded", Paid.NO, False),
         ("ambiguous", Paid.PERHAPS, False),
         ("full", Paid.NO, False),
         ("unavailable", Paid.NO, True),

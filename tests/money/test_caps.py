@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, judge
 from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.table import budgets
 from tests.support.batches import all_submitted, options, origin, put_photos, work_on
 from tests.support.images import jpeg
 
@@ -194,3 +195,35 @@ def test_a_cap_on_money_without_a_price_pays_for_nothing(
 
     assert (counts.pending, counts.cost) == (2, None)
     assert service.counters()["billed"] == 0
+
+
+@pytest.mark.parametrize("refunds", [False, True])
+def test_tasks_that_fail_cost_nothing_where_the_service_gives_the_money_back(
+    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, refunds: bool
+) -> None:
+    put_photos(s3, scope.bucket, range(8))
+    engine.account |= {"refunds_failures": refunds, "max_in_flight": 1, "max_submissions_per_day": 100}
+    service.set_scenarios(["banned_image:first=2"])
+
+    _, counts = work_on(engine, scope, options(max_submissions=6))
+
+    with engine.database.reading() as tx:
+        spent = budgets.spent_today(tx, engine.settings.identity)
+    assert counts.failed == 2
+    # Six may be paid for, and two of those sent cost nothing.
+    assert counts.succeeded == (6 if refunds else 4)
+    assert (counts.billed, counts.cost) == (6, Decimal("0.6"))
+    assert (spent.submissions, spent.cost) == (6, Decimal("0.6"))
+    assert service.counters()["billed"] == (8 if refunds else 6)
+
+
+def test_what_the_service_calls_a_success_is_paid_for_whatever_it_holds(
+    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator
+) -> None:
+    put_photos(s3, scope.bucket, range(2))
+    engine.account |= {"refunds_failures": True}
+    service.set_scenarios(["no_prompts"])
+
+    _, counts = work_on(engine, scope)
+
+    assert (counts.failed, counts.billed, counts.cost) == (2, 2, Decimal("0.2"))

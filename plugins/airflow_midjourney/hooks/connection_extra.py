@@ -24,6 +24,7 @@ class ConnectionExtra:
     :param max_cost_per_day: money a UTC day, None for no cap; needs ``price``.
     :param price: what one accepted POST costs.
     :param currency: of the price.
+    :param refunds_failures: True where the service gives the money back for tasks that fail.
     :param timeout: seconds one request may take in all.
     :param task_timeout: seconds a describe may take from its start.
     :param verify: False to accept any certificate, or the path of a CA bundle.
@@ -39,6 +40,7 @@ class ConnectionExtra:
     max_cost_per_day: Decimal | None = None
     price: Decimal | None = None
     currency: str | None = None
+    refunds_failures: bool = False
     timeout: float = 60.0
     task_timeout: float = 1800.0
     verify: bool | str = True
@@ -108,6 +110,13 @@ def _decimal(value: Any, what: str) -> Decimal:
     return number
 
 
+def _yes_or_no(value: Any, what: str) -> bool:
+    text = str(value).strip().lower()
+    if text not in ("true", "false"):
+        raise SettingsError(f"{what} must be true or false, not {value!r}.")
+    return text == "true"
+
+
 def _verify(value: Any, what: str) -> bool | str:
     if isinstance(value, bool):
         return value
@@ -130,6 +139,7 @@ _READERS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "max_cost_per_day": _money,
     "price": _money,
     "currency": _text,
+    "refunds_failures": _yes_or_no,
     "timeout": _seconds,
     "task_timeout": _seconds,
     "verify": _verify,

@@ -112,6 +112,7 @@ class MidjourneyHook(BaseHook):
             max_cost_per_day=extra.max_cost_per_day,
             submit_deadline=extra.timeout,
             task_timeout=extra.task_timeout,
+            refunds_failures=extra.refunds_failures,
             poll_interval=read_settings().poll_interval,
             callbacks=self._asks_for_callbacks(),
         )

@@ -67,7 +67,8 @@ class ResolveDoubtsOperator(ImageScopeOperator):
         database = open_metadata(self.db_conn_id)
         rows = await database.read(resolve.doubtful_rows, scope)
         for row in rows:
-            self.log.info("In doubt: %s (account %s): %s", row.image_uri, row.account, row.detail)
+            twins = f"; {row.twins} image(s) here with the same bytes wait for it" if row.twins else ""
+            self.log.info("In doubt: %s (account %s)%s: %s", row.image_uri, row.account, twins, row.detail)
         if action is Action.LIST:
             self.log.info("%d images are in doubt in %s.", len(rows), scope.describe())
             return len(rows)

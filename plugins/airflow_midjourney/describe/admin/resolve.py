@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.events import Event, EventKind
-from airflow_midjourney.describe.model.status import Reason, Status
+from airflow_midjourney.describe.model.status import OPEN, Reason, Status
 from airflow_midjourney.describe.table import submissions
 from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.duplicates import resolve_shared
@@ -36,30 +37,51 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoubtfulRow:
-    """A doubtful row, for the person who decides."""
+    """A doubtful row, for the person who decides.
+
+    :param twins: images of the scope with the same bytes that wait for it.
+    """
 
     id: int
     image_uri: str
     account: str
     submit_token: str
     detail: str | None
+    twins: int = 0
 
 
 def doubtful_rows(tx: Transaction, scope: Scope) -> list[DoubtfulRow]:
-    """Give the doubtful rows of a scope that stand for themselves; twins follow the row they wait for."""
+    """Give the doubtful rows that decide about images of a scope: its own, and those that its twins wait for."""
     images = tx.tables.images.c
+    twins = _twins(tx, scope)
+    in_scope = and_(images.bucket == scope.bucket, images.bot_type == scope.bot_type, scope_keys(tx.tables, scope))
     rows = tx.connection.execute(
         select(images.id, images.image_uri, images.account, images.submit_token, images.detail)
         .where(
             has_status(tx.tables.images, Status.IN_DOUBT),
-            images.bucket == scope.bucket,
-            images.bot_type == scope.bot_type,
-            scope_keys(tx.tables, scope),
             images.shares_id.is_(None),
+            or_(in_scope, images.id.in_(list(twins))),
         )
         .order_by(images.id)
     )
-    return [DoubtfulRow(*row) for row in rows]
+    return [DoubtfulRow(*row, twins=twins[row.id]) for row in rows]
+
+
+def _twins(tx: Transaction, scope: Scope) -> Counter[int]:
+    """Count the images of a scope that wait for another row, by that row: any DAG may have listed it."""
+    images = tx.tables.images.c
+    waiting = or_(has_status(tx.tables.images, *OPEN), has_status(tx.tables.images, Status.IN_DOUBT))
+    return Counter(
+        tx.connection.execute(
+            select(images.shares_id).where(
+                waiting,
+                images.shares_id.is_not(None),
+                images.bucket == scope.bucket,
+                images.bot_type == scope.bot_type,
+                scope_keys(tx.tables, scope),
+            )
+        ).scalars()
+    )
 
 
 def release(tx: Transaction, row: DoubtfulRow, decided_by: str) -> bool:

@@ -10,6 +10,7 @@ from airflow_midjourney.describe.engine.reconcile import reconcile
 from airflow_midjourney.describe.model.errors import ServiceProtocolError, ServiceUnavailableError, TableError
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.client import ListingUnsupportedError
+from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
 from airflow_midjourney.describe.service.tasks import Described, Ended, RemoteTask, read_answer
 from airflow_midjourney.describe.table import (
     accounts,
@@ -123,6 +124,8 @@ def _settle_rows(
 
     :return: how many of them ended, or go round again.
     """
+    if account.refunds_failures and (failed := [row.submit_token for row in rows if _has_failed(tx, row, tasks)]):
+        submissions.refund(tx, failed)
     described: list[TaskAnswer] = []
     ended = 0
     for row in rows:
@@ -130,8 +133,7 @@ def _settle_rows(
             ended += _end_if_overdue(tx, account, state, row, row.started_at)
             continue
         task = tasks[row.task_id]
-        if task is None or task.state not in ("", row.submit_token):
-            # Two submissions in one millisecond may share an id: a task with another state is not ours.
+        if task is None or not _is_of(tx, row.submit_token, task):
             ended += _settle_missing(tx, account, state, row)
             continue
         answer = read_answer(task)
@@ -142,6 +144,24 @@ def _settle_rows(
         else:
             ended += _settle_unfinished(tx, account, state, row, task.start_time)
     return ended + (sum(results.described(tx, described)) if described else 0)
+
+
+def _is_of(tx: Transaction, submit_token: str, task: RemoteTask) -> bool:
+    """Say whether a task is a submission's: two submissions in one millisecond may share an id.
+
+    A task with another state is not ours; one without any belongs to neither of two submissions that have its id.
+    """
+    if task.state:
+        return task.state == submit_token
+    return not submissions.shares_its_id(tx, submit_token)
+
+
+def _has_failed(tx: Transaction, row: InFlight, tasks: Answers) -> bool:
+    """Say whether the service itself reports that the task of a row came to nothing."""
+    task = tasks.get(row.task_id)
+    if task is None or task.status is not RemoteTaskStatus.FAILURE or not isinstance(read_answer(task), Ended):
+        return False
+    return _is_of(tx, row.submit_token, task)
 
 
 def _times(task: RemoteTask) -> RemoteTimes:
@@ -194,9 +214,11 @@ def _tidy(tx: Transaction) -> None:
 def _settle_unfinished(
     tx: Transaction, account: AccountSettings, state: AccountState, row: InFlight, began: datetime | None
 ) -> bool:
-    if began != row.started_at or row.missing_since is not None:
-        results.started(tx, row, RemoteTimes(began))
-    return _end_if_overdue(tx, account, state, row, began)
+    # The earlier of both clocks: one that is ahead would put the end of a task's time off by as much.
+    seen = None if began is None else min(began, row.started_at or tx.now, tx.now)
+    if seen != row.started_at or row.missing_since is not None:
+        results.started(tx, row, RemoteTimes(seen))
+    return _end_if_overdue(tx, account, state, row, seen)
 
 
 def _end_if_overdue(
@@ -239,7 +261,7 @@ async def take_late_answer(watcher: Watcher, one: GivenUp, task: RemoteTask | No
     if task is None or not one.is_answered_by(task):
         return False
     answer = read_answer(task)
-    if not isinstance(answer, Described):
+    if not isinstance(answer, Described) or not await watcher.database.read(_is_of, one.submit_token, task):
         return False
     times = RemoteTimes(task.start_time, task.finish_time)
     account = watcher.account.identity

@@ -31,6 +31,7 @@ class AccountSettings:
     :param lost_after: seconds the service may deny knowing a task before it is lost.
     :param poll_interval: seconds between two polls while answers keep coming.
     :param doubt_grace: seconds after a POST's deadline before a claim without an answer counts as doubtful.
+    :param refunds_failures: whether the service gives the money back for tasks that it reports failed.
     :param callbacks: whether submissions ask for callbacks to our receiver.
     """
 
@@ -47,6 +48,7 @@ class AccountSettings:
     poll_interval: float = 3.0
     doubt_grace: float = DOUBT_GRACE
     callbacks: bool = False
+    refunds_failures: bool = False
 
     @property
     def doubt_after(self) -> float:

@@ -27,6 +27,8 @@ class Outcome(StrEnum):
     """The worker committed the intent; no answer is known."""
     ACCEPTED = "accepted", Paid.YES, False
     """The service took the image and gave a task id."""
+    REFUNDED = "refunded", Paid.NO, False
+    """The service took the image, its task failed there, and the service gives the money back."""
     AMBIGUOUS = "ambiguous", Paid.PERHAPS, False
     """The POST failed in a way in which the service may have taken the image."""
     FULL = "full", Paid.NO, False
@@ -61,6 +63,9 @@ class Outcome(StrEnum):
 
 #: Outcomes that may still change: an answer can come, or a list of tasks can tell.
 UNDECIDED = (Outcome.SENT, Outcome.AMBIGUOUS)
+
+#: Outcomes of images that the service has taken, whatever became of their tasks.
+TAKEN = (Outcome.ACCEPTED, Outcome.REFUNDED)
 
 #: Outcomes that cost nothing.
 FREE = tuple(outcome for outcome in Outcome if not outcome.counts_as_paid)

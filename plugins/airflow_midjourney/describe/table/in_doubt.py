@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
 
-from airflow_midjourney.describe.model.outcome import Outcome
+from airflow_midjourney.describe.model.outcome import TAKEN, Outcome
 from airflow_midjourney.describe.model.status import OPEN, Status
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.batches import in_scope
@@ -102,7 +102,7 @@ def witnesses(tx: Transaction, account: str, doubt: Doubt) -> Witnesses:
         select(submissions.submit_token)
         .where(
             submissions.account == account,
-            submissions.outcome == Outcome.ACCEPTED,
+            submissions.outcome.in_(TAKEN),
             submissions.answered_at < doubt.claimed_at,
         )
         .order_by(submissions.claimed_at.desc())

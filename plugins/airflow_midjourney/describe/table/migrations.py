@@ -107,6 +107,7 @@ REVISIONS: Final = (
     Revision(11, columns=(("batches", "listing_continuation"),)),
     Revision(12, columns=(("accounts", "blocked_since"),)),
     Revision(13, columns=(("submissions", "unheard_since"),)),
+    Revision(14, comments=("submissions",)),
 )
 
 

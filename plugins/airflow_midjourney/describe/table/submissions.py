@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, literal, or_, selec
 from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.model.events import Event, EventKind
-from airflow_midjourney.describe.model.outcome import TURNED_AWAY, UNDECIDED, Outcome
+from airflow_midjourney.describe.model.outcome import TAKEN, TURNED_AWAY, UNDECIDED, Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.table.budgets import before_a_change, will_not_be_covered
 from airflow_midjourney.describe.table.columns import KeyText
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Seconds before an image is sent again that the service turned away for a reason that is not known to be its own.
 PAUSE_AFTER_NO: Final = 5.0
+
+#: Two submissions that got one task id were claimed this close to each other.
+_SAME_TIME: Final = timedelta(minutes=10)
 
 #: An image that is turned away this often in a day, while others are taken, is the reason itself.
 MOST_TURNED_AWAY: Final = 5
@@ -131,7 +134,7 @@ def _is_the_image(tx: Transaction, submit_token: str) -> bool:
     others_taken = select(other.c.id).where(
         other.c.account == turned_away.c.account,
         other.c.image_id != turned_away.c.image_id,
-        other.c.outcome == Outcome.ACCEPTED,
+        other.c.outcome.in_(TAKEN),
         or_(
             other.c.claimed_at > turned_away.c.claimed_at,
             and_(
@@ -150,10 +153,28 @@ def _is_the_image(tx: Transaction, submit_token: str) -> bool:
     return times >= MOST_TURNED_AWAY and bool(while_others_were_taken)
 
 
+def shares_its_id(tx: Transaction, submit_token: str) -> bool:
+    """Say whether another submission of the account got the same task id: two in one millisecond may.
+
+    Where the service does not give the state back, the task then belongs to neither.
+    """
+    bill = tx.tables.submissions.c
+    this = tx.connection.execute(
+        select(bill.account, bill.task_id, bill.claimed_at).where(bill.submit_token == submit_token)
+    ).one()
+    query = select(bill.id).where(
+        bill.account == this.account,
+        bill.claimed_at.between(this.claimed_at - _SAME_TIME, this.claimed_at + _SAME_TIME),
+        bill.task_id == this.task_id,
+        bill.submit_token != submit_token,
+    )
+    return tx.connection.execute(query.limit(1)).first() is not None
+
+
 def has_accepted_since(tx: Transaction, account: str, moment: datetime) -> bool:
     """Say whether the service has taken an image of the account since a moment."""
     bill = tx.tables.submissions.c
-    query = select(bill.id).where(bill.account == account, bill.claimed_at >= moment, bill.outcome == Outcome.ACCEPTED)
+    query = select(bill.id).where(bill.account == account, bill.claimed_at >= moment, bill.outcome.in_(TAKEN))
     return tx.connection.execute(query.limit(1)).first() is not None
 
 
@@ -254,8 +275,21 @@ def _note_post(
 def _gives_way(known: ColumnElement[str], outcome: Outcome) -> ColumnElement[bool]:
     """Give the condition that an outcome is news: a late answer may meet one that was found out already."""
     if outcome is Outcome.ACCEPTED:
-        return known != Outcome.ACCEPTED
+        return known.not_in(TAKEN)
     return known == Outcome.SENT if outcome is Outcome.AMBIGUOUS else known.in_(UNDECIDED)
+
+
+def refund(tx: Transaction, submit_tokens: Sequence[str]) -> None:
+    """Record that the service gives back what these submissions cost: their tasks failed there.
+
+    Call it before rows of images are written: it takes the account's lock.
+    """
+    submissions, images = tx.tables.submissions, tx.tables.images
+    for submit_token in submit_tokens:
+        before_a_change(tx, submit_token)
+    of_these = submissions.c.submit_token.in_(submit_tokens), submissions.c.outcome == Outcome.ACCEPTED
+    tx.connection.execute(submissions.update().where(*of_these).values(outcome=Outcome.REFUNDED.value))
+    tx.connection.execute(images.update().where(images.c.submit_token.in_(submit_tokens)).values(price=0))
 
 
 def note_result(tx: Transaction, submit_token: str, result: Status, reason: Reason | None) -> None:
