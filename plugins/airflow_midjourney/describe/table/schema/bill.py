@@ -62,8 +62,8 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
             PlainText,
             nullable=False,
             comment=(
-                "What the POST came to: sent until its answer is known, then accepted (refunded if its failure is free), "
-                "ambiguous, full, unavailable, refused, denied, broken_off or never_sent."
+                "What the POST came to: sent until its answer is known, then accepted (refunded if its failure is "
+                "free), ambiguous, full, unavailable, refused, denied, broken_off or never_sent."
             ),
         ),
         Column("http_status", Integer, comment="HTTP status of the answer to the POST. Empty without an answer."),
