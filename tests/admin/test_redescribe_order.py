@@ -10,10 +10,12 @@ import pytest
 
 from airflow_midjourney.describe.admin.redescribe import Price, ask_again, follow_up, offer
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
-from airflow_midjourney.describe.model.status import Reason, Status
-from airflow_midjourney.describe.table import batches, leases
+from airflow_midjourney.describe.model.status import BotType, Reason, Status
+from airflow_midjourney.describe.table import batches, leases, matching
 from airflow_midjourney.describe.table import results as results_table
 from airflow_midjourney.describe.table.claims import ClaimResult
+from airflow_midjourney.describe.table.matching import Asker
+from airflow_midjourney.describe.table.seen import Seen, name_submission
 from tests.support import rows
 
 if TYPE_CHECKING:
@@ -56,9 +58,23 @@ def statuses(database: Database) -> dict[int, str]:
         return {row["id"]: row["status"] for row in rows.image_rows(tx)}
 
 
-def ask(database: Database, ids: list[int], request: str = "asked/1", dags: frozenset[str] = DAG) -> Any:
+def shown(database: Database, ids: list[int]) -> list[Seen]:
+    """Give rows as a page shows them at this moment."""
+    with database.reading() as tx:
+        known = {row["id"]: row for row in rows.image_rows(tx)}
+    return [Seen(one, known[one]["status"], name_submission(known[one]["submit_token"])) for one in ids]
+
+
+def ask(
+    database: Database,
+    ids: list[int],
+    request: str = "asked/1",
+    dags: frozenset[str] = DAG,
+    seen: list[Seen] | None = None,
+) -> Any:
+    chosen = shown(database, ids) if seen is None else seen
     with database.writing() as tx:
-        return ask_again(tx, request, "anna", ids, dags, PRICE)
+        return ask_again(tx, request, "anna", chosen, dags, PRICE)
 
 
 def test_it_is_recorded_who_asked_when_and_at_which_price(database: Database, failed: list[int]) -> None:
@@ -169,6 +185,48 @@ def test_the_next_run_of_the_task_sends_them_through_claims_and_caps_like_any_ot
     assert [row.id for row in reserved] == failed
     # Two were paid for before, and the day allows three.
     assert results == [ClaimResult.CLAIMED, ClaimResult.CAPPED]
+
+
+def test_an_order_takes_only_rows_that_are_still_what_was_shown(database: Database, failed: list[int]) -> None:
+    seen = shown(database, failed)
+    ask(database, failed, "asked/2")
+    with database.writing() as tx:
+        # Another order has had them described again, and they have failed once more.
+        for image_id in failed:
+            rows.set_columns(tx, image_id, status="failed", submit_token=f"another {image_id}", ended_at=tx.now)
+
+    late = ask(database, failed, "asked/3", seen=seen)
+
+    assert late.image_ids == ()
+    assert set(statuses(database).values()) == {"failed"}
+    assert ask(database, failed, "asked/4").image_ids == tuple(failed)
+
+
+def test_a_late_answer_before_the_order_stays(database: Database, failed: list[int]) -> None:
+    seen = shown(database, failed)
+    with database.writing() as tx:
+        rows.set_columns(tx, failed[0], status="succeeded", reason=None, prompt_count=4)
+
+    asked = ask(database, failed, seen=seen)
+
+    assert asked.image_ids == (failed[1],)
+    assert statuses(database)[failed[0]] == "succeeded"
+
+
+def test_a_listing_takes_only_failed_rows_that_are_still_failed_when_it_writes(
+    database: Database, failed: list[int]
+) -> None:
+    with database.writing() as tx:
+        batch = open_run(tx, "next")
+        asker = Asker(batch.batch_id, BotType.MID_JOURNEY, rows.READER, "failed", batch.started_at)
+        page = [rows.listed(f"first/{name}.jpg") for name in "ab"]
+        comparison = matching.compare_page(tx, page, asker)
+    with database.writing() as tx:
+        rows.set_columns(tx, failed[0], status="succeeded", reason=None, prompt_count=4)
+    with database.writing() as tx:
+        matching.write_page(tx, comparison, asker)
+
+    assert list(statuses(database).values()) == ["succeeded", "pending"]
 
 
 def test_prompts_stay_until_there_are_new_ones(database: Database) -> None:

@@ -296,7 +296,7 @@ def test_rows_that_one_may_only_read_are_neither_offered_nor_taken(
 
 def test_a_right_that_was_taken_away_meanwhile_counts(scene: Scene, table: Database, post: Callable[..., Any]) -> None:
     ids = failed_rows(table)
-    question = {"user": READER, "request": "asked/1", "ids": ids, "price": None}
+    question = {"user": READER, "request": "asked/1", "seen": [[one, "failed", None] for one in ids], "price": None}
 
     answer = post(seal("describe again", question), READER)
 
@@ -309,7 +309,10 @@ def test_a_question_that_was_made_up_or_asked_of_another_is_refused(
 ) -> None:
     ids = failed_rows(table)
     question = question_of(get(f"again?id={ids[0]}", EDITOR).text)
-    elsewhere = seal("cursor ?", {"user": EDITOR, "request": "asked/1", "ids": ids, "price": None})
+    elsewhere = seal(
+        "cursor ?",
+        {"user": EDITOR, "request": "asked/1", "seen": [[one, "failed", None] for one in ids], "price": None},
+    )
 
     # Not the last character: some of its bits are no part of the signature.
     assert post(("B" if question[0] == "." else ".") + question[1:]).status_code == 400

@@ -92,7 +92,7 @@ def ask(api: TestClient, their_batch: str) -> Callable[..., Any]:
         address = address.format(batch=their_batch, image=1, failed=2)
         form = None
         if method == "POST":
-            question = {"user": name, "request": "asked/now", "ids": [2], "price": None}
+            question = {"user": name, "request": "asked/now", "seen": [[2, "failed", None]], "price": None}
             form = {"question": seal("describe again", question)}
         return api.request(method, f"/midjourney{address}", headers=headers or {}, data=form, follow_redirects=False)
 

@@ -16,6 +16,7 @@ from sqlalchemy import and_, func, select
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to, owners
 from airflow_midjourney.describe.table.matching import take_up_again
+from airflow_midjourney.describe.table.seen import Seen, name_submission
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,18 +56,23 @@ class Price:
 class Offer:
     """What describing a selection again would come to.
 
-    :param image_ids: rows that would be described again.
+    :param seen: rows that would be described again, as they are now.
     :param left_alone: how many of the selection would not be, by what they are: a status, or ``replaced``.
     :param doubtful: of the rows, how many may have been taken and billed already.
     :param prices: by account.
     :param attempts: how often one of them may be sent, while the service fails it.
     """
 
-    image_ids: tuple[int, ...]
+    seen: tuple[Seen, ...]
     left_alone: dict[str, int]
     doubtful: int
     prices: tuple[Price, ...]
     attempts: int = 1
+
+    @property
+    def image_ids(self) -> tuple[int, ...]:
+        """The numbers of the rows."""
+        return tuple(one.image_id for one in self.seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +96,26 @@ def offer(tx: Transaction, image_ids: Sequence[int], dag_ids: DagIds) -> Offer:
     """
     images = tx.tables.images.c
     rows = tx.connection.execute(
-        select(images.id, images.status, images.is_current, images.max_attempts)
+        select(images.id, images.status, images.is_current, images.max_attempts, images.submit_token)
         .where(images.id.in_(image_ids), belongs_to(tx.tables, dag_ids))
         .order_by(images.id)
     ).all()
     wanted = [row for row in rows if row.is_current and row.status in ASKABLE]
     left = Counter(row.status if row.is_current else "replaced" for row in rows if row not in wanted)
-    ids = tuple(row.id for row in wanted)
+    seen = tuple(Seen(row.id, row.status, name_submission(row.submit_token)) for row in wanted)
     doubtful = sum(row.status == Status.IN_DOUBT for row in wanted)
     attempts = max((row.max_attempts for row in wanted), default=1)
-    return Offer(ids, dict(sorted(left.items())), doubtful, _prices(tx, ids), attempts)
+    return Offer(seen, dict(sorted(left.items())), doubtful, _prices(tx, [one.image_id for one in seen]), attempts)
 
 
 def ask_again(
-    tx: Transaction, request_id: str, asked_by: str, image_ids: Sequence[int], dag_ids: DagIds, price: Price | None
+    tx: Transaction, request_id: str, asked_by: str, seen: Sequence[Seen], dag_ids: DagIds, price: Price | None
 ) -> Asked:
     """Make rows pending again, once per request. A repeated request changes nothing and gives what the first one did.
 
     :param request_id: unguessable; the form's.
-    :param image_ids: at most 500 rows. Rows that have moved on, were replaced or belong to other DAGs stay as they are.
+    :param seen: at most 500 rows, as the person was shown them. Rows that have moved on since, were replaced or belong
+        to other DAGs stay as they are.
     :param dag_ids: the DAGs whose rows the person may change.
     :param price: what the person was told, for the record; None if there was more than one price.
     """
@@ -120,13 +127,15 @@ def ask_again(
     insert = tx.insert(requests).values(request_id=request_id, **facts).on_conflict_do_nothing()
     if tx.connection.execute(insert.returning(requests.c.request_id)).first() is None:
         return _earlier(tx, request_id)
-    allowed = tx.connection.execute(
-        select(tx.tables.images.c.id)
-        .where(tx.tables.images.c.id.in_(list(image_ids)[:MOST_ASKED]), _may_be_asked(tx, dag_ids))
-        .order_by(tx.tables.images.c.id)
-        .with_for_update()
-    ).scalars()
-    taken = take_up_again(tx, list(allowed), request_id, tx.now)
+    shown = seen[:MOST_ASKED]
+    allowed = set(
+        tx.connection.execute(
+            select(tx.tables.images.c.id).where(
+                tx.tables.images.c.id.in_([one.image_id for one in shown]), _may_be_asked(tx, dag_ids)
+            )
+        ).scalars()
+    )
+    taken = take_up_again(tx, [one for one in shown if one.image_id in allowed], request_id, tx.now)
     tx.connection.execute(requests.update().where(requests.c.request_id == request_id).values(image_ids=taken))
     return Asked(tuple(taken), asked_by, tx.now, repeated=False)
 

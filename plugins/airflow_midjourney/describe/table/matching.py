@@ -14,6 +14,7 @@ from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import DEPENDS_ON_THE_READER, NOT_THE_IMAGES_CONTENT, Reason, Status
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.table.seen import Seen, name_submission, still_the_same
 from airflow_midjourney.describe.table.tombstones import erased_versions, forget_erasures
 from airflow_midjourney.describe.table.transitions import Move, build_update, move_rows
 
@@ -73,6 +74,7 @@ class KnownVersion:
     ended_at: datetime | None
     redescribed_by: str | None
     redescribed_at: datetime | None
+    submit_token: str | None
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class Comparison:
     :param insert: images that get a row.
     :param revived: of these, URI and version of erased images that are wanted again, with the row that says so.
     :param reopen: ids of rejected rows that are tried again.
-    :param again: ids of rows that have ended and are described again because someone asked for it.
+    :param again: rows that have ended and are described again because someone asked for it, as they were found.
     :param restore: ids of rows whose version is the current one again.
     :param outdated: ids of rows whose object was replaced.
     """
@@ -91,7 +93,7 @@ class Comparison:
     insert: list[ListedImage] = field(default_factory=list)
     revived: dict[tuple[str, str], int] = field(default_factory=dict)
     reopen: list[int] = field(default_factory=list)
-    again: list[int] = field(default_factory=list)
+    again: list[Seen] = field(default_factory=list)
     restore: list[int] = field(default_factory=list)
     outdated: list[int] = field(default_factory=list)
 
@@ -148,7 +150,7 @@ def compare_page(tx: Transaction, images: Sequence[ListedImage], asker: Asker) -
             if decision is Decision.REOPENED:
                 comparison.reopen.append(same.id)
             elif decision is Decision.AGAIN:
-                comparison.again.append(same.id)
+                comparison.again.append(Seen(same.id, same.status.value, name_submission(same.submit_token)))
             if not same.is_current:
                 comparison.restore.append(same.id)
         comparison.decisions[decision] += 1
@@ -183,7 +185,7 @@ def write_page(tx: Transaction, comparison: Comparison, asker: Asker) -> None:
     _mark_outdated(tx, sorted(comparison.outdated))
     _see_version(tx, sorted(comparison.restore), is_current=True)
     _reopen(tx, sorted(comparison.reopen), asker)
-    _describe_again(tx, sorted(comparison.again), asker)
+    _describe_again(tx, comparison.again, asker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +265,7 @@ def _known_versions(tx: Transaction, images: Sequence[ListedImage], bot_type: Bo
         rows.ended_at,
         rows.redescribed_by,
         rows.redescribed_at,
+        rows.submit_token,
     ).where(rows.bucket == images[0].bucket, rows.bot_type == bot_type, rows.key.in_(keys))
     known: dict[str, list[KnownVersion]] = {}
     for key, image_id, version, status, *facts in tx.connection.execute(query):
@@ -350,16 +353,17 @@ def _mark_outdated(tx: Transaction, ids: list[int]) -> None:
             tx.events.append(Event(EventKind.REJECTED, rejected, Reason.REPLACED))
 
 
-def _describe_again(tx: Transaction, ids: list[int], asker: Asker) -> None:
+def _describe_again(tx: Transaction, found: list[Seen], asker: Asker) -> None:
     """Take up rows that have ended, once per batch."""
     # Answers from when it started are new enough to share, wherever in the listing their images are.
     since = asker.started_at or tx.now
-    take_up_again(tx, ids, asker.batch_id, since, batch_id=asker.batch_id)
+    take_up_again(tx, found, asker.batch_id, since, batch_id=asker.batch_id)
 
 
-def take_up_again(tx: Transaction, ids: list[int], asked_by: str, since: datetime, **facts: Any) -> list[int]:
+def take_up_again(tx: Transaction, seen: Sequence[Seen], asked_by: str, since: datetime, **facts: Any) -> list[int]:
     """Make rows that have ended, and were sent, pending again, once per asker; what they have stays until replaced.
 
+    :param seen: the rows, as the batch or the person has seen them.
     :param asked_by: the batch, or the request of a person, that asks.
     :param since: answers from then on are new enough for rows with the same bytes to share.
     :param facts: further columns to set.
@@ -367,7 +371,7 @@ def take_up_again(tx: Transaction, ids: list[int], asked_by: str, since: datetim
     """
     images = tx.tables.images
     taken: list[int] = []
-    for chunk in _chunks(ids):
+    for chunk in _chunks(still_the_same(tx, seen) if seen else []):
         taken += tx.connection.execute(
             build_update(
                 tx,

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from airflow_midjourney.describe.admin.redescribe import MOST_ASKED, Price, ask_again, follow_up, offer
 from airflow_midjourney.describe.queries.owners import owners
+from airflow_midjourney.describe.table.seen import Seen
 from airflow_midjourney.web.dependencies import Metadata, ReadableDags
 from airflow_midjourney.web.outlook import outlook
 from airflow_midjourney.web.rendering import page
@@ -53,7 +54,7 @@ async def ask_whether(
     question = {
         "user": viewer.user.get_id(),
         "request": f"asked/{secrets.token_urlsafe(16)}",
-        "ids": found.image_ids,
+        "seen": [[one.image_id, one.status, one.submission] for one in found.seen],
         "price": None if price is None or price.each is None else [str(price.each), price.currency],
     }
     return page(
@@ -76,26 +77,33 @@ async def describe_again(
     asked: dict[str, Any] = unseal(_PURPOSE, question, max_age=LONGEST_THOUGHT)
     if asked["user"] != viewer.user.get_id():
         raise HTTPException(403, "This question was put to another user. Open the page again.")
-    chosen = await _selection(viewer, database, asked["ids"])
+    seen = [Seen(*one) for one in asked["seen"]]
+    chosen = await _selection(viewer, database, [one.image_id for one in seen])
     if not chosen.editable:
         raise HTTPException(403, "This needs the right to edit the DAGs that the images belong to.")
     price = None
     if asked["price"] is not None:
-        price = Price(len(asked["ids"]), Decimal(asked["price"][0]), asked["price"][1])
-    await database.write_now(ask_again, asked["request"], viewer.name, asked["ids"], chosen.editable, price)
-    return RedirectResponse(f"asked?request_id={asked['request']}", status_code=303)
+        price = Price(len(seen), Decimal(asked["price"][0]), asked["price"][1])
+    done = await database.write_now(ask_again, asked["request"], viewer.name, seen, chosen.editable, price)
+    moved_on = len(seen) - len(done.image_ids)
+    return RedirectResponse(f"asked?request_id={asked['request']}&moved_on={moved_on}", status_code=303)
 
 
 @router.get("/asked")
 async def show_asked(
-    request: Request, request_id: str, viewer: CurrentViewer, dag_ids: ReadableDags, database: Metadata
+    request: Request,
+    request_id: str,
+    viewer: CurrentViewer,
+    dag_ids: ReadableDags,
+    database: Metadata,
+    moved_on: Annotated[int, Query(ge=0, le=MOST_ASKED)] = 0,
 ) -> HTMLResponse:
     """Show what has become of a request."""
     found = await database.read_now(follow_up, request_id, dag_ids, viewer.name)
     if found is None:
         raise HTTPException(404, "There is no such request about images that you may see.")
     waiting = await outlook(database, found.pending)
-    return page(request, "asked.html", here="failures", found=found, outlooks=waiting)
+    return page(request, "asked.html", here="failures", found=found, outlooks=waiting, moved_on=moved_on)
 
 
 async def _selection(viewer: Viewer, database: Database, image_ids: list[int]) -> _Selection:
