@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.engine.settle import take_late_answer
 from airflow_midjourney.describe.model.errors import (
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.late_results import GivenUp
 
 log = logging.getLogger(__name__)
-
-#: How many times ``task_timeout`` a task may take that the service still shows running, before it is replaced.
-LONGEST_RUN: Final = 3.0
 
 
 async def needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> bool:
@@ -50,7 +47,7 @@ async def needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> b
         return True
     if task is None or not former.is_answered_by(task) or not isinstance(read_answer(task), Waiting):
         return False
-    if former.age > LONGEST_RUN * worker.account.task_timeout:
+    if former.age > worker.account.longest_run:
         return False
     return await database.write(former_tasks.resume, former)
 

@@ -130,7 +130,7 @@ def _settle_rows(
     ended = 0
     for row in rows:
         if row.task_id not in tasks:
-            ended += _end_if_overdue(tx, account, state, row, row.started_at)
+            ended += _end_if_overdue(tx, account, state, row, row.started_at, account.task_timeout)
             continue
         task = tasks[row.task_id]
         if task is None or not _is_of(tx, row.submit_token, task):
@@ -218,15 +218,20 @@ def _settle_unfinished(
     seen = None if began is None else min(began, row.started_at or tx.now, tx.now)
     if seen != row.started_at or row.missing_since is not None:
         results.started(tx, row, RemoteTimes(seen))
-    return _end_if_overdue(tx, account, state, row, seen)
+    return _end_if_overdue(tx, account, state, row, seen, account.longest_run)
 
 
 def _end_if_overdue(
-    tx: Transaction, account: AccountSettings, state: AccountState, row: InFlight, began: datetime | None
+    tx: Transaction,
+    account: AccountSettings,
+    state: AccountState,
+    row: InFlight,
+    began: datetime | None,
+    longest_run: float,
 ) -> bool:
     limit, since = account.queue_timeout, row.submitted_at
     if began is not None:
-        limit, since = account.task_timeout, max(began, row.submitted_at)
+        limit, since = longest_run, max(began, row.submitted_at)
     if _answered_seconds(tx, state, since, row.silence_before) <= limit:
         return False
     detail = f"No answer in {limit:.0f} s {'from its start' if began else 'in the queue'} while the service worked."

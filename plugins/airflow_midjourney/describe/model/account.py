@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 #: Seconds added to a POST's deadline before a claim without an answer counts as doubtful.
 DOUBT_GRACE: Final = 120.0
 
+#: How many times ``task_timeout`` a task may take that the service still shows running, before it is replaced.
+LONGEST_RUN: Final = 3.0
+
 #: Seconds of nothing but failures after which a run gives up.
 PATIENCE_WITH_THE_SERVICE: Final = 300.0
 
@@ -54,6 +57,11 @@ class AccountSettings:
     def doubt_after(self) -> float:
         """Seconds after a claim when its POST can no longer be on its way."""
         return self.submit_deadline + self.doubt_grace
+
+    @property
+    def longest_run(self) -> float:
+        """Seconds for which a task that the service still shows running is waited for: another would be paid for."""
+        return LONGEST_RUN * self.task_timeout
 
     @property
     def absence_confirmed_after(self) -> float:
