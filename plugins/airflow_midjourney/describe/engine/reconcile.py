@@ -140,9 +140,7 @@ async def _give_up(watcher: Watcher, open_doubts: Iterable[Doubt]) -> None:
 
 
 async def resubmit_doubtful(worker: Worker, batch: Batch) -> None:
-    """Let some of the rows in doubt be sent again, if the batch is to do so."""
-    if batch.options.in_doubt != "resubmit":
-        return
+    """Let some of the rows in doubt be sent again, where the batch that sent them is to do so."""
     images = await worker.database.write(in_doubt.release_for_resubmission, batch, worker.account.identity)
     for image_uri in images:
         log.warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -169,11 +170,12 @@ def _times(task: RemoteTask) -> RemoteTimes:
 
 
 async def _ask(watcher: Watcher, task_ids: Sequence[str], late_ids: Sequence[str]) -> Answers:
-    """Ask about tasks; a task that was given up is not worth a request of its own."""
+    """Ask about tasks; about a few of those that were given up where each takes a request of its own."""
     try:
         found: Answers = dict((await watcher.client.list_by_condition([*task_ids, *late_ids])).tasks)
     except ListingUnsupportedError:
-        return await _ask_one_by_one(watcher, task_ids)
+        some_late = random.sample(late_ids, min(len(late_ids), SINGLE_FETCHES))
+        return await _ask_one_by_one(watcher, [*task_ids, *some_late])
     left_out = [task_id for task_id in task_ids if task_id not in found]
     with suppress(ServiceUnavailableError):
         found |= await _ask_one_by_one(watcher, left_out[:SINGLE_FETCHES])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
 
+from airflow_midjourney.describe.model.batch import BatchOptions
 from airflow_midjourney.describe.model.outcome import TAKEN, Outcome
 from airflow_midjourney.describe.model.status import OPEN, Status
 from airflow_midjourney.describe.table.accounts import lock_account
@@ -15,6 +16,7 @@ from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.transitions import Move, move_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
 
-#: Doubtful rows of one batch that may be paid for a second time: at least this many, or this share of it.
+#: Doubtful rows of one batch, and of one account in a UTC day, that may be paid for a second time: at least this many,
+#: or this share of it.
 FEWEST_RESUBMISSIONS: Final = 3
 RESUBMISSION_SHARE: Final = 0.01
 
@@ -123,29 +126,80 @@ def cannot_tell(tx: Transaction, doubt: Doubt) -> None:
 
 
 def release_for_resubmission(tx: Transaction, batch: Batch, account: str) -> list[str]:
-    """Let a bounded number of doubtful rows of a batch be sent, and perhaps billed, once more.
+    """Let a bounded number of doubtful rows in the scope of a batch be sent, and perhaps billed, once more.
 
-    At most once per row, and at most the larger of three rows and one in a hundred per batch.
+    Only rows whose own submission was for a batch that says ``resubmit``; at most once for the same bytes, ever; and at
+    most the larger of three rows and one in a hundred, of the batch and of the account's UTC day.
 
     :return: the URIs of the images.
     """
     images = tx.tables.images
-    candidates = select(images.c.id, images.c.image_uri).where(
-        in_scope(tx.tables, batch),
-        has_status(images, Status.IN_DOUBT),
-        images.c.account == account,
-        images.c.doubt_checked_at.is_not(None),
-        images.c.resubmitted_at.is_(None),
-        images.c.shares_id.is_(None),
+    candidates = (
+        select(images.c.id, images.c.image_uri, images.c.content_sha256, images.c.submit_token)
+        .where(
+            in_scope(tx.tables, batch),
+            has_status(images, Status.IN_DOUBT),
+            images.c.account == account,
+            images.c.doubt_checked_at.is_not(None),
+            images.c.resubmitted_at.is_(None),
+            images.c.shares_id.is_(None),
+        )
+        .order_by(images.c.id)
     )
     if tx.connection.execute(candidates.limit(1)).first() is None:
         return []
     lock_account(tx, account)
-    chosen = tx.connection.execute(
-        candidates.order_by(images.c.id).limit(_resubmissions_left(tx, batch)).with_for_update()
-    ).all()
+    left = min(_resubmissions_left(tx, batch), _resubmissions_left_today(tx, account))
+    found = tx.connection.execute(candidates.with_for_update()).all()
+    chosen = _once_for_the_bytes(tx, batch.scope.bot_type, _that_may_be_sent_again(tx, found))[:left]
     move_rows(tx, Move.RESUBMIT, images.c.id.in_([row.id for row in chosen]))
     return [row.image_uri for row in chosen]
+
+
+def _that_may_be_sent_again(tx: Transaction, found: Sequence[Any]) -> list[Any]:
+    """Give the rows whose sender said ``resubmit``: what another batch says is no leave to pay for them twice."""
+    submissions, batches = tx.tables.submissions.c, tx.tables.batches.c
+    senders = dict(
+        tx.connection.execute(
+            select(submissions.submit_token, submissions.batch_id).where(
+                submissions.submit_token.in_([row.submit_token for row in found])
+            )
+        )
+        .tuples()
+        .all()
+    )
+    options = tx.connection.execute(
+        select(batches.batch_id, batches.options).where(batches.batch_id.in_(set(senders.values())))
+    )
+    willing = {row.batch_id for row in options if BatchOptions.from_json(row.options).in_doubt == "resubmit"}
+    return [row for row in found if senders.get(row.submit_token) in willing]
+
+
+def _once_for_the_bytes(tx: Transaction, bot_type: str, found: Sequence[Any]) -> list[Any]:
+    """Give one row for each of the bytes that were never sent a second time for want of an answer."""
+    images = tx.tables.images.c
+    digests = [row.content_sha256 for row in found]
+    done = tx.connection.execute(
+        select(images.content_sha256).where(
+            images.content_sha256.in_(digests), images.bot_type == bot_type, images.resubmitted_at.is_not(None)
+        )
+    ).scalars()
+    seen = set(done)
+    first_of_each = {row.content_sha256: row for row in reversed(found) if row.content_sha256 not in seen}
+    return sorted(first_of_each.values(), key=lambda row: row.id)
+
+
+def _resubmissions_left_today(tx: Transaction, account: str) -> int:
+    images, submissions = tx.tables.images, tx.tables.submissions
+    midnight = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    done = select(func.count()).where(images.c.account == account, images.c.resubmitted_at >= midnight)
+    sent = select(func.count()).where(submissions.c.account == account, submissions.c.claimed_at >= midnight)
+    most = _most_resubmissions(tx.connection.execute(sent).scalar_one())
+    return max(0, most - tx.connection.execute(done).scalar_one())
+
+
+def _most_resubmissions(total: int) -> int:
+    return max(FEWEST_RESUBMISSIONS, int(total * RESUBMISSION_SHARE))
 
 
 def _resubmissions_left(tx: Transaction, batch: Batch) -> int:
@@ -155,7 +209,7 @@ def _resubmissions_left(tx: Transaction, batch: Batch) -> int:
     # What was sent again since the batch started is open, or has ended since.
     total = _count(tx, batch, still_open) + _count(tx, batch, ended)
     done = _count(tx, batch, still_open, resubmitted) + _count(tx, batch, ended, resubmitted)
-    return max(0, max(FEWEST_RESUBMISSIONS, int(total * RESUBMISSION_SHARE)) - done)
+    return max(0, _most_resubmissions(total) - done)
 
 
 def _count(tx: Transaction, batch: Batch, *conditions: ColumnElement[bool]) -> int:

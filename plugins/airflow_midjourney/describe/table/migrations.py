@@ -108,6 +108,7 @@ REVISIONS: Final = (
     Revision(12, columns=(("accounts", "blocked_since"),)),
     Revision(13, columns=(("submissions", "unheard_since"),)),
     Revision(14, comments=("submissions",)),
+    Revision(15, indexes=(("images", "ix_{}_resubmitted"),)),
 )
 
 

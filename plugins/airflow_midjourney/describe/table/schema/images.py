@@ -400,6 +400,7 @@ def _image_indexes(name: str) -> list[Index]:
         partial(f"ix_{name}_batch", "batch_id", "id", where=one_of(OPEN)),
         partial(f"ix_{name}_in_doubt", "account", "bucket", "bot_type", "id", where=one_of((Status.IN_DOUBT,))),
         partial(f"ix_{name}_in_flight", "account", "id", where=one_of(IN_FLIGHT)),
+        partial(f"ix_{name}_resubmitted", "account", "resubmitted_at", where="resubmitted_at IS NOT NULL"),
         # The fence behind every other check: the same bytes are never on their way twice.
         partial(f"uq_{name}_twin", "content_sha256", "bot_type", where=one_of(IN_FLIGHT), unique=True),
         partial(f"ix_{name}_content", "content_sha256", "bot_type", where="content_sha256 IS NOT NULL"),
