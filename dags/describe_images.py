@@ -6,6 +6,13 @@ files that came late; what has its prompts costs nothing. Another prefix, for on
 .. code-block:: bash
 
     airflow dags trigger describe_images --conf '{"bucket": "photos", "prefix": "archive/2019/"}'
+
+What failed there, once more; and what that would cost, first:
+
+.. code-block:: bash
+
+    airflow dags trigger describe_images --conf '{"prefix": "archive/2019/", "redescribe": "failed", "plan_only": true}'
+    airflow dags trigger describe_images --conf '{"prefix": "archive/2019/", "redescribe": "failed", "max_cost": 5}'
 """
 
 from __future__ import annotations
@@ -41,6 +48,16 @@ with DAG(
         "max_submissions": Param(
             None, type=["null", "integer"], minimum=0, description="Images that this run may pay for"
         ),
+        "max_cost": Param(None, type=["null", "number"], minimum=0, description="Money that this run may spend"),
+        "on_cap": Param("skip", enum=["skip", "finish", "wait"], description="How a run ends that reached a cap"),
+        "redescribe": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, "failed", "all", "in_doubt", "erased"],
+            description="Pay again for images of the scope that ended so",
+        ),
+        "plan_only": Param(False, type="boolean", description="List, compare and price; submit nothing"),
+        "mj_conn_id": Param("midjourney_default", type="string", minLength=1, description="The service"),
     },
     tags=["midjourney"],
     doc_md=__doc__,
@@ -51,7 +68,13 @@ with DAG(
         prefix=[PREFIX % (DAY, days) for days in range(look_back_days + 1)],
         bot_type="{{ params.bot_type }}",
         max_submissions="{{ params.max_submissions }}",
+        max_cost="{{ params.max_cost }}",
+        redescribe="{{ params.redescribe }}",
+        plan_only="{{ params.plan_only }}",
+        mj_conn_id="{{ params.mj_conn_id }}",
         deferrable=True,
     )
-    wait = DescribeImagesSensor(task_id="wait", batch=submit.output, deferrable=True, outlets=[prompts])
+    wait = DescribeImagesSensor(
+        task_id="wait", batch=submit.output, on_cap="{{ params.on_cap }}", deferrable=True, outlets=[prompts]
+    )
     submit >> wait

@@ -117,6 +117,28 @@ def read_money(value: float | str | None, name: str) -> str | None:
     return str(amount)
 
 
+def read_yes_or_no(value: bool | str, name: str) -> bool:
+    """Read a templated switch, which is ``True`` or ``False`` or one of these as text.
+
+    :raises SettingsError: if it is neither.
+    """
+    told = str(value).strip().lower()
+    if told not in ("true", "false"):
+        raise SettingsError(f"{name} must be True or False, not {value!r}.")
+    return told == "true"
+
+
+def read_one_of(value: str, name: str, known: Sequence[str]) -> str:
+    """Read a templated word.
+
+    :raises SettingsError: if it is none of those known.
+    """
+    word = str(value).strip()
+    if word not in known:
+        raise SettingsError(f"{name} must be one of {', '.join(known)}, not {value!r}.")
+    return word
+
+
 def read_choice(value: str | None) -> Any:
     """Read a templated choice; nothing, ``""`` and ``"None"`` are no choice. The batch checks what it may be."""
     return None if value is None or str(value).strip() in _NOTHING else str(value).strip()

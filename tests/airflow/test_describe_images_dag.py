@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,12 @@ from sqlalchemy import create_engine, text
 
 from simulator.settings import DialectName
 from tests.support.airflow_runs import example_dag, run_dag
+from tests.support.example_dags import load_example
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mypy_boto3_s3 import S3Client
 
     from simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
@@ -125,5 +129,45 @@ def test_the_parameters_of_a_run_win(
 
 @pytest.mark.parametrize("wrong", [{"bucket": ""}, {"bot_type": "MIDJOURNEY"}, {"max_submissions": "many"}])
 def test_parameters_that_make_no_sense_start_no_run(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        run_dag(example_dag(), wrong)
+
+
+@pytest.mark.parametrize("name", ["describe_images", "describe_manifest"])
+def test_what_failed_is_priced_and_described_again_by_a_trigger(
+    name: str,
+    sqlite_place: MetadataPlace,
+    s3: S3Client,
+    bucket: str,
+    simulate: Callable[..., RunningSimulator],
+    connect: Callable[..., None],
+    put_photos: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    simulator = simulate(latency=0.2)
+    connect(simulator, sqlite_place, price=0.1)
+    monkeypatch.setenv("AIRFLOW_CONN_MJ_TEAM", os.environ["AIRFLOW_CONN_MIDJOURNEY_DEFAULT"])
+    put_photos("in/", 3)
+    s3.put_object(Bucket=bucket, Key="list.txt", Body=b"in/000.jpg\nin/001.jpg\nin/002.jpg")
+    scope = (
+        {"bucket": bucket, "prefix": "in/"} if name == "describe_images" else {"manifest": f"s3://{bucket}/list.txt"}
+    )
+    # Each run loads the DAG anew: DAG.test() writes what a run asks for into the DAG's own parameters.
+    assert run_dag(load_example(name), scope).state == "success"
+
+    plan = run_dag(load_example(name), scope | {"redescribe": "all", "plan_only": True})
+    rerun = run_dag(
+        load_example(name), scope | {"redescribe": "all", "max_cost": 0.2, "on_cap": "finish", "mj_conn_id": "mj_team"}
+    )
+
+    assert plan.xcom("submit", "counts")["plan"] == {"images": 3, "cost": "0.3", "currency": None}
+    assert (plan.state_of("submit"), plan.state_of("wait")) == ("success", "skipped")
+    assert rerun.rendered("submit")["mj_conn_id"] == "mj_team"
+    assert (rerun.state_of("submit"), rerun.state_of("wait")) == ("success", "success")
+    assert simulator.counters()["billed"] == 3 + 2
+
+
+@pytest.mark.parametrize("wrong", [{"on_cap": "sulk"}, {"plan_only": "perhaps"}, {"redescribe": "some"}])
+def test_words_that_make_no_sense_start_no_run(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         run_dag(example_dag(), wrong)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
 
-from airflow_midjourney.arguments import read_origin
+from airflow_midjourney.arguments import read_origin, read_yes_or_no
 from airflow_midjourney.links import BatchLink
 from airflow_midjourney.observability.asset_events import tell_outlets
 from airflow_midjourney.operators.scope import ImageScopeOperator
 from airflow_midjourney.runtime import airflow_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import Context
 
     from airflow_midjourney.describe.engine.context import Worker
@@ -40,10 +42,11 @@ class DescribeImagesOperator(ImageScopeOperator):
     .. seealso:: ``docs/architecture.md`` for what a batch is.
 
     :param bucket: the bucket (templated); may be left out with ``manifest``.
-    :param plan_only: True to list, compare and price, and to write and submit nothing.
+    :param plan_only: True to list, compare and price, and to write and submit nothing (templated).
     :param deferrable: True to free the worker during waits of 15 seconds and more.
     """
 
+    template_fields: Sequence[str] = (*ImageScopeOperator.template_fields, "plan_only")
     ui_color = "#e8f0fe"
     operator_extra_links = (BatchLink(),)
 
@@ -51,7 +54,7 @@ class DescribeImagesOperator(ImageScopeOperator):
         self,
         *,
         bucket: str | None = None,
-        plan_only: bool = False,
+        plan_only: bool | str = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -65,7 +68,7 @@ class DescribeImagesOperator(ImageScopeOperator):
     def execute(self, context: Context) -> str:
         """Open the batch and submit."""
         with airflow_errors():
-            asyncio.run(self.open_batch(context, plan_only=self.plan_only))
+            asyncio.run(self.open_batch(context, plan_only=self._only_plans))
         return self.execute_complete(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
@@ -83,8 +86,13 @@ class DescribeImagesOperator(ImageScopeOperator):
 
         return operator_lineage(self._lineage)
 
+    @property
+    def _only_plans(self) -> bool:
+        with airflow_errors():
+            return read_yes_or_no(self.plan_only, "plan_only")
+
     def _is_done(self, progress: Progress) -> bool:
-        return progress.listing_ended if self.plan_only else progress.all_submitted
+        return progress.listing_ended if self._only_plans else progress.all_submitted
 
     def _leave(self, batch_id: str, context: Context) -> None:
         from airflow_midjourney.triggers.describe import BatchTrigger, Until
@@ -148,7 +156,7 @@ class DescribeImagesOperator(ImageScopeOperator):
 
         batch = progress.batch
         self.log.info(listing_line(batch))
-        if self.plan_only:
+        if self._only_plans:
             plan = plan_of(batch, worker.account)
             self.log.info(plan.line())
             return {"listed": batch.listed.to_json(), "plan": plan.to_json()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-from airflow_midjourney.arguments import read_batch_ids, read_origin
+from airflow_midjourney.arguments import read_batch_ids, read_one_of, read_origin
 from airflow_midjourney.links import BatchLink
 from airflow_midjourney.observability.asset_events import tell_outlets
 from airflow_midjourney.operators.scope import ImageScopeOperator
@@ -48,14 +48,14 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         the task fails. It also fails if some failed and not one succeeded.
     :param max_rejected_rate: rejected images, as a share of all that ended, 0 to 1, above which the task fails.
     :param on_cap: at a cap with images left, ``skip`` ends the task skipped, so that nothing runs on half of the
-        data; ``finish`` ends it well; ``wait`` waits for the next day where a daily cap is the reason.
+        data; ``finish`` ends it well; ``wait`` waits for the next day where a daily cap is the reason (templated).
     :param timeout: seconds in all after which the task fails, without a retry.
     :param deferrable: True to free the worker during waits of 15 seconds and more. Otherwise ``mode`` and
         ``poke_interval`` say how it waits.
     :raises ValueError: if neither ``batch`` nor ``bucket`` nor ``manifest`` is given.
     """
 
-    template_fields: Sequence[str] = ("batch", *ImageScopeOperator.template_fields)
+    template_fields: Sequence[str] = ("batch", "on_cap", *ImageScopeOperator.template_fields)
     ui_color = "#e8f5e9"
     operator_extra_links = (BatchLink(),)
 
@@ -65,7 +65,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         batch: str | Iterable[str] | None = None,
         max_failure_rate: float = 0.05,
         max_rejected_rate: float = 1.0,
-        on_cap: Literal["skip", "wait", "finish"] = "skip",
+        on_cap: Literal["skip", "wait", "finish"] | str = "skip",
         poke_interval: float | timedelta = 15.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -83,6 +83,11 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         self._lineage: LineageFacts | None = None
         self._found_ids: list[str] = []
         self._waits_for: dict[str, tuple[Database, AccountSettings]] = {}
+
+    @property
+    def _at_cap(self) -> str:
+        with airflow_errors():
+            return read_one_of(self.on_cap, "on_cap", ("skip", "wait", "finish"))
 
     def execute(self, context: Context) -> Any:
         """Begin to wait."""
@@ -230,7 +235,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
     def _leave(self, open_ids: list[str], seconds_left: float) -> None:
         from airflow_midjourney.triggers.describe import BatchTrigger, Until
 
-        until = Until.UNCAPPED if self.on_cap == "wait" else Until.ENDED
+        until = Until.UNCAPPED if self._at_cap == "wait" else Until.ENDED
         self.log.info("Waiting for %d batch(es): freeing the worker.", len(open_ids))
         self.defer(
             trigger=BatchTrigger(batch_ids=open_ids, db_conn_id=self.db_conn_id, until=until),
@@ -253,7 +258,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         if bad := [verdict.message for verdict in verdicts if verdict.ending is Ending.BAD]:
             raise AirflowFailException(" ".join(bad))
         incomplete = [verdict.message for verdict in verdicts if verdict.ending is Ending.INCOMPLETE]
-        if incomplete and self.on_cap == "skip":
+        if incomplete and self._at_cap == "skip":
             raise AirflowSkipException(" ".join(incomplete))
         if verdicts and all(verdict.ending is Ending.EMPTY for verdict in verdicts):
             raise AirflowSkipException(" ".join(verdict.message for verdict in verdicts))
@@ -285,4 +290,4 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         """Say whether there is nothing to wait for; a plan has nothing of its own on its way."""
         if progress.batch.options.plan_only:
             return progress.listing_ended
-        return progress.all_ended and not (self.on_cap == "wait" and progress.waits_for_tomorrow)
+        return progress.all_ended and not (self._at_cap == "wait" and progress.waits_for_tomorrow)
