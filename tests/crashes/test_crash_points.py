@@ -31,9 +31,9 @@ ALWAYS: Final = frozenset(
         "_progress",
         "_end_turn",
         "_record",
-        "_room",
         "_settle_rows",
         "_tidy",
+        "_what_to_look_for",
         "_write_step",
         "alike_in_a_row",
         "check_access",
@@ -41,6 +41,7 @@ ALWAYS: Final = frozenset(
         "count",
         "end_probe_turn",
         "ensure_account",
+        "find_room",
         "given_up",
         "has_claimable",
         "in_flight",
@@ -68,7 +69,7 @@ NOT_ASKED: Final = ALWAYS | {"cannot_tell"}
 
 #: What it does when a claim comes after another's submission has closed the account, when there is room but nothing to
 #: send, and when so much time passed between claiming and sending that nothing is sent: a matter of moments.
-PERHAPS: Final = frozenset({"not_taken", "release", "reserve_left_over"})
+PERHAPS: Final = frozenset({"has_ended", "left_over_batches", "not_taken", "release", "reserve_left_over"})
 
 #: What it does for each image: killed amid them, too.
 OF_EACH_IMAGE: Final = ("_record", "_settle_rows", "claim", "read", "submit_describe")
