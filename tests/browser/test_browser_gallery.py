@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from airflow_midjourney.web.pages import pictures
+from airflow_midjourney.web.pictures import Pictures
 from tests.support import airflow_connections as connections
 from tests.support import rows
 from tests.support.dag_by_dag import name_of
@@ -185,3 +187,20 @@ def test_who_may_only_look_is_not_offered_what_is_for_editors(scene: Scene, open
 
     expect(page.get_by_role("heading", name="Nothing to describe again")).to_be_visible()
     expect(page.get_by_text("1 of archive, which you may not edit")).to_be_visible()
+
+
+def test_where_s3_is_away_the_page_says_so_once(
+    scene: Scene, open_page: Callable[..., Page], complaints: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connections.aws("http://127.0.0.1:9"))
+    monkeypatch.setattr(pictures, "_pictures", Pictures())
+
+    page = open_page("midjourney/gallery")
+
+    expect(page.get_by_text("S3 cannot be reached from here")).to_have_count(1)
+    expect(page.get_by_text("S3 cannot be reached from here")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert page.locator(".frame:visible").count() == 0
+    assert complaints
+    assert all("503" in one for one in complaints)
+    complaints.clear()

@@ -84,6 +84,10 @@ class NoPictureError(Exception):
     """There is no picture, and why, in a few words for the reader of the page."""
 
 
+class NoPicturesError(NoPictureError):
+    """There are no pictures at all over a connection: a page says that once, for all of them."""
+
+
 class Pictures:
     """Makes pictures and keeps the latest. One for the whole process."""
 
@@ -115,14 +119,14 @@ class Pictures:
         with self._lock:
             trouble = self._troubles.get(connections)
         if trouble is not None:
-            raise NoPictureError(trouble)
+            raise NoPicturesError(trouble)
         try:
             return thumbnail(self._store(connections), stored.image, side)
         except ImageRejectedError as error:
             raise NoPictureError(_WORDS.get(error.reason, "cannot be shown")) from None
         except StorageUnavailableError as error:
             self._remember(connections, _AWAY)
-            raise NoPictureError(_AWAY) from error
+            raise NoPicturesError(_AWAY) from error
         except DescribeError as error:
             # Its own words name connections and objects, which are for administrators.
             raise NoPictureError("may not be read from here") from error

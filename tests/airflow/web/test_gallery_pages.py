@@ -207,8 +207,8 @@ def test_without_a_connection_the_pages_are_text(
     assert "ginger cat" in get("gallery").text
 
 
-def test_storage_that_is_away_is_asked_once_in_a_while(
-    scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+def test_storage_that_is_away_is_asked_and_warned_of_once_in_a_while(
+    scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     opened: list[str] = []
     whole = pictures._pictures._store
@@ -219,10 +219,13 @@ def test_storage_that_is_away_is_asked_once_in_a_while(
         return whole(connection)
 
     monkeypatch.setattr(pictures._pictures, "_store", open_store)
+    pictures._warned.clear()
     answers = [get(f"picture?id={number}") for number in list(scene.described.values())[:3]]
 
-    assert {answer.headers["content-type"] for answer in answers} == {"image/svg+xml"}
+    assert {answer.status_code for answer in answers} == {503}
     assert opened == ["aws_default"]
+    assert len([line for line in caplog.messages if line.startswith("No picture of row")]) == 1
+    assert get("gallery").text.count("data-no-pictures") == 1
 
 
 def test_pictures_can_be_turned_off(scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from typing import Annotated, Final, Literal
 
+from cachetools import TTLCache
 from fastapi import APIRouter, Header, HTTPException
 from fastapi.responses import Response
 
@@ -13,7 +16,7 @@ from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.settings import read_settings
 from airflow_midjourney.web import pictures
 from airflow_midjourney.web.dependencies import Metadata
-from airflow_midjourney.web.pictures import NoPictureError, Pictures, tag
+from airflow_midjourney.web.pictures import NoPictureError, NoPicturesError, Pictures, tag
 from airflow_midjourney.web.security.access import CurrentViewer
 
 log = logging.getLogger(__name__)
@@ -29,6 +32,10 @@ _KEPT: Final = "private, max-age=86400"
 _KEPT_WITHOUT_PICTURE: Final = "private, max-age=30"
 
 _pictures: Final = Pictures()
+
+#: What the log has said lately.
+_warned: Final[TTLCache[str, bool]] = TTLCache(100, 60.0, time.monotonic)
+_warned_lock: Final = threading.Lock()
 
 
 @router.get("/picture")
@@ -53,10 +60,24 @@ async def show_picture(
     try:
         body = await _pictures.get(stored, _SIDES[size])
     except NoPictureError as error:
-        if error.__cause__ is not None:
-            log.warning("No picture of row %s: %s", id, error.__cause__)
+        _warn_once(id, error)
+        if isinstance(error, NoPicturesError):
+            # An error for the browser, so that the page can say it once above all pictures.
+            raise HTTPException(503, f"{error}.", {"Cache-Control": _KEPT_WITHOUT_PICTURE}) from None
         return _no_picture(str(error))
     return Response(body, media_type=pictures.MEDIA_TYPE, headers=headers)
+
+
+def _warn_once(image_id: int, error: NoPictureError) -> None:
+    """Log what only an administrator can mend, unless the log has it already: a page asks for 48 pictures at once."""
+    if error.__cause__ is None:
+        return
+    told = error if isinstance(error, NoPicturesError) else error.__cause__
+    with _warned_lock:
+        known = str(told) in _warned
+        _warned[str(told)] = True
+    if not known:
+        log.warning("No picture of row %s, and perhaps of others: %s", image_id, error.__cause__)
 
 
 def _no_picture(why: str) -> Response:

@@ -42,6 +42,19 @@
     });
   }
 
+  // Where S3 cannot be read, a page says so once instead of with a grey box for each picture.
+  const away = document.querySelector("[data-no-pictures]");
+  const giveUp = (picture) => {
+    picture.closest(".frame").hidden = true;
+    away.hidden = false;
+  };
+  for (const picture of away ? document.querySelectorAll(".frame img") : []) {
+    picture.addEventListener("error", () => giveUp(picture));
+    if (picture.complete && picture.naturalWidth === 0 && picture.loading !== "lazy") {
+      giveUp(picture);
+    }
+  }
+
   // An address is to say what was filtered and nothing else.
   for (const form of document.querySelectorAll("[data-filters]")) {
     form.addEventListener("submit", () => {
