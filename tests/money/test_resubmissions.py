@@ -45,7 +45,6 @@ def test_hourly_runs_share_the_bound_of_the_accounts_day(database: Database) -> 
             batch = rows.open_batch(tx, run_id=f"hour-{hour}")
             doubt(tx, batch, 3)
             released += len(in_doubt.release_for_resubmission(tx, batch, ME))
-            rows.set_account(tx, closed_until=None)
             # They are sent, and have an answer this time.
             images = tx.tables.images
             tx.connection.execute(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ from airflow_midjourney.describe.engine.former_tasks import needs_no_new_task
 from airflow_midjourney.describe.engine.group_commit import Gathered
 from airflow_midjourney.describe.engine.probe import end_turn
 from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
+from airflow_midjourney.describe.model.clock import awake_or_asleep
 from airflow_midjourney.describe.model.errors import (
     DescribeError,
     ImageRejectedError,
@@ -35,6 +35,7 @@ from airflow_midjourney.describe.service.submit_response import (
     Ambiguous,
     Denied,
     Full,
+    HeldBack,
     Refused,
     SubmitOutcome,
     Unavailable,
@@ -132,23 +133,20 @@ class ImageSender:
             callback_digest=digest_of(callback) if callback else None,
             asked=frozenset([former.submit_token] if former else []),
         )
-        asked_at = time.monotonic()
+        asked_at = awake_or_asleep()
         result = await self._claim(request)
         if result is not ClaimResult.CLAIMED:
             return result not in _NO_ROOM
-        if time.monotonic() - asked_at > worker.account.doubt_grace:
-            # Others may take a POST that begins this late for one that was never sent, and send it themselves.
-            late = PostFacts(detail="Its worker was held up for too long between claiming and sending.")
-            await database.write_at_any_cost(submissions.not_taken, request.submit_token, Outcome.NEVER_SENT, late)
-            return True
         outcome = await worker.client.submit_describe(
             data_uri=ready.prepared.data_uri,
             bot_type=self._batch.scope.bot_type,
             state=request.submit_token,
             callback=callback,
+            # Others may take a POST that ends later for one that was never sent, and send it themselves.
+            complete_before=asked_at + worker.account.doubt_grace,
         )
         outcome = await judge(worker, self._batch, row.id, outcome)
-        return await self._keep(Posted(request, outcome, time.monotonic() - asked_at))
+        return await self._keep(Posted(request, outcome, awake_or_asleep() - asked_at))
 
     async def _find_former(self, row: ReservedImage) -> GivenUp | None:
         """Find the task that a row had last, where that came to nothing."""
@@ -161,7 +159,7 @@ class ImageSender:
         outcome = post.outcome
         if isinstance(outcome, Denied) and stops_the_run(self._worker, post.claim.image_id, outcome):
             raise denied_error(outcome, self._worker.service)
-        return isinstance(outcome, Accepted | Refused | Denied)
+        return isinstance(outcome, Accepted | Refused | Denied | HeldBack)
 
     async def _claim(self, request: Claim) -> ClaimResult:
         """Claim a row, or give it back."""
@@ -259,6 +257,8 @@ def _record_other(tx: Transaction, account: str, post: Posted, facts: PostFacts)
             submissions.not_taken(tx, post.submit_token, Outcome.UNAVAILABLE, facts)
         case Denied():
             submissions.not_taken(tx, post.submit_token, Outcome.DENIED, facts)
+        case HeldBack():
+            submissions.not_taken(tx, post.submit_token, Outcome.NEVER_SENT, facts)
         case Refused(reason=reason):
             submissions.refused(tx, post.submit_token, reason, facts)
         case Ambiguous():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from airflow_midjourney.describe.service.list_reading import ListReading
 from airflow_midjourney.describe.service.read_response import data_of, is_missing_route, is_unknown_task
 from airflow_midjourney.describe.service.submit_response import (
     Ambiguous,
+    HeldBack,
     SubmitOutcome,
     Unavailable,
     read_submit_answer,
@@ -87,7 +89,13 @@ class MidjourneyClient:
         await self._transport.__aexit__(kind, error, traceback)
 
     async def submit_describe(
-        self, *, data_uri: str, bot_type: BotType, state: str, callback: str = ""
+        self,
+        *,
+        data_uri: str,
+        bot_type: BotType,
+        state: str,
+        callback: str = "",
+        complete_before: float = math.inf,
     ) -> SubmitOutcome:
         """Send one image, once, within the total deadline. Raises nothing but cancellation.
 
@@ -95,14 +103,23 @@ class MidjourneyClient:
         :param bot_type: which bot describes it, where the service has that.
         :param state: comes back with the task; trueai takes at most 255 characters.
         :param callback: what the path of this submission's callbacks ends with; empty to send the address as it is.
+        :param complete_before: when the last bytes have to leave, by the clock that runs during sleep.
         """
         payload: dict[str, object] = {"base64": data_uri, "botType": bot_type.value, "state": state}
         if self._settings.notify_url:
             payload["notifyHook"] = callback_address(self._settings.notify_url, callback)
-        answer = await self._transport.exchange("POST", "/submit/describe", body=encode(payload), limit=_SUBMIT_LIMIT)
+        answer = await self._transport.exchange(
+            "POST",
+            "/submit/describe",
+            body=encode(payload),
+            limit=_SUBMIT_LIMIT,
+            complete_before=complete_before,
+        )
         if isinstance(answer, Answer):
             hidden = (self._settings.key, state, callback)
             return read_submit_answer(answer.status, answer.headers, answer.body, hidden=hidden)
+        if answer.held_back:
+            return HeldBack(answer.description)
         if answer.nothing_sent:
             return Unavailable(None, None, None, answer.description)
         return Ambiguous(None, None, answer.description)

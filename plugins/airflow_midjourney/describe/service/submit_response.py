@@ -245,4 +245,13 @@ class Denied:
     description: str
 
 
-SubmitOutcome = Accepted | Full | Refused | Unavailable | Ambiguous | Denied
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """The worker did not send the end of the request, because it had been held up for too long. Not billed."""
+
+    description: str
+    http_status: None = None
+    code: None = None
+
+
+SubmitOutcome = Accepted | Full | Refused | Unavailable | Ambiguous | Denied | HeldBack

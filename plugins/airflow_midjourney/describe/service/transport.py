@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -17,6 +18,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util.retry import Retry
 
 from airflow_midjourney._version import __version__
+from airflow_midjourney.describe.model.clock import awake_or_asleep
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.text import presentable
 
@@ -49,6 +51,12 @@ _NOTHING_SENT: Final = (
     httpx.InvalidURL,
 )
 
+#: What is said of a request whose last bytes were not sent.
+HELD_BACK: Final = "Its worker was held up for too long between claiming and sending."
+
+#: Bytes of a body that are held back until it is sure that they are in time.
+_LAST_BYTES: Final = 64
+
 #: A longer wait than a day is a mistake of the service.
 _RETRY_AFTER: Final = Retry(retry_after_max=86_400)
 
@@ -75,10 +83,16 @@ class NoAnswer:
 
     :param nothing_sent: True if the request surely never left.
     :param description: what went wrong, without the request.
+    :param held_back: True if it was this process that did not send it in time.
     """
 
     nothing_sent: bool
     description: str
+    held_back: bool = False
+
+
+class _HeldBackError(Exception):
+    """The last bytes of a request would have been sent too late."""
 
 
 class Transport:
@@ -111,14 +125,18 @@ class Transport:
     ) -> None:
         await self._client.__aexit__(kind, error, traceback)
 
-    async def exchange(self, method: str, path: str, *, limit: int, body: bytes | None = None) -> Answer | NoAnswer:
+    async def exchange(
+        self, method: str, path: str, *, limit: int, body: bytes | None = None, complete_before: float = math.inf
+    ) -> Answer | NoAnswer:
         """Send one request and read the answer within the total deadline. Raises nothing but cancellation.
 
         :param path: below the base URL.
         :param limit: bytes of the body to read at most.
         :param body: JSON to send.
+        :param complete_before: the moment, by :func:`awake_or_asleep`, after which the last bytes of the body are held
+            back: a service does nothing with a request that is not whole.
         """
-        return await self._in_time(self._exchange(method, path, limit, body))
+        return await self._in_time(self._exchange(method, path, limit, body, complete_before))
 
     async def stream(self, method: str, path: str, take: Callable[[bytes], bool], *, limit: int) -> Answer | NoAnswer:
         """Send one request and hand a good answer on while it arrives, within the total deadline.
@@ -134,6 +152,8 @@ class Transport:
                 return await answer
         except _NOTHING_SENT as error:
             return NoAnswer(nothing_sent=True, description=self._words(error))
+        except _HeldBackError:
+            return NoAnswer(nothing_sent=True, description=HELD_BACK, held_back=True)
         except TimeoutError:
             return NoAnswer(nothing_sent=False, description=f"no whole answer within {self._settings.timeout:g} s")
         except (httpx.HTTPError, OSError) as error:
@@ -148,9 +168,13 @@ class Transport:
                     break
             return Answer(response.status_code, response.headers, bytes(kept))
 
-    async def _exchange(self, method: str, path: str, limit: int, body: bytes | None) -> Answer:
-        headers = None if body is None else _JSON
-        async with self._client.stream(method, path, content=body, headers=headers) as response:
+    async def _exchange(self, method: str, path: str, limit: int, body: bytes | None, complete_before: float) -> Answer:
+        headers: dict[str, str] = {} if body is None else _JSON
+        content: bytes | AsyncIterator[bytes] | None = body
+        if body is not None and complete_before < math.inf:
+            headers = headers | {"Content-Length": str(len(body))}
+            content = _held_back(body, complete_before)
+        async with self._client.stream(method, path, content=content, headers=headers) as response:
             answer = bytearray()
             async for part in response.aiter_bytes():
                 answer += part
@@ -165,6 +189,17 @@ class Transport:
             return kind
         words = presentable(str(error), hidden=(self._settings.key,))
         return f"{kind}: {words}" if words else kind
+
+
+async def _held_back(body: bytes, complete_before: float) -> AsyncIterator[bytes]:
+    """Give a body whose last bytes are sent only in time, however long the process or its machine slept meanwhile.
+
+    :raises _HeldBackError: if it is too late.
+    """
+    yield body[:-_LAST_BYTES]
+    if awake_or_asleep() >= complete_before:
+        raise _HeldBackError
+    yield body[-_LAST_BYTES:]
 
 
 def _headers(settings: ServiceSettings) -> dict[str, str]:
