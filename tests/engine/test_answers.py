@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_midjourney.describe.engine.reporting import ProgressReport
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service import client
@@ -299,3 +301,19 @@ def test_time_in_which_the_service_answered_does(
     engine.run(scope, options(max_attempts=1))
 
     assert what_became(engine) == {(Status.FAILED, Reason.TIMEOUT)}
+
+
+def test_images_that_wait_for_another_account_are_told(engine: Engine, scope: Scope, service: RunningSimulator) -> None:
+    service.change(latency=60.0)
+    progress, _ = work_on(engine, scope, until=all_submitted)
+    lines: list[str] = []
+
+    async def report_with_a_new_key() -> None:
+        async with replace(engine, key="new").worker() as worker:
+            await ProgressReport(lines.append).tell(worker, progress)
+
+    asyncio.run(report_with_a_new_key())
+
+    (line,) = lines
+    assert "3 wait for another account" in line
+    assert "'midjourney_default' got a new key" in line

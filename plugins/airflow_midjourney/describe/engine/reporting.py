@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_midjourney.describe.service.dialects import services_without
-from airflow_midjourney.describe.table.counts import count
+from airflow_midjourney.describe.table.counts import count, count_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,15 @@ class ProgressReport:
             return
         self._last_line = now
         counts = await watcher.database.read(count, progress.batch)
-        self._write(self._line(progress, counts, now))
+        line = self._line(progress, counts, now)
+        elsewhere = await watcher.database.read(count_elsewhere, progress.batch, watcher.account.identity)
+        if elsewhere:
+            line += (
+                f"; {elsewhere} wait for another account, by which they were sent: if connection"
+                f" {watcher.service.name!r} got a new key, set its extra 'account' to what stands behind # in their column"
+                " account"
+            )
+        self._write(line)
 
     def _line(self, progress: Progress, counts: Counts, now: float) -> str:
         if self._first is None:

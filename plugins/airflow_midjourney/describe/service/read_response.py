@@ -142,7 +142,10 @@ def denied_error(denied: Denied, settings: ServiceSettings, *, task_id: str | No
 
 def _cure(denied: Denied, settings: ServiceSettings) -> str:
     if denied.kind == "no_credit":
-        return "There is no credit left: top up the account or use another key."
+        return (
+            "There is no credit left: top up the account. Another key is another account here, and images that are on"
+            " their way wait for the old one, unless the extra 'account' gives both the same name."
+        )
     if denied.kind == "unauthorised":
         return _cure_unauthorised(denied, settings)
     if denied.description == WEB_PAGE:

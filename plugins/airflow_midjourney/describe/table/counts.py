@@ -168,6 +168,12 @@ def count_undecided(tx: Transaction, batch: Batch, account: str) -> int:
     )
 
 
+def count_elsewhere(tx: Transaction, batch: Batch, account: str) -> int:
+    """Count rows of a batch on their way over another account: this process cannot ask about them."""
+    images = tx.tables.images
+    return _how_many_rows(tx, in_scope(tx.tables, batch), has_status(images, *IN_FLIGHT), images.c.account != account)
+
+
 def count_sent_beside(tx: Transaction, batch: Batch) -> int:
     """Count rows on their way that a batch without any of its own has sent: earlier runs had left them over.
 
