@@ -63,8 +63,8 @@ class ProgressReport:
         if elsewhere:
             line += (
                 f"; {elsewhere} wait for another account, by which they were sent: if connection"
-                f" {watcher.service.name!r} got a new key, set its extra 'account' to what stands behind # in their column"
-                " account"
+                f" {watcher.service.name!r} got a new key, set its extra 'account' to what stands behind # in their"
+                " column account"
             )
         self._write(line)
 
