@@ -28,6 +28,7 @@ from airflow_midjourney.describe.service.prompt_text.lists import (
     without_heading,
 )
 from airflow_midjourney.describe.service.prompt_text.marks import marks_of_numbers, marks_of_signs, without_buttons
+from airflow_midjourney.describe.service.prompt_text.wrappings import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_PROMPTS", "PARSER_VERSION", "ParsedPrompts", "parse_prompts"]
 
 #: Raised with every change of what :func:`parse_prompts` makes of a text; old answers can then be read again.
-PARSER_VERSION: Final = 2
+PARSER_VERSION: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def parse_prompts(text: str) -> ParsedPrompts | None:
 
     :param text: the answer, as the service sent it.
     """
-    text = without_invisible(storable(text))
+    text = without_invisible(storable(unwrapped(text)))
     read = [(one.text, one.aspect_ratio) for one in map(clean, _blocks(text)) if one.text][:MOST_PROMPTS]
     if not read:
         return None

@@ -19,8 +19,8 @@ _AT_START: Final = re.compile(r"(?:(?:>{1,3}|#{1,6}|[-*+•·▪●])\s+)+")
 _ESCAPED: Final = re.compile(r"\\([\\`*_{}\[\]()#+.!|>~-])")
 
 _OPENING: Final = {
-    "*": re.compile(r"(?<![\w*])\*(?=[^\s*])"),
-    "_": re.compile(r"(?<!\w)_(?=[^\s_])"),
+    "*": re.compile(r"(?<![\w*])\*(?=[^\s*.,;:!?)\]}])"),
+    "_": re.compile(r"(?<!\w)_(?=[^\s_.,;:!?)\]}])"),
 }
 _CLOSING: Final = {
     "*": re.compile(r"(?<=[^\s*])\*(?![\w*])"),
@@ -66,7 +66,8 @@ def _without_pairs(line: str, sign: str) -> str:
 def _unquoted(text: str) -> str:
     """Take off the quotation marks that hold a whole prompt."""
     closing = _QUOTES.get(text[:1])
-    if closing is None or len(text) < 3 or not text.endswith(closing):
+    quoted = text.removesuffix(".")
+    if closing is None or len(quoted) < 3 or not quoted.endswith(closing):
         return text
-    inner = text[1:-1]
+    inner = quoted[1:-1]
     return text if text[0] in inner or closing in inner else inner.strip()

@@ -1,0 +1,118 @@
+"""Answers in what relays wrap them in, of every shape of list: the four prompts come out as they went in."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_midjourney.describe.service.prompts import parse_prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROMPTS = (
+    'a "red" fox & its cubs in snow, watercolor',
+    "the old harbour at dusk, painted in oil <by hand>",
+    "it's raining on 3 streets, in the style of anime",
+    "é日本, a portrait of a woman with flowers, soft light",
+)
+KEYCAPS = ("{}\ufe0f\u20e3", "{}\u20e3", "{}\u20e3\ufe0f", "**{}\ufe0f\u20e3**", "{}.", "{})", "({})")
+SEPARATORS = ("\n\n", "\n \n", "\r\n\r\n", "\n", "\r\n")
+SUFFIXES = ("", " --ar 3:2", " —ar 3:2", " --ar 3:2 --v 6.1", ". --ar 3:2")
+MARKS = ("{}", "**{}**", "*{}*", "“{}”")
+
+
+def as_it_is(text: str) -> str:
+    return text
+
+
+def with_entities(text: str) -> str:
+    return html.escape(text)
+
+
+def with_numbers_for_letters(text: str) -> str:
+    return "".join(f"&#{ord(letter)};" if ord(letter) > 127 else letter for letter in html.escape(text))
+
+
+def escaped(text: str) -> str:
+    return re.sub(r"([*_#()+.!>-])", r"\\\1", text)
+
+
+def with_tags_for_breaks(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\n", "<br>")
+
+
+WRAPPINGS = (as_it_is, with_entities, with_numbers_for_letters, escaped, with_tags_for_breaks)
+
+
+@given(*map(st.sampled_from, (KEYCAPS, SEPARATORS, SUFFIXES, MARKS, WRAPPINGS)))
+def test_four_prompts_come_out_of_every_wrapping(
+    keycap: str, separator: str, suffix: str, mark: str, wrap: Callable[[str], str]
+) -> None:
+    text = separator.join(
+        f"{keycap.format(number)} {mark.format(prompt)}{suffix}" for number, prompt in enumerate(PROMPTS, 1)
+    )
+
+    parsed = parse_prompts(wrap(text))
+
+    assert parsed is not None
+    assert [prompt.rstrip(".") for prompt in parsed.prompts] == list(PROMPTS)
+    assert parsed.aspect_ratio == ("3:2" if suffix else None)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        json.dumps,
+        lambda prompts: json.dumps({"prompts": prompts}, indent=2),
+        lambda prompts: json.dumps([{"id": 1, "prompt": prompt} for prompt in prompts]),
+        lambda prompts: f"```json\n{json.dumps(prompts, indent=1, ensure_ascii=False)}\n```",
+    ],
+    ids=["list", "object", "objects", "fenced"],
+)
+def test_json_of_prompts_is_read(wrap: Callable[[list[str]], str], suffix: str) -> None:
+    parsed = parse_prompts(wrap([prompt + suffix for prompt in PROMPTS]))
+
+    assert parsed is not None
+    assert [prompt.rstrip(".") for prompt in parsed.prompts] == list(PROMPTS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"code": 24, "description": "the prompt may contain banned words"}',
+        '["Could not fetch the image"]',
+        '{"error": ["Invalid image", "Try again"], "hints": []}',
+        "[1, 2, 3, 4]",
+        "{}",
+        "[[[[",
+    ],
+)
+def test_other_json_holds_no_prompts(text: str) -> None:
+    assert parse_prompts(text) is None
+
+
+def test_links_whose_targets_stand_at_the_end_are_words() -> None:
+    lines = [f"{number}\u20e3 a lake by [Claude Monet][{number}] and [Cézanne][] --ar 3:2" for number in range(1, 5)]
+    targets = [f"[{number}]: https://example.com/{number} 'title'" for number in range(1, 5)]
+    text = "\n\n".join([*lines, "\n".join([*targets, "[cézanne]: <https://example.com>"])])
+
+    parsed = parse_prompts(text)
+
+    assert parsed is not None
+    assert set(parsed.prompts) == {"a lake by Claude Monet and Cézanne"}
+    assert len(parsed.prompts) == 4
+
+
+def test_brackets_without_a_target_stay() -> None:
+    parsed = parse_prompts("1️⃣ a sign that says [open][1] --ar 1:1\n\n2️⃣ salt &pepper; AT&T &unknown; --ar 1:1")
+
+    assert parsed is not None
+    assert parsed.prompts == ("a sign that says [open][1]", "salt &pepper; AT&T &unknown;")
