@@ -32,8 +32,13 @@ class BatchLink(BaseOperatorLink):
             batch = Origin(ti_key.dag_id, ti_key.run_id, ti_key.task_id, map_index).batch_id
         if not isinstance(batch, str) or not batch:
             return ""
-        base_url = conf.get("api", "base_url", fallback="/") or "/"
-        return urljoin(base_url.rstrip("/") + "/", f"{URL_PREFIX.lstrip('/')}/{batch_address(batch)}")
+        return batch_page(batch)
+
+
+def batch_page(batch_id: str) -> str:
+    """Give the whole address of a batch's page, as ``[api] base_url`` has it."""
+    base_url = conf.get("api", "base_url", fallback="/") or "/"
+    return urljoin(base_url.rstrip("/") + "/", f"{URL_PREFIX.lstrip('/')}/{batch_address(batch_id)}")
 
 
 def batch_address(batch_id: str) -> str:

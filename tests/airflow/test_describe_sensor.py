@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,6 +101,7 @@ def test_too_many_failures_fail_it_without_a_retry_and_clearing_changes_nothing(
     assert run.tries_of("submit") == 2
     assert states == ["failed", "failed", "success", "failed"]
     assert isinstance(troubles.failed[0], AirflowFailException)
+    assert re.search(r"/midjourney/batch\?id=\S+$", str(troubles.failed[0]).splitlines()[-1])
     assert "50.0% failed" in str(troubles.failed[0])
     assert "banned: 1" in str(troubles.failed[0])
     assert "image_prompts" in str(troubles.failed[0])

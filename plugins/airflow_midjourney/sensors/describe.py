@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_midjourney.arguments import read_batch_ids, read_one_of, read_origin
-from airflow_midjourney.links import BatchLink
+from airflow_midjourney.links import BatchLink, batch_page
 from airflow_midjourney.observability.asset_events import tell_outlets
 from airflow_midjourney.operators.scope import ImageScopeOperator
 from airflow_midjourney.runtime import airflow_errors
@@ -256,7 +257,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         for verdict in verdicts:
             self.log.log(logging.WARNING if verdict.ending is Ending.EMPTY else logging.INFO, verdict.message)
         if bad := [verdict.message for verdict in verdicts if verdict.ending is Ending.BAD]:
-            raise AirflowFailException(" ".join(bad))
+            raise AirflowFailException("\n".join(bad))
         incomplete = [verdict.message for verdict in verdicts if verdict.ending is Ending.INCOMPLETE]
         if incomplete and self._at_cap == "skip":
             raise AirflowSkipException(" ".join(incomplete))
@@ -279,7 +280,11 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             if batch.options.plan_only:
                 verdicts.append(Verdict(Ending.INCOMPLETE, f"Batch {batch_id} is only a plan: nothing was submitted."))
             else:
-                verdicts.append(judge(batch, counts, tolerance, database.tables.images.fullname, self.on_empty))
+                verdicts.append(
+                    _with_its_page(
+                        judge(batch, counts, tolerance, database.tables.images.fullname, self.on_empty), batch_id
+                    )
+                )
             counted.append((batch, counts))
         self._lineage = lineage_facts(database, counted)
         context["ti"].xcom_push(key="counts", value=list(self._lineage.batches))
@@ -291,3 +296,12 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         if progress.batch.options.plan_only:
             return progress.listing_ended
         return progress.all_ended and not (self._at_cap == "wait" and progress.waits_for_tomorrow)
+
+
+def _with_its_page(verdict: Verdict, batch_id: str) -> Verdict:
+    """Let a bad verdict end with the address of the page that has the images, their reasons and what to do."""
+    from airflow_midjourney.describe.engine.verdict import Ending
+
+    if verdict.ending is not Ending.BAD:
+        return verdict
+    return replace(verdict, message=f"{verdict.message}\nThe images, by reason: {batch_page(batch_id)}")

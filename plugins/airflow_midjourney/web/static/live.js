@@ -40,7 +40,9 @@
       const row = document.createElement("tr");
       const reason = row.appendChild(document.createElement("th"));
       reason.scope = "row";
-      reason.textContent = one.reason;
+      const link = reason.appendChild(document.createElement("a"));
+      link.href = one.address;
+      link.textContent = one.reason;
       const count = row.appendChild(document.createElement("td"));
       count.className = "number";
       count.textContent = one.count;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from airflow_midjourney.describe.engine.verdict import summary
 from airflow_midjourney.describe.model.status import Status
@@ -26,6 +27,9 @@ _SEGMENTS: Final = (
     ("in_flight", "in flight"),
     ("pending", "pending"),
 )
+
+#: Which status the gallery is asked for, where that is not the part's own name.
+_SHOWN_AS: Final = {"in_flight": Status.SUBMITTED.value}
 
 #: The bar's width in units of its own.
 BAR_WIDTH: Final = 1000
@@ -84,6 +88,9 @@ def words(found: BatchOverview) -> dict[str, Any]:
         "badge_kind": badge.kind,
         "progress": progress(found),
         "segments": segments(found.counts),
+        "addresses": {
+            name: _images_address("gallery", found, status=_SHOWN_AS.get(name, name)) for name, _ in _SEGMENTS
+        },
         "summary": summary(found.batch, found.counts),
         "pace": _pace(found),
         "left": _left(found),
@@ -93,13 +100,20 @@ def words(found: BatchOverview) -> dict[str, Any]:
         "billed": _billed(found),
         "hindrance": hindrance(found),
         "reasons": [
-            {"reason": reason, "count": count(number)}
+            {"reason": reason, "count": count(number), "address": _images_address("failures", found, reason=reason)}
             for reason, number in sorted(found.counts.reasons.items(), key=lambda one: (-one[1], one[0]))
         ],
         "started": f"{duration((found.now - found.batch.started_at).total_seconds())} ago",
         "looked_at": found.now.strftime("%H:%M:%S UTC"),
         **account_words(found),
     }
+
+
+def _images_address(page: str, found: BatchOverview, **wanted: str) -> str:
+    """Give where the images of the batch's run are, below our top."""
+    origin = found.batch.origin
+    of_run = {"dag_id": origin.dag_id or "", "run_id": origin.run_id or ""}
+    return f"{page}?{urlencode(wanted | of_run)}"
 
 
 def badge_of(found: BatchOverview) -> Badge:
