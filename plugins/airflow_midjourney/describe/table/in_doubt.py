@@ -159,15 +159,12 @@ def release_for_resubmission(tx: Transaction, batch: Batch, account: str) -> lis
 def _that_may_be_sent_again(tx: Transaction, found: Sequence[Any]) -> list[Any]:
     """Give the rows whose sender said ``resubmit``: what another batch says is no leave to pay for them twice."""
     submissions, batches = tx.tables.submissions.c, tx.tables.batches.c
-    senders = dict(
-        tx.connection.execute(
-            select(submissions.submit_token, submissions.batch_id).where(
-                submissions.submit_token.in_([row.submit_token for row in found])
-            )
+    sent = tx.connection.execute(
+        select(submissions.submit_token, submissions.batch_id).where(
+            submissions.submit_token.in_([row.submit_token for row in found])
         )
-        .tuples()
-        .all()
     )
+    senders = {row.submit_token: row.batch_id for row in sent}
     options = tx.connection.execute(
         select(batches.batch_id, batches.options).where(batches.batch_id.in_(set(senders.values())))
     )
