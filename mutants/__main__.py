@@ -54,7 +54,9 @@ def main() -> None:
     for name in _LOADED:
         import_module(name)
     modules = given.modules or [
-        f"{room}/{path.name}" for room in TESTS for path in sorted((HERE / ENGINE / room).glob("[!_]*.py"))
+        str(path.relative_to(HERE / ENGINE))
+        for room in TESTS
+        for path in sorted((HERE / ENGINE / room).rglob("[!_]*.py"))
     ]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder)

@@ -11,8 +11,9 @@ from sqlalchemy import event
 from airflow_midjourney.describe.admin.erase import ErasureReport, erase
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.status import BotType, Status
-from airflow_midjourney.describe.table import late_results, matching, results, submissions
+from airflow_midjourney.describe.table import matching, results, submissions
 from airflow_midjourney.describe.table.claims import ClaimResult
+from airflow_midjourney.describe.table.doubt import late_results
 from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.matching import Asker
 from airflow_midjourney.describe.table.results import RemoteTimes

@@ -15,7 +15,7 @@ from airflow_midjourney.describe.table import batches, leases, matching
 from airflow_midjourney.describe.table import results as results_table
 from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.matching import Asker
-from airflow_midjourney.describe.table.seen import Seen, name_submission
+from airflow_midjourney.describe.table.seen_rows import SeenRow, name_submission
 from tests.support import rows
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ def statuses(database: Database) -> dict[int, str]:
         return {row["id"]: row["status"] for row in rows.image_rows(tx)}
 
 
-def shown(database: Database, ids: list[int]) -> list[Seen]:
+def shown(database: Database, ids: list[int]) -> list[SeenRow]:
     """Give rows as a page shows them at this moment."""
     with database.reading() as tx:
         known = {row["id"]: row for row in rows.image_rows(tx)}
-    return [Seen(one, known[one]["status"], name_submission(known[one]["submit_token"])) for one in ids]
+    return [SeenRow(one, known[one]["status"], name_submission(known[one]["submit_token"])) for one in ids]
 
 
 def ask(
@@ -70,7 +70,7 @@ def ask(
     ids: list[int],
     request: str = "asked/1",
     dags: frozenset[str] = DAG,
-    seen: list[Seen] | None = None,
+    seen: list[SeenRow] | None = None,
 ) -> Any:
     chosen = shown(database, ids) if seen is None else seen
     with database.writing() as tx:

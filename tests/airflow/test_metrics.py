@@ -11,7 +11,8 @@ from airflow.sdk.serde import _register as begin_stats_as_every_process_does
 from airflow_midjourney.describe.admin import resolve
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import BotType, Reason
-from airflow_midjourney.describe.table import duplicates, late_results, leases, results, submissions
+from airflow_midjourney.describe.table import duplicates, leases, results, submissions
+from airflow_midjourney.describe.table.doubt import late_results
 from airflow_midjourney.describe.table.matching import Asker, insert_missing
 from airflow_midjourney.observability import metrics
 from tests.support import rows

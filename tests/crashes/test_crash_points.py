@@ -12,7 +12,7 @@ import pytest
 from airflow_midjourney.describe.admin.resolve import doubtful_rows
 from airflow_midjourney.describe.model.batch import BatchOptions
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.describe.table.in_doubt import FEWEST_RESUBMISSIONS
+from airflow_midjourney.describe.table.doubt.in_doubt import FEWEST_RESUBMISSIONS
 from tests.support.crash_runs import ACCOUNT
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ ALWAYS: Final = frozenset(
         "check_access",
         "claim",
         "count",
+        "count_elsewhere",
         "end_probe_turn",
         "ensure_account",
         "find_room",

@@ -211,7 +211,7 @@ def test_the_old_task_is_asked_once_more_before_a_second_is_paid(
     site = make_site("novicezk", ("slow_work:first=1", "no_list_by_condition"), pause=4.0)
     errand = site.prepare(photos(1), account=ACCOUNT | {"task_timeout": 0.3})
     monkeypatch.setattr("airflow_midjourney.describe.table.results.RETRY_PAUSE", 6.0)
-    monkeypatch.setattr("airflow_midjourney.describe.table.former_tasks.POSTPONEMENT", 0.2)
+    monkeypatch.setattr("airflow_midjourney.describe.table.doubt.former_tasks.POSTPONEMENT", 0.2)
     engine = errand.engine()
     if answers == "not at once":
         _fail_once_when_asked_for_the_old_task(monkeypatch)

@@ -17,7 +17,7 @@ from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.service.submit_response import Accepted, Ambiguous, Unavailable
 from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStatus
 from airflow_midjourney.describe.table import accounts, poll_schedule, submissions
-from airflow_midjourney.describe.table.unanswered import LOOKED_FOR_AFTER
+from airflow_midjourney.describe.table.doubt.unanswered import LOOKED_FOR_AFTER
 from tests.support import rows
 from tests.support.remote import show
 

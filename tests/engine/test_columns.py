@@ -102,7 +102,8 @@ def test_the_bill_has_every_fact_about_a_submission(
     with database.reading() as tx:
         (row,), (entry,) = rows.image_rows(tx), rows.bill(tx)
     (task,) = simulator.tasks()
-    assert {name for name, value in entry.items() if value is None} <= {"detail", "reason", "map_index"}
+    empty = {name for name, value in entry.items() if value is None}
+    assert empty <= {"detail", "reason", "map_index", "unheard_since"}
     assert (entry["image_id"], entry["batch_id"], entry["cap_scope"]) == (
         row["id"],
         batch.batch_id,

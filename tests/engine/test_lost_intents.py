@@ -14,10 +14,11 @@ from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.submit_response import Accepted, Ambiguous, Full, Refused
-from airflow_midjourney.describe.table import late_results, leases, submissions
+from airflow_midjourney.describe.table import leases, submissions
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.claims import ClaimResult
-from airflow_midjourney.describe.table.lost_intents import NO_ROW
+from airflow_midjourney.describe.table.doubt import late_results
+from airflow_midjourney.describe.table.doubt.lost_intents import NO_ROW
 from airflow_midjourney.describe.table.results import RemoteTimes
 from tests.support import rows
 from tests.support.batches import put_photos

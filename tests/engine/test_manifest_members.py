@@ -10,9 +10,10 @@ from sqlalchemy.schema import CreateSchema
 
 from airflow_midjourney.describe.model.batch import Position, Scope
 from airflow_midjourney.describe.model.status import BotType
-from airflow_midjourney.describe.table import batches, counts, in_doubt, leases
+from airflow_midjourney.describe.table import batches, counts, leases
 from airflow_midjourney.describe.table.batches import add_members, disputed_keys
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.doubt import in_doubt
 from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.schema import TableNames
 from tests.support import rows

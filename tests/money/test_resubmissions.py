@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_midjourney.describe.model.status import Reason, Status
-from airflow_midjourney.describe.table import in_doubt, leases, submissions
-from airflow_midjourney.describe.table.in_doubt import FEWEST_RESUBMISSIONS
+from airflow_midjourney.describe.table import leases, submissions
+from airflow_midjourney.describe.table.doubt import in_doubt
+from airflow_midjourney.describe.table.doubt.in_doubt import FEWEST_RESUBMISSIONS
 from airflow_midjourney.describe.table.submissions import PostFacts
 from tests.support import rows
 

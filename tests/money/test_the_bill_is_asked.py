@@ -14,9 +14,10 @@ from airflow_midjourney.describe.engine import former_tasks as asking
 from airflow_midjourney.describe.model.errors import ServiceUnavailableError
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.client import MidjourneyClient
-from airflow_midjourney.describe.table import former_tasks, late_results, leases, results
+from airflow_midjourney.describe.table import leases, results
 from airflow_midjourney.describe.table.claims import ClaimResult
-from airflow_midjourney.describe.table.lost_intents import NO_ROW
+from airflow_midjourney.describe.table.doubt import former_tasks, late_results
+from airflow_midjourney.describe.table.doubt.lost_intents import NO_ROW
 from airflow_midjourney.describe.table.results import RemoteTimes
 from tests.support import rows
 from tests.support.batches import options, origin, put_photos, work_on

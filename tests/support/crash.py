@@ -38,7 +38,7 @@ HURRY: Final = {
     "airflow_midjourney.describe.table.poll_schedule.LONGEST_POLL_INTERVAL": 0.2,
     "airflow_midjourney.describe.table.accounts.PROBE_INTERVAL": 0.1,
     "airflow_midjourney.describe.table.submissions.PAUSE_AFTER_NO": 0.1,
-    "airflow_midjourney.describe.table.unanswered.LOOKED_FOR_AFTER": 0.3,
+    "airflow_midjourney.describe.table.doubt.unanswered.LOOKED_FOR_AFTER": 0.3,
 }
 
 

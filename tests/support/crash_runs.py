@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import multiprocessing
 import os
@@ -15,12 +16,14 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import httpx
 from sqlalchemy import create_engine, select
 
 from airflow_midjourney.describe.model.batch import BatchOptions, Scope
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.database import engine_options
 from tests.support.crash import CrashingDatabase, CrashingEngine, CrashPoint, CrashPoints, hurry
+from tests.support.images import jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,10 +151,15 @@ class CrashSite:
     s3_url: str
     bucket: str
     scenarios: tuple[str, ...] = ()
+    _of_others: set[str] = field(default_factory=set)
 
     def prepare(self, bodies: Sequence[bytes], **changes: Any) -> Errand:
-        """Give an errand over a new prefix with these images, for an account of its own."""
+        """Give an errand over a new prefix with these images, for an account of its own.
+
+        The service has a task of another user already: a list with it proves something of the errand's submissions.
+        """
         self.simulator.reset()
+        self._submit_for_another()
         self.simulator.set_scenarios(list(self.scenarios))
         number = next(_NUMBERS)
         s3 = _S3.client("s3", endpoint_url=self.s3_url)
@@ -209,8 +217,15 @@ class CrashSite:
         return "\n".join([*rows, *posts, *tasks])
 
     def billed(self) -> list[int]:
-        """Give how often the simulator billed each image that it took, fewest first."""
-        return sorted(image["billed"] for image in self.simulator.counters()["images"].values())
+        """Give how often the simulator billed each of our images that it took, fewest first."""
+        images = self.simulator.counters()["images"]
+        return sorted(image["billed"] for name, image in images.items() if name not in self._of_others)
+
+    def _submit_for_another(self) -> None:
+        picture = base64.b64encode(jpeg(10_000)).decode()
+        body = {"base64": f"data:image/jpeg;base64,{picture}", "state": "another's"}
+        httpx.post(f"{self.simulator.url}/submit/describe", json=body).raise_for_status()
+        self._of_others.update(self.simulator.counters()["images"])
 
 
 _NUMBERS: Final = itertools.count(1)

@@ -16,18 +16,10 @@ from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.model.status import BotType
 from airflow_midjourney.describe.service.prompts import ParsedPrompts, parse_prompts
 from airflow_midjourney.describe.storage.objects import ListedImage
-from airflow_midjourney.describe.table import (
-    accounts,
-    batches,
-    claims,
-    former_tasks,
-    leases,
-    matching,
-    results,
-    submissions,
-)
+from airflow_midjourney.describe.table import accounts, batches, claims, leases, matching, results, submissions
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
 from airflow_midjourney.describe.table.columns import UTCDateTime
+from airflow_midjourney.describe.table.doubt import former_tasks
 from airflow_midjourney.describe.table.matching import Asker
 from airflow_midjourney.describe.table.results import TaskAnswer
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken

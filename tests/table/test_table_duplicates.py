@@ -9,8 +9,9 @@ import pytest
 
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
-from airflow_midjourney.describe.table import former_tasks, leases, results, submissions
+from airflow_midjourney.describe.table import leases, results, submissions
 from airflow_midjourney.describe.table.claims import ClaimResult
+from airflow_midjourney.describe.table.doubt import former_tasks
 from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.results import RemoteTimes
 from airflow_midjourney.describe.table.submissions import PostFacts

@@ -16,11 +16,10 @@ from airflow_midjourney.describe.service.callback_url import digest_of
 from airflow_midjourney.describe.table import (
     accounts,
     batches,
+    budgets,
     callbacks,
     counts,
     duplicates,
-    in_doubt,
-    late_results,
     latency,
     leases,
     matching,
@@ -29,6 +28,7 @@ from airflow_midjourney.describe.table import (
     submissions,
 )
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.describe.table.doubt import in_doubt, late_results
 from airflow_midjourney.describe.table.matching import Asker
 from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.schema import TableNames
@@ -202,6 +202,8 @@ def test_doubts_late_answers_and_left_overs_are_found_at_once(full: Database) ->
         rows.set_columns(tx, doubtful.image_id, status="in_doubt", ended_at=tx.now, doubt_checked_at=tx.now)
         sent = rows.submit_next(tx, earlier)
         results.ended(tx, sent, Reason.LOST, "", results.RemoteTimes(), "")
+        # The day's first count reads the day, and later ones go on from there.
+        budgets.move_on(tx, budgets.day_that_pays(tx, identity))
     with full.writing() as tx:
         batch = rows.open_batch(tx, MIXED)
     with rows.plans(full) as found, full.writing() as tx:

@@ -9,7 +9,8 @@ import pytest
 
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
-from airflow_midjourney.describe.table import late_results, results, submissions
+from airflow_midjourney.describe.table import results, submissions
+from airflow_midjourney.describe.table.doubt import late_results
 from airflow_midjourney.describe.table.results import RemoteTimes
 from airflow_midjourney.describe.table.submissions import PostFacts
 from tests.support import rows
@@ -158,7 +159,7 @@ def test_answers_that_come_together_are_written_only_to_rows_that_wait_for_their
         first, moved_on, last = (rows.submit_next(tx, batch, f"task-{number}") for number in range(3))
         results.ended(tx, moved_on, Reason.TIMEOUT, "too long", TIMES, "")
         before = without_moments(rows.image_rows(tx)[1])
-        answers = [results.Answer(row, rows.four_prompts(), "raw", TIMES) for row in (first, moved_on, last)]
+        answers = [results.TaskAnswer(row, rows.four_prompts(), "raw", TIMES) for row in (first, moved_on, last)]
 
         assert results.described(tx, answers) == [True, False, True]
         assert results.described(tx, answers) == [False] * 3

@@ -43,7 +43,8 @@ CURES: Final[dict[Reason, Cure]] = {
     ),
     Reason.TIMEOUT: Cure(
         meaning=(
-            "No answer in `task_timeout` from the start, or 75 minutes in the queue, counting only time in "
+            "No answer in `task_timeout` from the start, or in three times that while the service shows the task"
+            " running, or 75 minutes in the queue, counting only time in "
             "which the service answered. Tried again while attempts are left. For 24 hours a late answer "
             "still turns the row `succeeded`"
         ),

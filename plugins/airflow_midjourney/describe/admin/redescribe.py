@@ -16,7 +16,7 @@ from sqlalchemy import and_, func, select
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to, owners
 from airflow_midjourney.describe.table.matching import take_up_again
-from airflow_midjourney.describe.table.seen import Seen, name_submission
+from airflow_midjourney.describe.table.seen_rows import SeenRow, name_submission
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ class Offer:
     :param attempts: how often one of them may be sent, while the service fails it.
     """
 
-    seen: tuple[Seen, ...]
+    seen: tuple[SeenRow, ...]
     left_alone: dict[str, int]
     doubtful: int
     prices: tuple[Price, ...]
@@ -102,14 +102,14 @@ def offer(tx: Transaction, image_ids: Sequence[int], dag_ids: DagIds) -> Offer:
     ).all()
     wanted = [row for row in rows if row.is_current and row.status in ASKABLE]
     left = Counter(row.status if row.is_current else "replaced" for row in rows if row not in wanted)
-    seen = tuple(Seen(row.id, row.status, name_submission(row.submit_token)) for row in wanted)
+    seen = tuple(SeenRow(row.id, row.status, name_submission(row.submit_token)) for row in wanted)
     doubtful = sum(row.status == Status.IN_DOUBT for row in wanted)
     attempts = max((row.max_attempts for row in wanted), default=1)
     return Offer(seen, dict(sorted(left.items())), doubtful, _prices(tx, [one.image_id for one in seen]), attempts)
 
 
 def ask_again(
-    tx: Transaction, request_id: str, asked_by: str, seen: Sequence[Seen], dag_ids: DagIds, price: Price | None
+    tx: Transaction, request_id: str, asked_by: str, seen: Sequence[SeenRow], dag_ids: DagIds, price: Price | None
 ) -> Asked:
     """Make rows pending again, once per request. A repeated request changes nothing and gives what the first one did.
 
@@ -146,7 +146,7 @@ class RequestProgress:
 
     :param by_dag: of the images that may be seen, how many belong to which DAG.
     :param by_status: the same images by what they are now.
-    :param pending: those that wait to be sent.
+    :param pending: rows that wait to be sent.
     """
 
     asked: Asked

@@ -51,7 +51,7 @@ class DoubtfulRow:
 
 
 def doubtful_rows(tx: Transaction, scope: Scope) -> list[DoubtfulRow]:
-    """Give the doubtful rows that decide about images of a scope: its own, and those that its twins wait for."""
+    """Give the doubtful rows that decide about images of a scope: its own, and the rows that its twins wait for."""
     images = tx.tables.images.c
     twins = _twins(tx, scope)
     in_scope = and_(images.bucket == scope.bucket, images.bot_type == scope.bot_type, scope_keys(tx.tables, scope))

@@ -14,13 +14,14 @@ from airflow_midjourney.describe.model.errors import (
     ServiceUnavailableError,
 )
 from airflow_midjourney.describe.service.tasks import Waiting, read_answer
-from airflow_midjourney.describe.table import former_tasks, leases
+from airflow_midjourney.describe.table import leases
 from airflow_midjourney.describe.table.batches import read_batch
+from airflow_midjourney.describe.table.doubt import former_tasks
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.engine.context import Worker
     from airflow_midjourney.describe.service.tasks import RemoteTask
-    from airflow_midjourney.describe.table.late_results import GivenUp
+    from airflow_midjourney.describe.table.doubt.late_results import GivenUp
 
 log = logging.getLogger(__name__)
 

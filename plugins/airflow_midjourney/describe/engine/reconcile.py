@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.service.client import ListingUnsupportedError
-from airflow_midjourney.describe.table import in_doubt, submissions, unanswered
+from airflow_midjourney.describe.table import submissions
+from airflow_midjourney.describe.table.doubt import in_doubt, unanswered
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.service.tasks import RemoteTask
     from airflow_midjourney.describe.table.database import Transaction
-    from airflow_midjourney.describe.table.in_doubt import Doubt
+    from airflow_midjourney.describe.table.doubt.in_doubt import Doubt
 
 log = logging.getLogger(__name__)
 

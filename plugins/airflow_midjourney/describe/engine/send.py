@@ -40,9 +40,10 @@ from airflow_midjourney.describe.service.submit_response import (
     SubmitOutcome,
     Unavailable,
 )
-from airflow_midjourney.describe.table import accounts, claims, former_tasks, leases, lost_intents, submissions
+from airflow_midjourney.describe.table import accounts, claims, leases, submissions
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
-from airflow_midjourney.describe.table.lost_intents import Sent
+from airflow_midjourney.describe.table.doubt import former_tasks, lost_intents
+from airflow_midjourney.describe.table.doubt.lost_intents import Sent
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
-    from airflow_midjourney.describe.table.late_results import GivenUp
+    from airflow_midjourney.describe.table.doubt.late_results import GivenUp
     from airflow_midjourney.describe.table.leases import ReservedImage
 
 #: Claims, and answers to POSTs, that are committed together.

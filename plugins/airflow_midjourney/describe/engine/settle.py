@@ -13,27 +13,20 @@ from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.client import ListingUnsupportedError
 from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
 from airflow_midjourney.describe.service.tasks import Described, Ended, RemoteTask, read_answer
-from airflow_midjourney.describe.table import (
-    accounts,
-    callbacks,
-    in_doubt,
-    late_results,
-    poll_schedule,
-    results,
-    submissions,
-)
+from airflow_midjourney.describe.table import accounts, callbacks, poll_schedule, results, submissions
+from airflow_midjourney.describe.table.doubt import in_doubt, late_results
 from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.results import InFlight, RemoteTimes, TaskAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from airflow_midjourney.describe.engine.context import Watcher
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.table.accounts import AccountState
     from airflow_midjourney.describe.table.database import Transaction
-    from airflow_midjourney.describe.table.late_results import GivenUp
+    from airflow_midjourney.describe.table.doubt.late_results import GivenUp
     from airflow_midjourney.describe.table.poll_schedule import PollTurn
 
 #: Rows whose answers are written in one transaction.
@@ -125,7 +118,8 @@ def _settle_rows(
 
     :return: how many of them ended, or go round again.
     """
-    if account.refunds_failures and (failed := [row.submit_token for row in rows if _has_failed(tx, row, tasks)]):
+    theirs = _tasks_of_rows(tx, rows, tasks)
+    if account.refunds_failures and (failed := [row.submit_token for row in rows if _has_failed(theirs.get(row.id))]):
         submissions.refund(tx, failed)
     described: list[TaskAnswer] = []
     ended = 0
@@ -133,8 +127,8 @@ def _settle_rows(
         if row.task_id not in tasks:
             ended += _end_if_overdue(tx, account, state, row, row.started_at, account.task_timeout)
             continue
-        task = tasks[row.task_id]
-        if task is None or not _is_of(tx, row.submit_token, task):
+        task = theirs.get(row.id)
+        if task is None:
             ended += _settle_missing(tx, account, state, row)
             continue
         answer = read_answer(task)
@@ -147,22 +141,27 @@ def _settle_rows(
     return ended + (sum(results.described(tx, described)) if described else 0)
 
 
-def _is_of(tx: Transaction, submit_token: str, task: RemoteTask) -> bool:
-    """Say whether a task is a submission's: two submissions in one millisecond may share an id.
+def _tasks_of_rows(tx: Transaction, rows: Sequence[InFlight], tasks: Answers) -> dict[int, RemoteTask]:
+    """Give the task of each row that the service knows, by the row's id."""
+    found = {row.submit_token: task for row in rows if (task := tasks.get(row.task_id)) is not None}
+    theirs = _with_their_own(tx, found)
+    return {row.id: found[row.submit_token] for row in rows if row.submit_token in theirs}
+
+
+def _with_their_own(tx: Transaction, tasks: Mapping[str, RemoteTask]) -> set[str]:
+    """Give the submissions whose task is theirs: two submissions in one millisecond may share an id.
 
     A task with another state is not ours; one without any belongs to neither of two submissions that have its id.
+
+    :param tasks: by the tokens of the submissions.
     """
-    if task.state:
-        return task.state == submit_token
-    return not submissions.shares_its_id(tx, submit_token)
+    shared = submissions.with_a_shared_id(tx, [token for token, task in tasks.items() if not task.state])
+    return {token for token, task in tasks.items() if (task.state == token if task.state else token not in shared)}
 
 
-def _has_failed(tx: Transaction, row: InFlight, tasks: Answers) -> bool:
-    """Say whether the service itself reports that the task of a row came to nothing."""
-    task = tasks.get(row.task_id)
-    if task is None or task.status is not RemoteTaskStatus.FAILURE or not isinstance(read_answer(task), Ended):
-        return False
-    return _is_of(tx, row.submit_token, task)
+def _has_failed(task: RemoteTask | None) -> bool:
+    """Say whether the service itself reports that a task came to nothing."""
+    return task is not None and task.status is RemoteTaskStatus.FAILURE and isinstance(read_answer(task), Ended)
 
 
 def _times(task: RemoteTask) -> RemoteTimes:
@@ -170,7 +169,7 @@ def _times(task: RemoteTask) -> RemoteTimes:
 
 
 async def _ask(watcher: Watcher, task_ids: Sequence[str], late_ids: Sequence[str]) -> Answers:
-    """Ask about tasks; about a few of those that were given up where each takes a request of its own."""
+    """Ask about tasks; about a few that were given up where each takes a request of its own."""
     try:
         found: Answers = dict((await watcher.client.list_by_condition([*task_ids, *late_ids])).tasks)
     except ListingUnsupportedError:
@@ -268,7 +267,9 @@ async def take_late_answer(watcher: Watcher, one: GivenUp, task: RemoteTask | No
     if task is None or not one.is_answered_by(task):
         return False
     answer = read_answer(task)
-    if not isinstance(answer, Described) or not await watcher.database.read(_is_of, one.submit_token, task):
+    if not isinstance(answer, Described):
+        return False
+    if not await watcher.database.read(_with_their_own, {one.submit_token: task}):
         return False
     times = RemoteTimes(task.start_time, task.finish_time)
     account = watcher.account.identity

@@ -11,7 +11,8 @@ from sqlalchemy import Select, Table, func, select
 
 from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE, AccountSettings
 from airflow_midjourney.describe.model.status import IN_FLIGHT
-from airflow_midjourney.describe.table import callbacks, unanswered
+from airflow_midjourney.describe.table import callbacks
+from airflow_midjourney.describe.table.doubt import unanswered
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table.accounts import AccountState, let_one_probe_pass, lock_account
 from airflow_midjourney.describe.table.budgets import lock_caps_of_run, move_tallies_on, submissions_left
+from airflow_midjourney.describe.table.doubt.former_tasks import digests_without_result, unasked
 from airflow_midjourney.describe.table.duplicates import attempts_of_the_bytes, share_with_twin
-from airflow_midjourney.describe.table.former_tasks import digests_without_result, unasked
 from airflow_midjourney.describe.table.leases import reject
 from airflow_midjourney.describe.table.poll_schedule import expect_answer
 from airflow_midjourney.describe.table.tombstones import content_mark, was_erased

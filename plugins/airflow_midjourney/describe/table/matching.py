@@ -14,7 +14,7 @@ from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import DEPENDS_ON_THE_READER, NOT_THE_IMAGES_CONTENT, Reason, Status
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.storage.objects import ListedImage
-from airflow_midjourney.describe.table.seen import Seen, name_submission, still_the_same
+from airflow_midjourney.describe.table.seen_rows import SeenRow, name_submission, still_the_same
 from airflow_midjourney.describe.table.tombstones import erased_versions, forget_erasures
 from airflow_midjourney.describe.table.transitions import Move, build_update, move_rows
 
@@ -93,7 +93,7 @@ class Comparison:
     insert: list[ListedImage] = field(default_factory=list)
     revived: dict[tuple[str, str], int] = field(default_factory=dict)
     reopen: list[int] = field(default_factory=list)
-    again: list[Seen] = field(default_factory=list)
+    again: list[SeenRow] = field(default_factory=list)
     restore: list[int] = field(default_factory=list)
     outdated: list[int] = field(default_factory=list)
 
@@ -150,7 +150,7 @@ def compare_page(tx: Transaction, images: Sequence[ListedImage], asker: Asker) -
             if decision is Decision.REOPENED:
                 comparison.reopen.append(same.id)
             elif decision is Decision.AGAIN:
-                comparison.again.append(Seen(same.id, same.status.value, name_submission(same.submit_token)))
+                comparison.again.append(SeenRow(same.id, same.status.value, name_submission(same.submit_token)))
             if not same.is_current:
                 comparison.restore.append(same.id)
         comparison.decisions[decision] += 1
@@ -353,14 +353,14 @@ def _mark_outdated(tx: Transaction, ids: list[int]) -> None:
             tx.events.append(Event(EventKind.REJECTED, rejected, Reason.REPLACED))
 
 
-def _describe_again(tx: Transaction, found: list[Seen], asker: Asker) -> None:
+def _describe_again(tx: Transaction, found: list[SeenRow], asker: Asker) -> None:
     """Take up rows that have ended, once per batch."""
     # Answers from when it started are new enough to share, wherever in the listing their images are.
     since = asker.started_at or tx.now
     take_up_again(tx, found, asker.batch_id, since, batch_id=asker.batch_id)
 
 
-def take_up_again(tx: Transaction, seen: Sequence[Seen], asked_by: str, since: datetime, **facts: Any) -> list[int]:
+def take_up_again(tx: Transaction, seen: Sequence[SeenRow], asked_by: str, since: datetime, **facts: Any) -> list[int]:
     """Make rows that have ended, and were sent, pending again, once per asker; what they have stays until replaced.
 
     :param seen: the rows, as the batch or the person has seen them.

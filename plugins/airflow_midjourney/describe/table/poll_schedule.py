@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import func, not_, or_, select
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT
-from airflow_midjourney.describe.table import callbacks, unanswered
+from airflow_midjourney.describe.table import callbacks
 from airflow_midjourney.describe.table.accounts import account_row, pause_after_no, update_account
+from airflow_midjourney.describe.table.doubt import unanswered
 from airflow_midjourney.describe.table.latency import quickest_seconds, typical_seconds
 from airflow_midjourney.describe.table.schema import has_status
 

@@ -153,22 +153,35 @@ def _is_the_image(tx: Transaction, submit_token: str) -> bool:
     return times >= MOST_TURNED_AWAY and bool(while_others_were_taken)
 
 
-def shares_its_id(tx: Transaction, submit_token: str) -> bool:
-    """Say whether another submission of the account got the same task id: two in one millisecond may.
+def with_a_shared_id(tx: Transaction, submit_tokens: Sequence[str]) -> set[str]:
+    """Give the submissions whose task id another one of the account got, too: two in one millisecond may.
 
     Where the service does not give the state back, the task then belongs to neither.
     """
+    if not submit_tokens:
+        return set()
     bill = tx.tables.submissions.c
-    this = tx.connection.execute(
-        select(bill.account, bill.task_id, bill.claimed_at).where(bill.submit_token == submit_token)
-    ).one()
-    query = select(bill.id).where(
-        bill.account == this.account,
-        bill.claimed_at.between(this.claimed_at - _SAME_TIME, this.claimed_at + _SAME_TIME),
-        bill.task_id == this.task_id,
-        bill.submit_token != submit_token,
-    )
-    return tx.connection.execute(query.limit(1)).first() is not None
+    facts = select(bill.submit_token, bill.account, bill.task_id, bill.claimed_at)
+    asked = tx.connection.execute(facts.where(bill.submit_token.in_(submit_tokens))).all()
+    moments = [one.claimed_at for one in asked]
+    found = tx.connection.execute(
+        facts.where(
+            bill.account.in_({one.account for one in asked}),
+            bill.claimed_at.between(min(moments) - _SAME_TIME, max(moments) + _SAME_TIME),
+            bill.task_id.in_([one.task_id for one in asked]),
+        )
+    ).all()
+    with_id: dict[tuple[str, str], list[Row[Any, Any, Any, Any]]] = defaultdict(list)
+    for one in found:
+        with_id[one.account, one.task_id].append(one)
+    return {
+        one.submit_token
+        for one in asked
+        if any(
+            other.submit_token != one.submit_token and abs(other.claimed_at - one.claimed_at) <= _SAME_TIME
+            for other in with_id[one.account, one.task_id]
+        )
+    }
 
 
 def has_accepted_since(tx: Transaction, account: str, moment: datetime) -> bool:
@@ -284,12 +297,12 @@ def refund(tx: Transaction, submit_tokens: Sequence[str]) -> None:
 
     Call it before rows of images are written: it takes the account's lock.
     """
-    submissions, images = tx.tables.submissions, tx.tables.images
+    submissions = tx.tables.submissions
     for submit_token in submit_tokens:
         before_a_change(tx, submit_token)
     of_these = submissions.c.submit_token.in_(submit_tokens), submissions.c.outcome == Outcome.ACCEPTED
     tx.connection.execute(submissions.update().where(*of_these).values(outcome=Outcome.REFUNDED.value))
-    tx.connection.execute(images.update().where(images.c.submit_token.in_(submit_tokens)).values(price=0))
+    move_rows(tx, Move.REFUND, held={"submit_token": list(submit_tokens)})
 
 
 def note_result(tx: Transaction, submit_token: str, result: Status, reason: Reason | None) -> None:

@@ -374,6 +374,12 @@ class Move(Enum):
         stamps=("ended_at",),
         empties=("missing_since",),
     )
+    REFUND = Transition(
+        "The service gives back the price of a task that failed there.",
+        source=ANY_STATUS,
+        held=("submit_token",),
+        zeroes=("price",),
+    )
     DESCRIBE_LATE = Transition(
         "The prompts have come after the row was given up, was to be sent again, or was sent again without an answer.",
         source=(Status.FAILED, Status.PENDING, Status.IN_DOUBT),

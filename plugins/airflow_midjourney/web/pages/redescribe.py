@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from airflow_midjourney.describe.admin.redescribe import MOST_ASKED, Price, ask_again, follow_up, offer
 from airflow_midjourney.describe.queries.owners import owners
-from airflow_midjourney.describe.table.seen import Seen
+from airflow_midjourney.describe.table.seen_rows import SeenRow
 from airflow_midjourney.web.dependencies import Metadata, ReadableDags
 from airflow_midjourney.web.outlook import outlook
 from airflow_midjourney.web.rendering import page
@@ -77,7 +77,7 @@ async def describe_again(
     asked: dict[str, Any] = unseal(_PURPOSE, question, max_age=LONGEST_THOUGHT)
     if asked["user"] != viewer.user.get_id():
         raise HTTPException(403, "This question was put to another user. Open the page again.")
-    seen = [Seen(*one) for one in asked["seen"]]
+    seen = [SeenRow(*one) for one in asked["seen"]]
     chosen = await _selection(viewer, database, [one.image_id for one in seen])
     if not chosen.editable:
         raise HTTPException(403, "This needs the right to edit the DAGs that the images belong to.")

@@ -47,7 +47,7 @@ def print_dictionary() -> str:
 
 
 def _moves() -> Iterator[str]:
-    """Give the moves of a row: a diagram of those that change its status, and a line for each."""
+    """Give the moves of a row: a diagram of the moves that change its status, and a line for each."""
     yield _MOVES
     yield "```mermaid\nstateDiagram-v2"
     yield from _arrows()

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from airflow_midjourney.describe.model.batch import BatchOptions
 from airflow_midjourney.describe.model.outcome import TAKEN, Outcome
 from airflow_midjourney.describe.model.status import OPEN, Status
+from airflow_midjourney.describe.table import budgets
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.batches import in_scope
 from airflow_midjourney.describe.table.schema import has_status
@@ -187,11 +188,13 @@ def _once_for_the_bytes(tx: Transaction, bot_type: str, found: Sequence[Any]) ->
 
 
 def _resubmissions_left_today(tx: Transaction, account: str) -> int:
-    images, submissions = tx.tables.images, tx.tables.submissions
+    images = tx.tables.images
     midnight = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
     done = select(func.count()).where(images.c.account == account, images.c.resubmitted_at >= midnight)
-    sent = select(func.count()).where(submissions.c.account == account, submissions.c.claimed_at >= midnight)
-    most = _most_resubmissions(tx.connection.execute(sent).scalar_one())
+    day = budgets.day_that_pays(tx, account)
+    budgets.move_on(tx, day)
+    paid, _ = budgets.paid(tx, day)
+    most = _most_resubmissions(paid)
     return max(0, most - tx.connection.execute(done).scalar_one())
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.table.accounts import lock_account
-from airflow_midjourney.describe.table.late_results import HOURS, GivenUp
+from airflow_midjourney.describe.table.doubt.late_results import HOURS, GivenUp
 from airflow_midjourney.describe.table.schema import GIVEN_UP, may_be_answered
 from airflow_midjourney.describe.table.transitions import Move, move_rows
 

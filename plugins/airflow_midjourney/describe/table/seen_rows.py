@@ -1,4 +1,4 @@
-"""What an order has seen of its rows: it is carried out on those that are still the same (compare-and-set)."""
+"""What an order has seen of its rows: it is carried out on rows that are still the same (compare-and-set)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DIGITS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenRow:
     """A row as it was shown to the person, or found by the listing, that orders something.
 
     :param submission: names its latest submission; None where it has none.
@@ -34,7 +34,7 @@ def name_submission(submit_token: str | None) -> str | None:
     return None if submit_token is None else hashlib.sha256(submit_token.encode()).hexdigest()[:_DIGITS]
 
 
-def still_the_same(tx: Transaction, seen: Sequence[Seen]) -> list[int]:
+def still_the_same(tx: Transaction, seen: Sequence[SeenRow]) -> list[int]:
     """Give the rows that have not moved on since they were seen, and lock them for this transaction."""
     images = tx.tables.images.c
     rows = tx.connection.execute(
@@ -44,4 +44,4 @@ def still_the_same(tx: Transaction, seen: Sequence[Seen]) -> list[int]:
         .with_for_update()
     )
     known = set(seen)
-    return [row.id for row in rows if Seen(row.id, row.status, name_submission(row.submit_token)) in known]
+    return [row.id for row in rows if SeenRow(row.id, row.status, name_submission(row.submit_token)) in known]
