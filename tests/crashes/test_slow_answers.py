@@ -47,7 +47,7 @@ def answers_held(site: CrashSite, errand: Errand) -> Iterator[HeldAnswers]:
     submitting = threading.Thread(target=lambda: asyncio.run(_submit_and_wait(errand, held)))
     submitting.start()
     try:
-        _wait_until(lambda: site.simulator.counters()["accepted"] == len(site.rows(errand)) > 0)
+        _wait_until(lambda: site.accepted() == len(site.rows(errand)) > 0)
         yield held
     finally:
         held.let_through.set()

@@ -221,6 +221,11 @@ class CrashSite:
         images = self.simulator.counters()["images"]
         return sorted(image["billed"] for name, image in images.items() if name not in self._of_others)
 
+    def accepted(self) -> int:
+        """Give how many of our submissions the simulator has taken."""
+        taken: int = self.simulator.counters()["accepted"]
+        return taken - len(self._of_others)
+
     def _submit_for_another(self) -> None:
         picture = base64.b64encode(jpeg(10_000)).decode()
         body = {"base64": f"data:image/jpeg;base64,{picture}", "state": "another's"}
