@@ -37,6 +37,8 @@ SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe
 VERSITYGW := v1.8.0
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
+# A worker that has nothing left takes tests from the others: the slow ones are many and stand side by side.
+SPREAD := -n $(WORKERS) --dist worksteal
 
 .PHONY: help setup demo env check test test-airflow test-psycopg2 versitygw test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
 .PHONY: format lock clean
@@ -56,7 +58,7 @@ check: setup lint ## check style, types and rooms, and run the tests of pure fun
 	$(BIN)/python -m pytest -n 2 -ra $(QUICK)
 
 test: setup lint ## check style and types, and run the tests of every room and of the first DAG
-	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=10 \
+	$(BIN)/python -m pytest $(SPREAD) -ra --durations=10 \
 		$(patsubst %,--ignore=%,$(FORCE) $(E2E) $(COMPOSE) $(PACKAGING) $(BROWSER) $(AIRFLOW_REST))
 	@echo "Left out, since they take longer: the other DAGs, pages and the browser (make test-airflow), $(FORCE)"
 	@echo "(make test-force), $(E2E) (make e2e), $(COMPOSE) (make e2e-celery), $(PACKAGING) (make test-packaging)"
@@ -68,10 +70,10 @@ versitygw: ## build the Versity S3 Gateway for the tests of a real S3 server, wh
 	else echo "Left out: there is no Go on this machine to build versitygw with."; fi
 
 test-psycopg2: setup ## run the tests of the table on Postgres with the driver that Airflow took before
-	$(BIN)/python -m pytest -n $(WORKERS) -ra --postgres-driver=psycopg2 -k postgres tests/table
+	$(BIN)/python -m pytest $(SPREAD) -ra --postgres-driver=psycopg2 -k postgres tests/table
 
 test-airflow: setup versitygw ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks
-	$(BIN)/python -m pytest -n $(WORKERS) -ra --durations=10 $(AIRFLOW_REST)
+	$(BIN)/python -m pytest $(SPREAD) -ra --durations=10 $(AIRFLOW_REST)
 	$(BIN)/python -m pytest -n 2 -ra $(BROWSER)
 
 test-pythons: setup ## run the tests of the rooms with the other Pythons that are on this machine
@@ -81,7 +83,7 @@ test-pythons: setup ## run the tests of the rooms with the other Pythons that ar
 		echo "Python $$version: $$python"; \
 		$(BIN)/uv venv --quiet --clear --python "$$python" .venv-$$version && \
 		$(BIN)/uv pip sync --quiet --python .venv-$$version/bin/python --require-hashes requirements.lock && \
-		.venv-$$version/bin/python -m pytest -n $(WORKERS) -ra $(ROOMS) || exit 1; \
+		.venv-$$version/bin/python -m pytest $(SPREAD) -ra $(ROOMS) || exit 1; \
 	done
 
 dictionary: setup ## write docs/table.md anew from the comments of the columns and the moves of rows
@@ -91,7 +93,7 @@ screenshots: setup ## take the pictures in docs/images anew, with a real browser
 	SCREENSHOTS=docs/images CI=true $(BIN)/python -m pytest tests/browser
 
 test-force: setup ## kill it, crowd it and break what it stands on, for some minutes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -ra --durations=15 $(FORCE)
+	$(BIN)/python -m pytest $(SPREAD) -ra --durations=15 $(FORCE)
 
 e2e: setup ## run, kill, schedule and backfill on real Airflow processes with LocalExecutor, and try the demo
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -ra --durations=10 $(E2E)
@@ -103,7 +105,7 @@ test-packaging: setup ## install it in each way, and show that this moves none o
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -ra $(PACKAGING)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
-	$(LOWEST)/bin/python -m pytest -n $(WORKERS) -ra --durations=15 $(LOWEST_TESTS)
+	$(LOWEST)/bin/python -m pytest $(SPREAD) -ra --durations=15 $(LOWEST_TESTS)
 
 bench: setup ## measure next to what users would do instead, and fill docs/performance.md: half an hour, alone on the machine
 	$(BIN)/python -m benchmarks
