@@ -93,7 +93,7 @@ def running_server(folder: Path, settings: Mapping[str, str] = _NOTHING) -> Iter
 
 def start_server(folder: Path, settings: Mapping[str, str] = _NOTHING) -> RunningPostgres:
     """Start a server in a folder, which is made if need be, and wait until it takes connections."""
-    data = _data(folder)
+    data = data_folder(folder)
     data.mkdir(exist_ok=True)
     # Not `get_server`: that would register an end of its own.
     package = PostgresServer(data, cleanup_mode=None)
@@ -104,8 +104,8 @@ def start_server(folder: Path, settings: Mapping[str, str] = _NOTHING) -> Runnin
     return RunningPostgres(data, sockets)
 
 
-def _data(folder: Path) -> Path:
-    """Give the folder of the data: the same for the same folder, so that a server can be started again."""
+def data_folder(folder: Path) -> Path:
+    """Give where a server's data lies: the same for the same folder, so that it can be started again."""
     if os.geteuid() != 0:
         return folder
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
@@ -123,7 +123,7 @@ def _remove(data: Path) -> None:
 
 def stop_server(folder: Path) -> None:
     """Stop a server at once; a failure of the tests tells what its log says if it was gone already."""
-    data = _data(folder)
+    data = data_folder(folder)
     if not (data / "postmaster.pid").exists():
         _log(data).with_suffix(".kept").touch()
         pytest.fail(f"Postgres was gone before its tests had ended. Its log, {_log(data)}, ends:\n{_end(data)}")

