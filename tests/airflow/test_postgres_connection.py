@@ -71,11 +71,16 @@ def test_hosts_of_every_kind(dialled: Callable[..., dict[str, Any]], host: str) 
     assert dialled(host=host, extra={"target_session_attrs": "read-write"})["host"] == host
 
 
-def test_psycopg_prepares_nothing_and_both_drivers_speak_utf8(dialled: Callable[..., dict[str, Any]]) -> None:
+def test_psycopg_prepares_nothing_and_speaks_utf8(dialled: Callable[..., dict[str, Any]]) -> None:
     third = dialled(host="db", extra={"client_encoding": "LATIN1", "prepare_threshold": 1})
-    second = dialled(host="db", extra={"sqlalchemy_scheme": "postgresql+psycopg2"})
 
     assert (third["driver"], third["prepare_threshold"], third["client_encoding"]) == ("psycopg", None, "UTF8")
+
+
+@pytest.mark.usefixtures("_driver_can_be_chosen")
+def test_psycopg2_speaks_utf8_too(dialled: Callable[..., dict[str, Any]]) -> None:
+    second = dialled(host="db", extra={"sqlalchemy_scheme": "postgresql+psycopg2"})
+
     assert (second["driver"], second["client_encoding"]) == ("psycopg2", "UTF8")
     assert "prepare_threshold" not in second
 
@@ -96,6 +101,7 @@ def test_a_login_of_a_cloud_is_renewed_for_each_connection(
 
 
 @pytest.mark.parametrize("scheme", ["postgresql+asyncpg", "postgresql+pg8000", "mysql"])
+@pytest.mark.usefixtures("_driver_can_be_chosen")
 def test_other_drivers_are_refused(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     connection = {"conn_type": "postgres", "host": "db", "extra": {"sqlalchemy_scheme": scheme}}
     monkeypatch.setenv("AIRFLOW_CONN_IMAGE_PROMPTS_DB", json.dumps(connection))

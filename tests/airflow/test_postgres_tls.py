@@ -110,6 +110,7 @@ def ssl_in_use(tx: Transaction) -> bool:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.usefixtures("_driver_can_be_chosen")
 def test_tables_are_made_over_tls_whose_certificate_is_checked(
     driver: str, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +124,7 @@ def test_tables_are_made_over_tls_whose_certificate_is_checked(
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.usefixtures("_driver_can_be_chosen")
 @pytest.mark.parametrize("fault", ["another authority", "another host", "no TLS"])
 def test_what_the_check_finds_is_one_error_that_names_the_connection(
     driver: str, fault: str, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
