@@ -389,6 +389,7 @@ async def told_to_stop(engine: Engine, scope: Scope, *, once: Callable[[], bool]
         report = ProgressReport(lambda line: None)
         working = asyncio.create_task(work(worker, batch.batch_id, report, until=all_submitted, may_leave=False))
         while not once():
+            assert not working.done()
             await asyncio.sleep(0.01)
         worker.told_to_stop = True
         told = time.monotonic()
@@ -436,6 +437,8 @@ def test_a_worker_that_is_told_to_stop_leaves_a_list_that_it_is_still_unpacking(
         return read_part(store, *arguments)
 
     monkeypatch.setattr(lines, "PART", 4 * 1024)
+    # Since Python 3.12 gzip asks for 128 KB at once.
+    monkeypatch.setattr(gzip, "READ_BUFFER_SIZE", 4 * 1024, raising=False)
     with monkeypatch.context() as patched:
         patched.setattr(ImageStore, "read_part", slow)
         took = asyncio.run(told_to_stop(engine, scope, once=lambda: len(parts) >= 10))
