@@ -36,6 +36,10 @@ def with_entities(text: str) -> str:
     return html.escape(text)
 
 
+def with_entities_of_entities(text: str) -> str:
+    return html.escape(html.escape(text))
+
+
 def with_numbers_for_letters(text: str) -> str:
     return "".join(f"&#{ord(letter)};" if ord(letter) > 127 else letter for letter in html.escape(text))
 
@@ -48,7 +52,14 @@ def with_tags_for_breaks(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\n", "<br>")
 
 
-WRAPPINGS = (as_it_is, with_entities, with_numbers_for_letters, escaped, with_tags_for_breaks)
+WRAPPINGS = (
+    as_it_is,
+    with_entities,
+    with_entities_of_entities,
+    with_numbers_for_letters,
+    escaped,
+    with_tags_for_breaks,
+)
 
 
 @given(*map(st.sampled_from, (KEYCAPS, SEPARATORS, SUFFIXES, MARKS, WRAPPINGS)))
@@ -73,11 +84,17 @@ def test_four_prompts_come_out_of_every_wrapping(
         json.dumps,
         lambda prompts: json.dumps({"prompts": prompts}, indent=2),
         lambda prompts: json.dumps([{"id": 1, "prompt": prompt} for prompt in prompts]),
+        lambda prompts: json.dumps({"code": 1, "data": {"prompts": prompts}}),
+        lambda prompts: json.dumps({str(number): prompt for number, prompt in enumerate(prompts, 1)}),
+        lambda prompts: json.dumps([f"{number}. {prompt}" for number, prompt in enumerate(prompts, 1)]),
+        lambda prompts: json.dumps([f"{number}\u20e3 {prompt}" for number, prompt in enumerate(prompts, 1)]),
+        lambda prompts: json.dumps([{"text": prompt, "score": 1} for prompt in prompts]),
+        lambda prompts: "<ol>" + "".join(f'<li class="p">{html.escape(prompt)}</li>\n' for prompt in prompts) + "</ol>",
         lambda prompts: f"```json\n{json.dumps(prompts, indent=1, ensure_ascii=False)}\n```",
     ],
-    ids=["list", "object", "objects", "fenced"],
+    ids=["list", "object", "objects", "nested", "by number", "numbered", "keycaps", "texts", "HTML", "fenced"],
 )
-def test_json_of_prompts_is_read(wrap: Callable[[list[str]], str], suffix: str) -> None:
+def test_a_list_of_prompts_is_read(wrap: Callable[[list[str]], str], suffix: str) -> None:
     parsed = parse_prompts(wrap([prompt + suffix for prompt in PROMPTS]))
 
     assert parsed is not None
@@ -91,6 +108,9 @@ def test_json_of_prompts_is_read(wrap: Callable[[list[str]], str], suffix: str) 
         '["Could not fetch the image"]',
         '{"error": ["Invalid image", "Try again"], "hints": []}',
         "[1, 2, 3, 4]",
+        '{"1": "Invalid image", "3": "Try again"}',
+        '[{"text": "Invalid image"}, {"code": 4}]',
+        "<ul><li>Invalid image</li></ul>",
         "{}",
         "[[[[",
     ],
