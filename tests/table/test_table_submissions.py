@@ -222,6 +222,47 @@ def test_a_late_answer_turns_a_failed_row_into_a_succeeded_one(database: Databas
         assert the_entry(tx)["result"] == "succeeded"
 
 
+def test_a_late_answer_that_meets_the_next_attempt_is_still_there_when_that_fails(database: Database) -> None:
+    """The page of late tasks was read before the row was sent again; the second attempt then comes to nothing."""
+    with database.writing() as tx:
+        first = submitted(tx, max_attempts=2)
+        results.ended(tx, first, Reason.TIMEOUT, "too long", TIMES, "")
+        (stale,) = late_results.given_up(tx, rows.ACCOUNT.identity)
+        rows.set_columns(tx, first.id, not_before=None)
+        again = rows.submit_next(tx, rows.open_batch(tx, max_attempts=2), "2")
+
+        assert not late_results.answered_late(tx, rows.ACCOUNT.identity, stale, rows.four_prompts(), "late", TIMES)
+        assert results.ended(tx, again, Reason.BANNED, "", TIMES, "") is Status.FAILED
+        assert [one.submit_token for one in late_results.given_up(tx, rows.ACCOUNT.identity)] == [first.submit_token]
+
+        assert late_results.answered_late(tx, rows.ACCOUNT.identity, stale, rows.four_prompts(), "late", TIMES)
+        assert (the_row(tx)["status"], the_row(tx)["prompt_4"]) == ("succeeded", "four")
+
+
+def test_a_late_answer_whose_row_has_prompts_is_not_asked_for_again(database: Database) -> None:
+    with database.writing() as tx:
+        first = submitted(tx, max_attempts=2)
+        results.ended(tx, first, Reason.TIMEOUT, "too long", TIMES, "")
+        (stale,) = late_results.given_up(tx, rows.ACCOUNT.identity)
+        rows.set_columns(tx, first.id, not_before=None)
+        again = rows.submit_next(tx, rows.open_batch(tx, max_attempts=2), "2")
+        assert rows.described(tx, again, rows.four_prompts(), "in time", TIMES)
+
+        assert not late_results.answered_late(tx, rows.ACCOUNT.identity, stale, rows.four_prompts(), "late", TIMES)
+        assert the_row(tx)["prompt_raw"] == "in time"
+        assert [entry["result"] for entry in rows.bill(tx)] == ["succeeded", "succeeded"]
+
+
+def test_a_row_that_the_bill_does_not_know_shares_its_task_with_none(database: Database) -> None:
+    with database.writing() as tx:
+        row = submitted(tx)
+        tx.connection.execute(tx.tables.submissions.delete())
+
+        assert submissions.with_a_shared_id(tx, [row.submit_token]) == set()
+        assert rows.described(tx, row, rows.four_prompts(), "raw", TIMES)
+        assert the_row(tx)["status"] == "succeeded"
+
+
 def test_only_what_may_still_come_is_asked_about(database: Database) -> None:
     with database.writing() as tx:
         banned = submitted(tx)

@@ -163,6 +163,8 @@ def with_a_shared_id(tx: Transaction, submit_tokens: Sequence[str]) -> set[str]:
     bill = tx.tables.submissions.c
     facts = select(bill.submit_token, bill.account, bill.task_id, bill.claimed_at)
     asked = tx.connection.execute(facts.where(bill.submit_token.in_(submit_tokens))).all()
+    if not asked:
+        return set()
     moments = [one.claimed_at for one in asked]
     found = tx.connection.execute(
         facts.where(

@@ -11,7 +11,7 @@ from sqlalchemy import and_, or_, select
 
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.outcome import Outcome
-from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.results import Prompted, RemoteTimes, write_prompts
 from airflow_midjourney.describe.table.schema import GIVEN_UP, may_be_answered
@@ -89,19 +89,23 @@ def answered_late(
 ) -> bool:
     """Write prompts that came late. They turn a failed, pending or doubtful row into a succeeded one, and no other.
 
-    Goes behind the account's lock, so that no claim of the same bytes is half way while the answer comes.
+    Goes behind the account's lock, so that no claim of the same bytes is half way while the answer comes. A row whose
+    next attempt is on its way leaves the answer where it is: should that come to nothing, it is asked for again.
 
     :return: True if the row has its prompts by this.
     """
     lock_account(tx, account)
     images, submissions = tx.tables.images, tx.tables.submissions
+    this_row = select(images.c.status, Move.DESCRIBE_LATE.guard(tx).label("waits")).where(images.c.id == one.image_id)
+    row = tx.connection.execute(this_row.with_for_update()).first()
+    if row is not None and row.status in IN_FLIGHT:
+        return False
     tx.connection.execute(
         submissions.update()
         .where(submissions.c.submit_token == one.submit_token)
         .values(result=Status.SUCCEEDED.value, reason=None, settled_at=tx.now)
     )
-    waiting = select(images.c.id).where(images.c.id == one.image_id, Move.DESCRIBE_LATE.guard(tx)).with_for_update()
-    if tx.connection.execute(waiting).first() is None:
+    if row is None or not row.waits:
         return False
     elsewhere = select(images.c.id).where(images.c.submit_token == one.submit_token, images.c.id != one.image_id)
     is_borne = tx.connection.execute(elsewhere).first() is not None
