@@ -172,3 +172,22 @@ def test_no_id_loses_a_digit(digits: str) -> None:
     assert outcome == Accepted(digits, 200, 1)
     number = digits.lstrip("0") or "0"
     assert read_submit_answer(200, {}, f'{{"code":22,"result":{number}}}'.encode()) == Accepted(number, 200, 22)
+
+
+@pytest.mark.parametrize("status", [200, 403, 429])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"code": "insufficient_user_quota", "message": "no"},
+        {"error": {"code": "insufficient_user_quota", "message": "no"}},
+        {"error": "insufficient_user_quota"},
+        {"type": "insufficient_user_quota"},
+        {"msg": "insufficient_user_quota"},
+        {"detail": "insufficient_user_quota"},
+    ],
+)
+def test_no_credit_is_known_wherever_a_gateway_says_it(status: int, answer: dict[str, Any]) -> None:
+    outcome = read_submit_answer(status, {}, json.dumps(answer).encode())
+
+    assert isinstance(outcome, Denied)
+    assert outcome.kind == "no_credit"

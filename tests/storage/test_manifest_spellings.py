@@ -35,6 +35,11 @@ def test_a_plain_key_has_none(key: str) -> None:
     assert other_spellings(key) == []
 
 
+@pytest.mark.parametrize("key", ["\ufeffin/a.jpg", "in/a.jpg\u200b", "\u202ain/\u200da.jpg\u202c", '\ufeff"in/a.jpg"'])
+def test_marks_that_no_reader_sees_are_left_out(key: str) -> None:
+    assert "in/a.jpg" in other_spellings(key)
+
+
 @pytest.mark.parametrize("key", ["%2e%2e/%2e%2e/a.jpg", "a%00b.jpg", "%ff%fe.jpg"])
 def test_what_decodes_to_no_key_is_none(key: str) -> None:
     assert [one for one in other_spellings(key) if "%" not in one] == []

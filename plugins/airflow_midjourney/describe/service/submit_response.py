@@ -27,6 +27,10 @@ REDIRECTED: Final = "the service redirects: the host of the connection has to na
 _LONGEST_TEXT: Final = 4096
 
 
+#: Where an answer may have its words.
+_SAYING: Final = ("description", "message", "msg", "detail")
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """What the known envelopes have in common.
@@ -63,12 +67,12 @@ def read_envelope(body: bytes, *, hidden: Iterable[str] = ()) -> Envelope:
         return Envelope()
     error = answer.get("error")
     details = error if isinstance(error, dict) else {"message": error}
-    said = _first_text(answer.get("description"), answer.get("message"), details.get("message"))
+    said = _first_text(*(answer.get(name) for name in _SAYING), details.get("message"))
     properties = answer.get("properties")
     return Envelope(
         code=as_integer(answer.get("code")),
         description=presentable(said, hidden=hidden),
-        words=" ".join((said, as_text(details.get("code")), as_text(details.get("type")))),
+        words=" ".join((said, *(as_text(one.get(name)) for one in (answer, details) for name in ("code", "type")))),
         task_id=as_identifier(answer.get("result")),
         queue_position=as_integer(properties.get("numberOfQueues")) if isinstance(properties, dict) else None,
         made_by_gateway=dialects.is_own_error(answer),

@@ -24,11 +24,16 @@ def other_spellings(key: str) -> list[str]:
 
     :param key: as the line has it.
     """
-    bare = _without_quotes(key.strip())
+    bare = _without_quotes(_visible(key).strip())
     plain = _LEADING.sub("", bare, count=1) if _LEADING.match(bare) else bare
     spellings = [bare, plain, *_decoded(bare), *_decoded(plain), plain.replace("\\", "/")]
     spellings += [unicodedata.normalize(form, spelling) for spelling in (key, *spellings) for form in ("NFC", "NFD")]
     return [one for one in dict.fromkeys(spellings) if one and one != key and not problem_of_key(one)]
+
+
+def _visible(text: str) -> str:
+    """Leave out marks that no reader sees: a byte order mark amid joined lists, a zero-width space from a cell."""
+    return "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
 
 
 def _without_quotes(text: str) -> str:
