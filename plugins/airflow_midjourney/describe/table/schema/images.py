@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -29,6 +29,50 @@ def images_table(metadata: MetaData, name: str) -> Table:
     return Table(
         name,
         metadata,
+        *_object_columns(),
+        *_content_columns(),
+        *_state_columns(),
+        *_submission_columns(),
+        *_answer_columns(),
+        *_price_and_times_columns(),
+        *_lease_columns(),
+        *_doubt_and_orders_columns(),
+        *_run_columns(),
+        UniqueConstraint("image_uri", "image_version", "bot_type", name=f"uq_{name}_version"),
+        *_image_indexes(name),
+        comment="One row per version of an image and bot: its status, its prompts, and what is known of the object.",
+    )
+
+
+def _image_indexes(name: str) -> list[Index]:
+    """What keeps every question quick with a million finished rows; most know the unfinished ones only."""
+    return [
+        Index(f"ix_{name}_scope", "bucket", "bot_type", "key"),
+        Index(f"ix_{name}_ended", "bucket", "bot_type", "ended_at"),
+        partial(f"ix_{name}_open", "bucket", "bot_type", "status", "id", where=one_of(OPEN)),
+        partial(f"ix_{name}_batch", "batch_id", "id", where=one_of(OPEN)),
+        partial(f"ix_{name}_in_doubt", "account", "bucket", "bot_type", "id", where=one_of((Status.IN_DOUBT,))),
+        partial(f"ix_{name}_in_flight", "account", "id", where=one_of(IN_FLIGHT)),
+        partial(f"ix_{name}_resubmitted", "account", "resubmitted_at", where="resubmitted_at IS NOT NULL"),
+        # The fence behind every other check: the same bytes are never on their way twice.
+        partial(f"uq_{name}_twin", "content_sha256", "bot_type", where=one_of(IN_FLIGHT), unique=True),
+        partial(f"ix_{name}_content", "content_sha256", "bot_type", where="content_sha256 IS NOT NULL"),
+        partial(f"uq_{name}_submit", "submit_token", where="submit_token IS NOT NULL", unique=True),
+        partial(f"ix_{name}_callback", "callback_digest", where=one_of(IN_FLIGHT)),
+        partial(f"ix_{name}_sharing", "shares_id", where=f"shares_id IS NOT NULL AND {one_of(SHARING)}"),
+        # The orders in which the gallery pages, beside those above: by number within each.
+        Index(f"ix_{name}_of_dag", "dag_id", "id"),
+        Index(f"ix_{name}_of_dag_run", "run_id", "dag_id", "id"),
+        partial(f"ix_{name}_of_dag_reason", "reason", "dag_id", "id", where=one_of(WITH_A_REASON)),
+        partial(f"ix_{name}_of_dag_doubt", "dag_id", "id", where=one_of((Status.IN_DOUBT,))),
+        # The described images of a DAG, in the order in which their answers came.
+        partial(f"ix_{name}_of_dag_answer", "dag_id", "ended_at", "id", where=one_of((Status.SUCCEEDED,))),
+    ]
+
+
+def _object_columns() -> list[Column[Any]]:
+    """Which version of which object the row is, as it was listed."""
+    return [
         Column(
             "id",
             RowNumber,
@@ -95,6 +139,12 @@ def images_table(metadata: MetaData, name: str) -> Table:
             comment="When the object was last changed, by S3, as listed. Empty for a key that has no object.",
         ),
         Column("storage_class", PlainText, comment="S3 storage class, as listed. Empty for a key that has no object."),
+    ]
+
+
+def _content_columns() -> list[Column[Any]]:
+    """The bytes, known once they were read, and the bot that describes them."""
+    return [
         Column(
             "content_sha256",
             KeyText,
@@ -118,6 +168,12 @@ def images_table(metadata: MetaData, name: str) -> Table:
             nullable=False,
             comment="Bot that describes the image: MID_JOURNEY or NIJI_JOURNEY.",
         ),
+    ]
+
+
+def _state_columns() -> list[Column[Any]]:
+    """What has become of the row, and why."""
+    return [
         Column(
             "status",
             KeyText,
@@ -168,6 +224,12 @@ def images_table(metadata: MetaData, name: str) -> Table:
                 "last."
             ),
         ),
+    ]
+
+
+def _submission_columns() -> list[Column[Any]]:
+    """Its latest submission."""
+    return [
         Column(
             "account",
             KeyText,
@@ -210,6 +272,12 @@ def images_table(metadata: MetaData, name: str) -> Table:
                 "sent itself."
             ),
         ),
+    ]
+
+
+def _answer_columns() -> list[Column[Any]]:
+    """Its prompts, as they were parsed."""
+    return [
         Column(
             "prompt_1",
             PlainText,
@@ -245,6 +313,12 @@ def images_table(metadata: MetaData, name: str) -> Table:
                 "Empty before."
             ),
         ),
+    ]
+
+
+def _price_and_times_columns() -> list[Column[Any]]:
+    """What it cost, and when."""
+    return [
         Column(
             "price",
             Numeric(18, 6),
@@ -276,6 +350,12 @@ def images_table(metadata: MetaData, name: str) -> Table:
                 "is open."
             ),
         ),
+    ]
+
+
+def _lease_columns() -> list[Column[Any]]:
+    """Which worker reads it, and when another may."""
+    return [
         Column(
             "reserved_by",
             PlainText,
@@ -300,6 +380,12 @@ def images_table(metadata: MetaData, name: str) -> Table:
             UTCDateTime,
             comment="Earliest moment at which a worker may reserve the row again. Empty where it may at once.",
         ),
+    ]
+
+
+def _doubt_and_orders_columns() -> list[Column[Any]]:
+    """How far the service was asked about it, and who asked for it again."""
+    return [
         Column(
             "in_doubt_after",
             UTCDateTime,
@@ -363,6 +449,12 @@ def images_table(metadata: MetaData, name: str) -> Table:
             default=0.0,
             comment="Seconds of silence of the account when the service first did not know the task.",
         ),
+    ]
+
+
+def _run_columns() -> list[Column[Any]]:
+    """The run whose task listed or claimed it, and when it was written."""
+    return [
         Column(
             "dag_id", PlainText, comment="DAG of the task that listed or claimed the row last. Empty outside Airflow."
         ),
@@ -385,33 +477,4 @@ def images_table(metadata: MetaData, name: str) -> Table:
         ),
         Column("created_at", UTCDateTime, nullable=False, comment="When the row was written first."),
         Column("updated_at", UTCDateTime, nullable=False, comment="When the row was last written."),
-        UniqueConstraint("image_uri", "image_version", "bot_type", name=f"uq_{name}_version"),
-        *_image_indexes(name),
-        comment="One row per version of an image and bot: its status, its prompts, and what is known of the object.",
-    )
-
-
-def _image_indexes(name: str) -> list[Index]:
-    """What keeps every question quick with a million finished rows; most know the unfinished ones only."""
-    return [
-        Index(f"ix_{name}_scope", "bucket", "bot_type", "key"),
-        Index(f"ix_{name}_ended", "bucket", "bot_type", "ended_at"),
-        partial(f"ix_{name}_open", "bucket", "bot_type", "status", "id", where=one_of(OPEN)),
-        partial(f"ix_{name}_batch", "batch_id", "id", where=one_of(OPEN)),
-        partial(f"ix_{name}_in_doubt", "account", "bucket", "bot_type", "id", where=one_of((Status.IN_DOUBT,))),
-        partial(f"ix_{name}_in_flight", "account", "id", where=one_of(IN_FLIGHT)),
-        partial(f"ix_{name}_resubmitted", "account", "resubmitted_at", where="resubmitted_at IS NOT NULL"),
-        # The fence behind every other check: the same bytes are never on their way twice.
-        partial(f"uq_{name}_twin", "content_sha256", "bot_type", where=one_of(IN_FLIGHT), unique=True),
-        partial(f"ix_{name}_content", "content_sha256", "bot_type", where="content_sha256 IS NOT NULL"),
-        partial(f"uq_{name}_submit", "submit_token", where="submit_token IS NOT NULL", unique=True),
-        partial(f"ix_{name}_callback", "callback_digest", where=one_of(IN_FLIGHT)),
-        partial(f"ix_{name}_sharing", "shares_id", where=f"shares_id IS NOT NULL AND {one_of(SHARING)}"),
-        # The orders in which the gallery pages, beside those above: by number within each.
-        Index(f"ix_{name}_of_dag", "dag_id", "id"),
-        Index(f"ix_{name}_of_dag_run", "run_id", "dag_id", "id"),
-        partial(f"ix_{name}_of_dag_reason", "reason", "dag_id", "id", where=one_of(WITH_A_REASON)),
-        partial(f"ix_{name}_of_dag_doubt", "dag_id", "id", where=one_of((Status.IN_DOUBT,))),
-        # The described images of a DAG, in the order in which their answers came.
-        partial(f"ix_{name}_of_dag_answer", "dag_id", "ended_at", "id", where=one_of((Status.SUCCEEDED,))),
     ]
