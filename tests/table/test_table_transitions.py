@@ -14,7 +14,8 @@ from airflow_midjourney import describe
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table import transitions
 from airflow_midjourney.describe.table.columns import UTCDateTime
-from airflow_midjourney.describe.table.transitions import UNLISTED, Move, RowFacts, build_update, move_each, move_rows
+from airflow_midjourney.describe.table.transitions import UNLISTED, Move
+from airflow_midjourney.describe.table.updates import RowFacts, build_update, move_each, move_rows
 from tests.support import rows
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ ENGINE = Path(describe.__file__).parent
 #: Tables that other modules update; the metadata table is none of them.
 OTHER_TABLES = {"batches", "submissions", "accounts", "requests"}
 
-#: The type of a column in an exported file; nothing is written to the table by it.
-NAMES_THE_COLUMN = {"exports/arrow.py": ["{'status': …}"]}
+#: The type of a column in an exported file, which writes nothing to the table; and the one UPDATE, made of a move.
+NAMES_THE_COLUMN = {"exports/arrow.py": ["{'status': …}"], "table/updates.py": ["tx.tables.images.update()"]}
 
 MOVES_OF_A_ROW = [move for move in Move if move.value.source != UNLISTED]
 

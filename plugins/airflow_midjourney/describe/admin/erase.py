@@ -13,7 +13,8 @@ from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.tombstones import NO_BUCKET, content_mark, object_mark
-from airflow_midjourney.describe.table.transitions import Move, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

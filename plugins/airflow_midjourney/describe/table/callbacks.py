@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Select, and_, select
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.transitions import Move, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection

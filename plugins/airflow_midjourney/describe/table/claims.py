@@ -19,7 +19,8 @@ from airflow_midjourney.describe.table.duplicates import attempts_of_the_bytes, 
 from airflow_midjourney.describe.table.leases import reject
 from airflow_midjourney.describe.table.poll_schedule import expect_answer
 from airflow_midjourney.describe.table.tombstones import content_mark, was_erased
-from airflow_midjourney.describe.table.transitions import Move, RowFacts, move_each, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import RowFacts, move_each, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, true
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import CURABLE, IN_FLIGHT, Status
 from airflow_midjourney.describe.table.schema import SHARING, has_status
-from airflow_midjourney.describe.table.transitions import SHARED, Move, move_rows
+from airflow_midjourney.describe.table.transitions import SHARED, Move
+from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,7 +12,8 @@ from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import OPEN, Reason, Status
 from airflow_midjourney.describe.table.batches import in_scope, left_over
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.transitions import Move, build_update, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import build_update, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

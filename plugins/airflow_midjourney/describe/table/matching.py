@@ -16,7 +16,8 @@ from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.storage.objects import ListedImage
 from airflow_midjourney.describe.table.seen_rows import SeenRow, name_submission, still_the_same
 from airflow_midjourney.describe.table.tombstones import erased_versions, forget_erasures
-from airflow_midjourney.describe.table.transitions import Move, build_update, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import build_update, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,8 @@ from airflow_midjourney.describe.model.status import CURABLE, IN_FLIGHT, Reason,
 from airflow_midjourney.describe.service.prompts import PARSER_VERSION, ParsedPrompts
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, has_status
 from airflow_midjourney.describe.table.submissions import note_result
-from airflow_midjourney.describe.table.transitions import Move, RowFacts, move_each, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import RowFacts, move_each, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

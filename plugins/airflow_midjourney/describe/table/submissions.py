@@ -16,7 +16,8 @@ from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.table.budgets import before_a_change, will_not_be_covered
 from airflow_midjourney.describe.table.columns import KeyText
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.transitions import Move, build_update, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import build_update, move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,8 @@ from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.doubt.late_results import HOURS, GivenUp
 from airflow_midjourney.describe.table.schema import GIVEN_UP, may_be_answered
-from airflow_midjourney.describe.table.transitions import Move, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -14,7 +14,8 @@ from airflow_midjourney.describe.table import budgets
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.batches import in_scope
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.transitions import Move, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.table.accounts import ensure_account, lock_account
 from airflow_midjourney.describe.table.claims import intent_values, submission_values
-from airflow_midjourney.describe.table.transitions import Move, move_rows
+from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
