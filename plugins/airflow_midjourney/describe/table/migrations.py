@@ -109,6 +109,17 @@ REVISIONS: Final = (
     Revision(13, columns=(("submissions", "unheard_since"),)),
     Revision(14, comments=("submissions",)),
     Revision(15, indexes=(("images", "ix_{}_resubmitted"),)),
+    Revision(
+        16,
+        columns=(
+            ("accounts", "paused_by"),
+            ("accounts", "paused_at"),
+            ("accounts", "resumed_by"),
+            ("accounts", "resumed_at"),
+        ),
+        indexes=(("images", "ix_{}_of_dag_end"), ("images", "ix_{}_of_run_end")),
+        comments=("accounts", "requests"),
+    ),
 )
 
 

@@ -23,8 +23,27 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
             Boolean,
             nullable=False,
             default=False,
-            comment="True where a person has stopped all submissions of the account. Set it by hand.",
+            comment="True where a person has stopped all submissions of the account, until a person resumes it.",
         ),
+        Column(
+            "paused_by",
+            PlainText,
+            comment="Who paused the account last: a user of Airflow, or a DAG run. Stays afterwards. Empty before.",
+        ),
+        Column(
+            "paused_at",
+            UTCDateTime,
+            comment=(
+                "When that was. Empty before. Earlier than resumed_at where paused was set later by hand, in the "
+                "database."
+            ),
+        ),
+        Column(
+            "resumed_by",
+            PlainText,
+            comment="Who resumed the account last: a user of Airflow, or a DAG run. Stays afterwards. Empty before.",
+        ),
+        Column("resumed_at", UTCDateTime, comment="When that was. Empty before."),
         # The three columns of the circuit breaker have names of their own in the code. In the database they keep the
         # first release's, because processes of both releases work on the same tables side by side.
         Column(

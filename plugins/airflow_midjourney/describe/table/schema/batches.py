@@ -147,7 +147,10 @@ def requests_table(metadata: MetaData, name: str) -> Table:
             "request_id",
             KeyText,
             primary_key=True,
-            comment="Unguessable number of the form. A form that is sent twice is one request.",
+            comment=(
+                "Unguessable number of the form. A form that is sent twice is one request. One for more than 500 "
+                "images has a row for every 500: the number, then number/2 and so on."
+            ),
         ),
         Column("asked_by", PlainText, nullable=False, comment="Airflow's name of the user who asked."),
         Column("asked_at", UTCDateTime, nullable=False, comment="When the user asked."),
@@ -155,7 +158,7 @@ def requests_table(metadata: MetaData, name: str) -> Table:
             "image_ids",
             JSON,
             nullable=False,
-            comment="Rows that are described again by this request, a JSON list of at most 500.",
+            comment="Rows that are described again by this part of the request, a JSON list of at most 500.",
         ),
         Column(
             "price",

@@ -65,6 +65,9 @@ def _image_indexes(name: str) -> list[Index]:
         Index(f"ix_{name}_of_dag_run", "run_id", "dag_id", "id"),
         partial(f"ix_{name}_of_dag_reason", "reason", "dag_id", "id", where=one_of(WITH_A_REASON)),
         partial(f"ix_{name}_of_dag_doubt", "dag_id", "id", where=one_of((Status.IN_DOUBT,))),
+        # What failed: the latest of a DAG first, and those of one run however many images the run has.
+        partial(f"ix_{name}_of_dag_end", "reason", "dag_id", "ended_at", "id", where=one_of(WITH_A_REASON)),
+        partial(f"ix_{name}_of_run_end", "run_id", "reason", "dag_id", "ended_at", "id", where=one_of(WITH_A_REASON)),
         # The described images of a DAG, in the order in which their answers came.
         partial(f"ix_{name}_of_dag_answer", "dag_id", "ended_at", "id", where=one_of((Status.SUCCEEDED,))),
     ]
