@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_midjourney.describe.model.batch import Position
 from airflow_midjourney.describe.model.errors import ManifestError
 from airflow_midjourney.describe.storage.manifest.dialect import detect_dialect
-from airflow_midjourney.describe.storage.manifest.entries import BadLine, Entry
+from airflow_midjourney.describe.storage.manifest.entries import BadLine, Entry, Passed
 from airflow_midjourney.describe.storage.manifest.lines import Line
 from airflow_midjourney.describe.storage.manifest.reader import ManifestReader
 from airflow_midjourney.describe.storage.objects import ImageStore
@@ -74,6 +74,19 @@ def test_the_lists_of_strangers_name_their_keys(name: str) -> None:
             "a.txt",
         ),
         ('{"key": "in/0000.jpg"}\n{"uri": "s3://photos/in/0001.jpg", "bucket": "photos"}\n', "a.jsonl"),
+        ('{"image": "in/0000.jpg"},\n\n{"file_name": "in/0001.jpg", "text": "a boat"},\n', "metadata.jsonl"),
+        ("2024/05/01 10:11:12              12 in/0000.jpg\n2024/05/01 10:11:12   1.2K in/0001.jpg\n", "a"),
+        ("s3_uri\ns3://photos/in/0000.jpg\ns3://photos/in/0001.jpg\n", "a.txt"),
+        ("Key\r\nin/0000.jpg\r\nin/0001.jpg\r\n", "a"),
+        ("id,image_path,label\n1,in/0000.jpg,boat\n2,in/0001.jpg,tram\n", "a.csv"),
+        ("image_uri;width\ns3://photos/in/0000.jpg;5\ns3://photos/in/0001.jpg;6\n", "a.csv"),
+        ("sep=;\r\nkey;bucket\r\nin/0000.jpg; photos\r\nin/0001.jpg; photos\r\n", "a.csv"),
+        ("# exported on Monday\nbucket,key\nphotos,in/0000.jpg,\nphotos,in/0001.jpg,\n", "a.csv"),
+        ("#exported on Monday\nin/0000.jpg\n// and one more\nin/0001.jpg\n", "a.txt"),
+        (
+            "key,is_latest,is_delete_marker\nin/0000.jpg,TRUE,FALSE\nin/0001.jpg,True,False\nb.jpg,FALSE,FALSE\nc.jpg,TRUE,TRUE\n",
+            "a.csv",
+        ),
     ],
 )
 def test_forms_that_leave_nothing_open(text: str, key: str) -> None:
@@ -94,6 +107,11 @@ def test_forms_that_leave_nothing_open(text: str, key: str) -> None:
         ("    12345 0000.jpg\n      345 0001.jpg\n", "a", "12345"),
         ("-------------------\n|  ListObjectsV2  |\n", "a", "----"),
         ("s3://photos/in/0000.jpg,5\n", "a.csv", "s3://photos/in/0000.jpg,5"),
+        ("in/0000.jpg,boat\nin/0001.jpg,tram\n", "a.csv", "in/0000.jpg,boat"),
+        ("number,label\n1,boat\n2,tram\n", "a.csv", "number,label"),
+        ("in/0000.jpg,\nin/0001.jpg,\n", "a.csv", "in/0000.jpg,"),
+        ("| bucket | key |\n|---|---|\n| photos | in/0000.jpg |\n", "a.md", "| bucket | key |"),
+        (" bucket |     key\n--------+-------------\n photos | in/0000.jpg\n(1 row)\n", "a.txt", "bucket | key"),
     ],
 )
 def test_forms_that_leave_open_what_is_meant_are_one_error(text: str, key: str, quoted: str) -> None:
@@ -104,7 +122,17 @@ def test_forms_that_leave_open_what_is_meant_are_one_error(text: str, key: str, 
     assert "s3://bucket/key a line" in str(refused.value)
 
 
-@pytest.mark.parametrize("line", ["gs://photos/a.jpg", "https://example.com/a.jpg", "# all of March"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gs://photos/a.jpg",
+        "https://example.com/a.jpg",
+        "# all of March",
+        "#March",
+        "s3:/photos/in/0002.jpg",
+        "arn:aws:s3:eu-west-1:123456789012:accesspoint/mine/object/in/0002.jpg",
+    ],
+)
 def test_a_line_that_cannot_be_a_key_is_a_bad_line(line: str) -> None:
     text = f"in/0000.jpg\n{line}\nin/0001.jpg\n"
     found = list(detect_dialect(lines(text), "a", "s3://photos/a").items(lines(text)))
@@ -112,8 +140,16 @@ def test_a_line_that_cannot_be_a_key_is_a_bad_line(line: str) -> None:
     assert [type(item) for item in found] == [Entry, BadLine, Entry]
 
 
+def test_a_cell_that_no_header_names_is_a_bad_line_and_no_half_of_a_key() -> None:
+    text = 'key\nin/a, b.jpg\n"in/c, d.jpg"\n'
+    found = list(detect_dialect(lines(text), "a.csv", "s3://photos/a.csv").items(lines(text)))
+
+    assert [type(item) for item in found] == [Passed, BadLine, Entry]
+    assert "has more cells than the header" in str(found[1])
+
+
 def test_delimiters_and_odd_beginnings_stay_part_of_plain_keys() -> None:
-    wanted = ["in/a;b.jpg", "in/c|d.jpg", "in/e,f.jpg", "/g.jpg", "./h.jpg", "in/i j.jpg"]
+    wanted = ["in/a;b.jpg", "in/c|d.jpg", "in/e,f.jpg", "/g.jpg", "./h.jpg", "in/i j.jpg", "#1/k.jpg", "#l.jpg"]
 
     assert named("\n".join(wanted), "a.txt") == wanted
 
@@ -167,16 +203,59 @@ def test_json_documents_are_lists(s3: S3Client, bucket: str, key: str) -> None:
     assert read_all(s3, bucket, json.dumps(contents, indent=4).encode(), key) == wanted
 
 
+@pytest.mark.parametrize("key", ["a.json", "a.jsonl", "output.manifest"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "\ufeff" + "".join(f'{{"source-ref": "s3://photos/{key}", "label": 1}}\n' for key in WANTED),
+        "".join(json.dumps({"bucket": "photos", "key": key}) + "\r\n" for key in WANTED),
+        json.dumps({"key": WANTED[0]}) + "\n" + json.dumps({"url": f"https://photos.s3.amazonaws.com/{WANTED[1]}"}),
+        json.dumps({"keys": WANTED}),
+        json.dumps({"bucket": "photos", "pictures": WANTED}, indent=1),
+        json.dumps({"entries": [{"url": f"s3://photos/{key}", "mandatory": True} for key in WANTED]}, indent=2),
+        json.dumps({"Versions": [{"Key": key, "IsLatest": at < 2} for at, key in enumerate([*WANTED, "old.jpg"])]}),
+        json.dumps([{"prefix": "s3://photos/in/"}, "0000.jpg", "0001.jpg"]),
+    ],
+    ids=["labels", "lines", "two", "keys", "one list", "Redshift", "versions", "SageMaker"],
+)
+def test_json_of_other_tools_is_read_whatever_its_name(s3: S3Client, body: str, key: str) -> None:
+    s3.create_bucket(Bucket="photos")
+
+    assert read_all(s3, "photos", body.encode(), key) == WANTED
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
         ("in/0000.jpg\r\n".encode("utf-32"), "UTF-32"),
+        ("in/0000.jpg\r\n".encode("utf-16-le"), "UTF-16 text without"),
+        (gzip.compress(gzip.compress(b"in/0000.jpg")), "packed twice"),
+        (b"in/".ljust(257, b"\0") + b"ustar  \0".ljust(255, b"\0"), "a tar archive"),
+        (b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>\n", "a web page"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\n<ListBucketResult/>\n', "XML"),
+        (b"Obj\x01\x04\x14avro.codec\x08null", "Avro"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "an image"),
+        (b'["in/0000.jpg"', "neither a JSON list"),
         (b"PK\x03\x04rest", "zip"),
         (b"\x28\xb5\x2f\xfdrest", "zstd"),
         (gzip.compress(b"a" * 3_000_000, mtime=0), "a line of more than"),
         (b"a" * 3_000_000, "a line of more than"),
     ],
-    ids=["UTF-32", "zip", "zstd", "a long line, packed", "a long line"],
+    ids=[
+        "UTF-32",
+        "UTF-16",
+        "gzip twice",
+        "tar",
+        "HTML",
+        "XML",
+        "Avro",
+        "JPEG",
+        "JSON that is cut",
+        "zip",
+        "zstd",
+        "a long line, packed",
+        "a long line",
+    ],
 )
 def test_files_that_are_no_lists_are_refused(s3: S3Client, bucket: str, body: bytes, problem: str) -> None:
     with pytest.raises(ManifestError, match=problem):

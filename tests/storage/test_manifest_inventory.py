@@ -53,7 +53,7 @@ def test_other_formats_are_refused_with_the_cure(kind: str) -> None:
     "content", [b"", b"[]", b"{}", b"\xff", b"in/a.jpg", b"[" * 100_000, b'{"fileSchema": "Bucket"}']
 )
 def test_anything_else_is_no_inventory(content: bytes) -> None:
-    with pytest.raises(ManifestError, match=r"no manifest\.json"):
+    with pytest.raises(ManifestError, match=r"nor the manifest\.json"):
         read_inventory(content, listed(key="list.json"))
 
 

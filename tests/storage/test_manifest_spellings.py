@@ -43,3 +43,25 @@ def test_marks_that_no_reader_sees_are_left_out(key: str) -> None:
 @pytest.mark.parametrize("key", ["%2e%2e/%2e%2e/a.jpg", "a%00b.jpg", "%ff%fe.jpg"])
 def test_what_decodes_to_no_key_is_none(key: str) -> None:
     assert [one for one in other_spellings(key) if "%" not in one] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "in/a.jpg,",
+        "in/a.jpg ;",
+        '"in/a.jpg",',
+        "- in/a.jpg",
+        "* in/a.jpg",
+        "12. in/a.jpg",
+        "  - 'in/a.jpg'",
+        "['in/a.jpg',",
+        " 'in/a.jpg']",
+        "<s3://photos/in/a.jpg>",
+        "- s3://photos/in/a.jpg",
+        "photos/in/a.jpg",
+        "/photos/in/a.jpg",
+    ],
+)
+def test_what_lists_put_around_a_key_is_left_out(line: str) -> None:
+    assert "in/a.jpg" in other_spellings(line, "photos")

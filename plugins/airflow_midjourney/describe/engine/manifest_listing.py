@@ -145,11 +145,12 @@ async def _look_up(worker: Worker, batch: Batch, entries: list[Entry]) -> Looked
 
 async def _look_up_spellings(worker: Worker, batch: Batch, found: LookedUp) -> LookedUp:
     """Take the objects that missing keys mean in another spelling, where there is exactly one of those."""
-    spellings = {key: spellings for key in found.missing if (spellings := other_spellings(key))}
+    bucket = batch.scope.bucket
+    spellings = {key: spellings for key in found.missing if (spellings := other_spellings(key, bucket))}
     asked = sorted({spelling for several in spellings.values() for spelling in several})
     if not asked:
         return found
-    objects = await asyncio.gather(*(asyncio.to_thread(_object, worker, batch.scope.bucket, key) for key in asked))
+    objects = await asyncio.gather(*(asyncio.to_thread(_object, worker, bucket, key) for key in asked))
     there = {image.key: image for image in objects if image is not None}
     meant = {
         key: candidates[0]

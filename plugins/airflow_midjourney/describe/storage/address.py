@@ -11,6 +11,8 @@ _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]{1,20})://", re.IGNORECASE)
 _OF_S3: Final = frozenset({"s3", "s3a", "s3n"})
 _OF_THE_WEB: Final = frozenset({"http", "https"})
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:s3:::", re.IGNORECASE)
+_OTHER_ARN: Final = re.compile(r"arn:[a-z-]{2,20}:[a-z0-9-]{1,40}:", re.IGNORECASE)
+_MISTYPED: Final = re.compile(r"s3[an]?:/(?=[^/])", re.IGNORECASE)
 _HOST: Final = re.compile(r"(?:(?P<bucket>.+)\.)?s3[.-](?:[a-z0-9.-]+\.)?amazonaws\.com(?:\.cn)?", re.IGNORECASE)
 _SIGNED: Final = "x-amz-"
 
@@ -35,9 +37,11 @@ def read_address(text: str) -> Address | None:
     arn = _ARN.match(text)
     if arn is not None:
         return _split(text[arn.end() :])
+    if _OTHER_ARN.match(text):
+        return Address("", "", "is an ARN that names no object by bucket and key; write s3://bucket/key")
     scheme = _SCHEME.match(text)
     if scheme is None:
-        return None
+        return Address("", "", "lacks a slash; write s3://bucket/key") if _MISTYPED.match(text) else None
     name = scheme[1].lower()
     if name in _OF_S3:
         return _split(text[scheme.end() :])

@@ -16,13 +16,16 @@ from airflow_midjourney.describe.storage.manifest.entries import (
     DELIMITERS,
     BadLine,
     Columns,
+    Entry,
     Item,
     LineRange,
     Passed,
     csv_items,
     detect_columns,
+    is_of_no_current_object,
     named_columns,
     named_item,
+    names_the_only_column,
     plain_items,
 )
 
@@ -36,7 +39,10 @@ _FIRST_LINES: Final = 1000
 
 _QUOTED: Final = 120
 
-_WHEN: Final = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?\S*"
+#: Lines within which a table that is drawn has drawn a line.
+_LINES_TO_A_RULE: Final = 3
+
+_WHEN: Final = r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?\S*"
 _SIZE: Final = r"\d[\d.]*(?: ?(?:[KMGTP]i?B?|Bytes?|B))?"
 _LISTED: Final = re.compile(rf"\s*{_WHEN}\s+{_SIZE}\s(?P<name>.+)")
 _LISTED_URI: Final = re.compile(rf"\s*{_WHEN}\s+{_SIZE}\s.*?(?P<name>s3://.+)")
@@ -55,6 +61,7 @@ _SIZE_AND_NAME: Final = re.compile(r"\s+\d+ .*\S.*")
 _DRAWN: Final = re.compile(r"[|+=-][|+=\s-]{2,}")
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BEGINS_JSON: Final = re.compile(r"\s*(?:[{\[]\s*(?:\"|[{\[]|$)|\"(?:[^\"\\]|\\.)*\"\s*$)")
+_LISTS_OF_JSON: Final = ("Contents", "Versions", "entries", "keys", "files", "images", "objects")
 _NEEDED: Final = (
     "Write one s3://bucket/key a line, or CSV with a header such as bucket,key; for S3's own listing, take"
     " aws s3 ls --recursive."
@@ -88,7 +95,7 @@ def detect_dialect(lines: Iterable[Line], key: str, uri: str) -> ListDialect:
     listing = _listing(shown, uri)
     if listing is not None:
         return listing
-    if _is_json_lines(shown):
+    if is_json_lines(shown):
         return ListDialect(_json_items)
     columns = detect_columns(head, key)
     if columns is None and all(_is_quoted(line.text) for line in shown):
@@ -96,14 +103,16 @@ def detect_dialect(lines: Iterable[Line], key: str, uri: str) -> ListDialect:
     if columns is None or columns is BUCKET_AND_KEY:
         _refuse_columns_without_names(shown, key, uri)
     if columns is None:
-        return ListDialect(plain_items)
+        first = shown[0].text.strip()
+        header = first if len(shown) > 1 and names_the_only_column(first) else ""
+        return ListDialect(lambda following: plain_items(following, header))
     return ListDialect(lambda following: csv_items(following, columns), columns)
 
 
 def _listing(shown: list[Line], uri: str) -> ListDialect | None:
     """Read the output of a client that lists, or refuse it where it does not say the whole key."""
     first = shown[0]
-    if _DRAWN.fullmatch(first.text.strip()):
+    if any(_DRAWN.fullmatch(line.text.strip()) for line in shown[:_LINES_TO_A_RULE]):
         raise _refused(uri, first, "is drawn as a table")
     if _OF_MC.match(first.text) or _OF_RCLONE.fullmatch(first.text.strip("\r\n")):
         raise _refused(uri, first, "is the output of a client that leaves out where its keys begin")
@@ -163,8 +172,17 @@ def _listed_items(lines: Iterable[Line], form: re.Pattern[str]) -> Iterator[Item
             yield named_item(place, None, found["name"])
 
 
-def _is_json_lines(shown: list[Line]) -> bool:
-    return all(line.text.lstrip().startswith(('{"', '{ "')) and line.text.rstrip().endswith("}") for line in shown)
+def is_json_lines(lines: Iterable[Line]) -> bool:
+    """Say whether lines are objects of JSON, one a line; a single one may be a document as well, if it has no key."""
+    shown = [line for line in lines if line.text.strip()]
+    texts = [_without_comma(line.text) for line in shown]
+    if not all(text.startswith(('{"', '{ "')) and text.endswith("}") for text in texts):
+        return False
+    return len(texts) > 1 or any(isinstance(json_item(_place(line), _parsed(line.text)), Entry) for line in shown)
+
+
+def _without_comma(text: str) -> str:
+    return text.strip().rstrip(",").rstrip()
 
 
 def _json_items(lines: Iterable[Line]) -> Iterator[Item]:
@@ -174,7 +192,7 @@ def _json_items(lines: Iterable[Line]) -> Iterator[Item]:
         elif not line.text.strip():
             yield Passed(_place(line))
         else:
-            yield json_item(_place(line), _parsed(line.text))
+            yield json_item(_place(line), _parsed(_without_comma(line.text)))
 
 
 def json_item(place: LineRange, value: Any) -> Item:
@@ -184,9 +202,10 @@ def json_item(place: LineRange, value: Any) -> Item:
     if not isinstance(value, dict):
         return BadLine(place, "is JSON that names no key")
     names = [str(name) for name in value]
-    places = named_columns(names)
-    key = value[names[places["key"]]] if "key" in places else None
-    bucket = value[names[places["bucket"]]] if "bucket" in places else None
+    told = {column: value[names[at]] for column, at in named_columns(names).items()}
+    if is_of_no_current_object(told.get("is_latest"), told.get("is_delete_marker")):
+        return Passed(place)
+    key, bucket = told.get("key"), told.get("bucket")
     if not isinstance(key, str) or not isinstance(bucket, str | None):
         return BadLine(place, "is JSON without a key")
     return named_item(place, bucket, key)
@@ -199,14 +218,33 @@ def begins_json(line: str) -> bool:
 
 
 def json_items(document: Any) -> list[Item] | None:
-    """Read a JSON list, or what ``aws s3api list-objects-v2`` prints; None where it is neither.
+    """Read a JSON list, alone or as the one that a document has; None where it is neither.
 
     :return: items whose lines are counted as values.
     """
-    values = document.get("Contents") if isinstance(document, dict) else document
+    values = _list_of(document) if isinstance(document, dict) else document
     if not isinstance(values, list):
         return None
+    values = _under_their_prefix(values)
     return [json_item(LineRange(number, number, number), value) for number, value in enumerate(values, 1)]
+
+
+def _list_of(document: dict[str, Any]) -> list[Any] | None:
+    """Give what ``aws s3api`` and COPY of Redshift call their list, or the list of a document that has but one."""
+    if "fileSchema" in document:
+        return None
+    lists = {name: value for name, value in document.items() if isinstance(value, list)}
+    named = next((lists[name] for name in _LISTS_OF_JSON if name in lists), None)
+    return named if named is not None or len(lists) != 1 else next(iter(lists.values()))
+
+
+def _under_their_prefix(values: list[Any]) -> list[Any]:
+    """Put before each key the prefix with which lists of SageMaker begin."""
+    first = values[0] if values else None
+    prefix = first.get("prefix") if isinstance(first, dict) and len(first) == 1 else None
+    if not isinstance(prefix, str):
+        return values
+    return [prefix + value if isinstance(value, str) else value for value in values[1:]]
 
 
 def _parsed(text: str) -> Any:
@@ -231,8 +269,9 @@ def _refuse_columns_without_names(shown: list[Line], key: str, uri: str) -> None
         begins = {cells[0].strip().strip('"') for cells in rows}
         one_bucket = len(begins) == 1 and len(rows) > 1 and _BUCKET.fullmatch(next(iter(begins))) is not None
         if delimiter == "," and is_csv:
-            # S3 writes bucket,key without a header; a URI in the first cell is another tool's order.
-            in_doubt = any(read_address(begin) is not None for begin in begins)
+            # S3 writes bucket,key without a header, and one bucket in all lines.
+            strange = len(begins) > 1 and not all(map(_BUCKET.fullmatch, begins))
+            in_doubt = strange or any(read_address(begin) is not None for begin in begins)
         else:
             in_doubt = one_bucket or delimiter == "\t" or is_csv
         if in_doubt:

@@ -46,16 +46,32 @@ _COLUMN_NAMES: Final = {
 _NAMES_OF_KEYS: Final = (
     "s3key",
     "objectkey",
+    "s3objectkey",
     "keyname",
+    "imagekey",
     "s3uri",
+    "imageuri",
     "uri",
     "s3url",
+    "imageurl",
     "url",
+    "sourceref",
     "s3path",
+    "imagepath",
+    "filepath",
     "path",
+    "objectname",
+    "imagename",
     "filename",
+    "file",
+    "object",
     "image",
 )
+
+_COMMENT: Final = "is a comment, which lists have not"
+
+#: By which spreadsheets say what stands between the cells.
+_SEPARATOR: Final = re.compile(r"sep=.\s*", re.IGNORECASE)
 
 #: What stands between the cells of a line.
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -181,7 +197,8 @@ def detect_columns(lines: Iterable[Line], key: str) -> Columns | None:
     :param lines: from the first on.
     :param key: the manifest's own.
     """
-    first = [line for line in islice(lines, _LINES_TO_A_HEADER) if line.text.strip()][:_LINES_OF_A_RECORD]
+    head = islice(lines, _LINES_TO_A_HEADER)
+    first = [line for line in head if line.text.strip() and not _is_beside_csv(line.text)][:_LINES_OF_A_RECORD]
     is_csv = key.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
     for delimiter in DELIMITERS:
         record = next(records(first, delimiter), None)
@@ -201,18 +218,35 @@ def _headed(cells: tuple[str, ...], delimiter: str, *, is_csv: bool) -> Columns 
     return Columns(places, encoded=False, header=cells, delimiter=delimiter)
 
 
-def plain_items(lines: Iterable[Line]) -> Iterator[Item]:
-    """Read one key or ``s3://bucket/key`` a line."""
+def names_the_only_column(text: str) -> bool:
+    """Say whether a line is the header of a list that has nothing but keys."""
+    return list(named_columns([text])) == ["key"]
+
+
+def plain_items(lines: Iterable[Line], header: str = "") -> Iterator[Item]:
+    """Read one key or ``s3://bucket/key`` a line.
+
+    :param header: a line that names nothing.
+    """
     for line in lines:
         text, place = line.text.removesuffix("\n").removesuffix("\r"), _place(line)
         if line.problem:
             yield BadLine(place, line.problem)
-        elif not text.strip():
+        elif not text.strip() or text.strip() == header:
             yield Passed(place)
-        elif text.startswith("# "):
-            yield BadLine(place, "is a comment, which lists have not")
+        elif _is_comment(text):
+            yield BadLine(place, _COMMENT)
         else:
             yield named_item(place, None, text)
+
+
+def _is_comment(text: str) -> bool:
+    """Tell a comment from a key, which may begin with the same sign and then has a folder or an ending."""
+    return text.startswith(("# ", "// ")) or (text.startswith("#") and not {"/", "."}.intersection(text))
+
+
+def _is_beside_csv(text: str) -> bool:
+    return text.startswith("# ") or _SEPARATOR.fullmatch(text) is not None
 
 
 def csv_items(lines: Iterable[Line], columns: Columns) -> Iterator[Item]:
@@ -220,8 +254,10 @@ def csv_items(lines: Iterable[Line], columns: Columns) -> Iterator[Item]:
     for record in records(lines, columns.delimiter):
         if record.problem:
             yield BadLine(record.place, record.problem)
-        elif not record.text.strip() or record.cells == columns.header:
+        elif not record.text.strip() or record.cells == columns.header or _SEPARATOR.fullmatch(record.text):
             yield Passed(record.place)
+        elif columns.header and _is_beside_csv(record.text):
+            yield BadLine(record.place, _COMMENT)
         else:
             yield _item(record, columns)
 
@@ -277,12 +313,15 @@ def _record(lines: list[Line], delimiter: str) -> Record | None:
 
 
 def _item(record: Record, columns: Columns) -> Item:
-    if columns.cell(record.cells, "is_delete_marker") == "true" or columns.cell(record.cells, "is_latest") == "false":
+    if is_of_no_current_object(*(columns.cell(record.cells, name) for name in ("is_latest", "is_delete_marker"))):
         return Passed(record.place)
     if columns.places["key"] >= len(record.cells):
         problem = f"has {len(record.cells)} columns, and the key is in column {columns.places['key'] + 1}"
         return BadLine(record.place, problem)
-    bucket = columns.cell(record.cells, "bucket") or None
+    if columns.header and any(record.cells[len(columns.header) :]):
+        number = len(columns.header)
+        return BadLine(record.place, f"has more cells than the header, which has {number}: put each cell in quotes")
+    bucket = columns.cell(record.cells, "bucket").strip() or None
     key = columns.cell(record.cells, "key")
     if not columns.encoded:
         return named_item(record.place, bucket, key, _facts(record.cells, columns))
@@ -291,6 +330,11 @@ def _item(record: Record, columns: Columns) -> Item:
     except UnicodeDecodeError:
         return BadLine(record.place, "has a URL-encoded key that is not UTF-8")
     return _named(record.place, bucket, key, _facts(record.cells, columns))
+
+
+def is_of_no_current_object(is_latest: object, is_delete_marker: object) -> bool:
+    """Say whether a line is about an older version or a deletion; spreadsheets write these words in capitals."""
+    return str(is_latest).strip().lower() == "false" or str(is_delete_marker).strip().lower() == "true"
 
 
 def named_item(place: LineRange, bucket: str | None, text: str, facts: Facts | None = None) -> Entry | BadLine:

@@ -78,7 +78,7 @@ def _text(value: Any) -> str:
 
 def _not_an_inventory(stored: ListedImage) -> ManifestError:
     return ManifestError(
-        f"{stored.uri!r} ends in .json and is no manifest.json of an S3 Inventory (it needs fileSchema with a Key,"
-        " and files with keys). Name a list of keys .txt or .csv.",
+        f"{stored.uri!r} is neither a JSON list of keys nor the manifest.json of an S3 Inventory (which needs"
+        " fileSchema with a Key, and files with keys). Write one s3://bucket/key a line, and name the list .txt.",
         image_uri=stored.uri,
     )

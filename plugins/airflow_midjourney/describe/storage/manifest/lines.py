@@ -48,7 +48,19 @@ _NOT_READ: Final = {
     b"\xfd7zXZ\x00": "an xz archive",
     b"SQLite format 3\x00": "a database",
     b"%PDF-": "a PDF",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"\x1f\x8b": "packed twice",
+    b"Obj\x01": "a file of the format Avro",
+    b"{\\rtf": "a document of a word processor",
+    b"\xff\xd8\xff": "an image",
+    b"\x89PNG": "an image",
 }
+#: What servers answer in place of an object, and what lists of S3 look like before a client has read them.
+_MARKUP: Final = (b"<!doctype", b"<html", b"<?xml")
+#: Bytes that show how a text is encoded.
+_ENOUGH: Final = 16
+#: Where the second half of a tar archive's first header begins.
+_TAR: Final = (257, b"ustar")
 #: What PowerShell and spreadsheets save as "Unicode".
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _COLUMNAR: Final = {b"ORC": "ORC", b"PAR1": "Parquet"}
@@ -172,13 +184,12 @@ def open_content(store: ImageStore, stored: ListedImage, check: Callable[[], Non
     with _unpacking(stored):
         head = content.read(_HEAD)
         content.seek(0)
-    for magic, name in _NOT_READ.items():
-        if head.startswith(magic) and not (magic == b"BZh" and head.isascii() and b"\0" not in head):
-            raise ManifestError(
-                f"The manifest {stored.uri!r} is {name}, which is not read here. Save it as plain text in UTF-8 (in"
-                " PowerShell: Out-File -Encoding utf8), one key or s3:// URI a line, packed with gzip or not at all.",
-                image_uri=stored.uri,
-            )
+    if kind := _not_read(head):
+        raise ManifestError(
+            f"The manifest {stored.uri!r} is {kind}, which is not read here. Save it as plain text in UTF-8 (in"
+            " PowerShell: Out-File -Encoding utf8), one key or s3:// URI a line, packed with gzip or not at all.",
+            image_uri=stored.uri,
+        )
     for magic, name in _COLUMNAR.items():
         # A key may start with these letters, but no key holds NUL.
         if head.startswith(magic) and b"\0" in head:
@@ -190,6 +201,21 @@ def open_content(store: ImageStore, stored: ListedImage, check: Callable[[], Non
     if head.startswith(_UTF_16):
         return io.BufferedReader(_OfUtf16(content), PART)
     return content
+
+
+def _not_read(head: bytes) -> str:
+    """Say what a file is by its first bytes, if it is no text; empty where it may be."""
+    for magic, name in _NOT_READ.items():
+        if head.startswith(magic) and not (magic == b"BZh" and head.isascii() and b"\0" not in head):
+            return name
+    if head.startswith(_TAR[1], _TAR[0]):
+        return "a tar archive"
+    if head.removeprefix(_BYTE_ORDER_MARK).lstrip().lower().startswith(_MARKUP):
+        return "a web page or XML"
+    # Every second byte of Latin letters is NUL there.
+    if len(head) >= _ENOUGH and not head.startswith(_UTF_16) and head.count(b"\0") > len(head) // 3:
+        return "UTF-16 text without a byte order mark"
+    return ""
 
 
 def read_whole(store: ImageStore, stored: ListedImage, limit: int) -> bytes:

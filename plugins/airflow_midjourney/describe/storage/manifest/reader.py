@@ -12,7 +12,12 @@ from airflow_midjourney.describe.model.batch import Position
 from airflow_midjourney.describe.model.errors import ImageRejectedError, ManifestError, SettingsError
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.model.text import presentable, shortened
-from airflow_midjourney.describe.storage.manifest.dialect import begins_json, detect_dialect, json_items
+from airflow_midjourney.describe.storage.manifest.dialect import (
+    begins_json,
+    detect_dialect,
+    is_json_lines,
+    json_items,
+)
 from airflow_midjourney.describe.storage.manifest.entries import (
     BadLine,
     Columns,
@@ -216,7 +221,8 @@ def _open(store: ImageStore, uri: str, number: int, mark: FileMark, check: Calla
     source = lines_of(content, manifest)
     head = list(islice(source, _FIRST_LINES))
     first = next((line.text for line in head if line.text.strip()), "")
-    if not (manifest.key.lower().removesuffix(".gz").endswith(".json") or begins_json(first)):
+    is_json = manifest.key.lower().removesuffix(".gz").endswith(".json") or begins_json(first)
+    if not is_json or is_json_lines(head):
         dialect = detect_dialect(head, manifest.key, manifest.uri)
         again = mark.byte > 0
         lines = lines_of(content, manifest, start=mark.byte, number=mark.line) if again else chain(head, source)
