@@ -70,6 +70,8 @@ def test_cases(name: str, prompts: tuple[str, ...], aspect_ratio: str | None) ->
         "\n".join(f"| {n} | {prompt} |" for n, prompt in enumerate(FOUR, 1)),
         "\n".join(f"{n}. {prompt}" for n, prompt in zip(("I", "II", "III", "IV"), FOUR, strict=True)),
         "\n".join(f"Image {n}: {prompt}" for n, prompt in enumerate(FOUR, 1)),
+        "\n".join(f"Prompt {n} of 4: {prompt}" for n, prompt in enumerate(FOUR, 1)),
+        "Your prompts:\n\n" + "\n\n".join(f"**Option {n}/4**\n{prompt}" for n, prompt in enumerate(FOUR, 1)),
         "Sure! Here are four prompts for your image:\n" + "\n".join(f"{n}. {p}" for n, p in enumerate(FOUR, 1)),
         keycaps(*FOUR) + "\n\n" + keycaps(*FOUR),
         "\n\n".join(f"**{n}{K} {prompt}**" for n, prompt in enumerate(FOUR, 1)),
@@ -98,6 +100,88 @@ def test_four_prompts_however_they_are_divided(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "marks",
+    [
+        *("01. 02. 03. 04.", "1.) 2.) 3.) 4.)", "1-> 2-> 3-> 4->", "1/4 2/4 3/4 4/4", "(1/4) (2/4) (3/4) (4/4)"),
+        *(
+            "[1/4] [2/4] [3/4] [4/4]",
+            "【1】 【2】 【3】 【4】",
+            "<1> <2> <3> <4>",
+            "{1} {2} {3} {4}",
+            "〔1〕 〔2〕 〔3〕 〔4〕",
+        ),
+        *(":1: :2: :3: :4:", "١. ٢. ٣. ٤.", "۱- ۲- ۳- ۴-", "१. २. ३. ४.", "𝟏. 𝟐. 𝟑. 𝟒.", "Ⅰ. Ⅱ. Ⅲ. Ⅳ.", "ⓐ ⓑ ⓒ ⓓ"),
+        *("🅰 🅱 🅲 🅳", "(a) (b) (c) (d)", "(i) (ii) (iii) (iv)", "1st: 2nd: 3rd: 4th:", "First: Second: Third: Fourth:"),
+        *(
+            "壹、 贰、 叁、 肆、",
+            "其一， 其二， 其三， 其四，",
+            "提示一： 提示二： 提示三： 提示四：",
+            "第一条： 第二条： 第三条： 第四条：",
+        ),
+        *(
+            "1?? 2?? 3?? 4??",
+            "1\ufffd\ufffd 2\ufffd\ufffd 3\ufffd\ufffd 4\ufffd\ufffd",
+            "1\ufe0f? 2\ufe0f? 3\ufe0f? 4\ufe0f?",
+        ),
+        *("0. 1. 2. 3.", "0\ufe0f\u20e3 1\ufe0f\u20e3 2\ufe0f\u20e3 3\ufe0f\u20e3", "~~1~~ ~~2~~ ~~3~~ ~~4~~"),
+        *("№1: №2: №3: №4:", "No.1: No.2: No.3: No.4:", "プロンプト1： プロンプト2： プロンプト3： プロンプト4："),
+        *("→ → → →", "🔹 🔹 🔹 🔹", "✅ ✅ ✅ ✅"),
+    ],
+)
+@pytest.mark.parametrize("between", ["\n", "\n\n", "\r\n", "\n\n---\n\n"])
+def test_four_prompts_however_they_are_numbered(marks: str, between: str) -> None:
+    text = between.join(f"{mark} {prompt}" for mark, prompt in zip(marks.split(" "), FOUR, strict=True))
+
+    assert parse_prompts(text) == ParsedPrompts(FOUR, None)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["Prompt", "Вариант", "Opción", "Beschreibung", "프롬프트", "Proposition", "No.", "N°", "Nr.", "Bild", "**Opis"],
+)
+@pytest.mark.parametrize("form", ["{} {}: {}", "{} {}. {}", "{} #{}: {}", "{} {}\u00a0: {}", "- {} {} – {}"])
+def test_a_number_behind_a_word_of_any_language_is_a_mark(word: str, form: str) -> None:
+    text = "\n\n".join(form.format(word, number, prompt) for number, prompt in enumerate(FOUR, 1))
+
+    assert parse_prompts(text) == ParsedPrompts(FOUR, None)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "'{}'",
+        '"{}",',
+        "[{}]",
+        "“{}”;",
+        "‘{}’",
+        "/imagine prompt: {}",
+        "/imagine {}",
+        "/imagine prompt:{}",
+        "Prompt: {}",
+        "提示词：{}",
+    ],
+)
+def test_what_stands_around_a_prompt_is_no_part_of_it(form: str) -> None:
+    assert parse_prompts(keycaps(*map(form.format, FOUR))) == ParsedPrompts(FOUR, None)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Let me know if you want more variations!",
+        "*Feel free to use any of these.*",
+        "Enjoy!",
+        "如需更多，请告诉我。",
+        "I hope this helps.",
+    ],
+)
+@pytest.mark.parametrize("between", ["\n\n", "\n \n\n", "\r\n\r\n", "\n\n---\n"])
+def test_a_closing_note_is_no_part_of_the_last_prompt(note: str, between: str) -> None:
+    assert parse_prompts(keycaps(*FOUR) + between + note) == ParsedPrompts(FOUR, None)
+    assert parse_prompts("\n\n".join(f"{one} --ar 3:2" for one in FOUR) + between + note) == ParsedPrompts(FOUR, "3:2")
+
+
+@pytest.mark.parametrize(
     ("text", "prompts"),
     [
         (f"2{K} {TRAM}\n\n3{K} {HILL}\n\n4{K} {OWL}", FOUR[1:]),
@@ -116,6 +200,15 @@ def test_four_prompts_however_they_are_divided(text: str) -> None:
         (f"1{K} snake_case, 2 * 3 and 5 *", ("snake_case, 2 * 3 and 5",)),
         (f"{BOAT}\nin a storm --ar 3:2\n{TRAM} --ar 3:2", (f"{BOAT} in a storm", TRAM)),
         (f"Prompts:\n{BOAT} --ar 3:2\n\n{TRAM} --ar 3:2", (BOAT, TRAM)),
+        (f"1{K} {BOAT}\n\n{TRAM}\n\n3{K} {HILL}\n\n4{K} {OWL}", FOUR),
+        (f"1{K} {BOAT}\n\n{TRAM}\n\n{HILL}\n\n4{K} {OWL}", FOUR),
+        (f"Here are two prompts:\n1. {BOAT}\n2. {TRAM}", (BOAT, TRAM)),
+        (f"Three descriptions:\n\n1) {BOAT}\n2) {TRAM}\n3) {HILL}", FOUR[:3]),
+        (f"1{K} a boat\nlet me know, says a sign", ("a boat let me know, says a sign",)),
+        (
+            "1. first\n2. a row: one: two: three\n3. 3/4 view\n4. 1/2",
+            ("first", "a row: one: two: three", "3/4 view", "1/2"),
+        ),
     ],
 )
 def test_no_prompt_and_no_word_is_dropped(text: str, prompts: tuple[str, ...]) -> None:
@@ -180,6 +273,12 @@ def test_parameters_and_prose(block: str, prompt: str, aspect_ratio: str | None)
         "您有一条待处理的审核消息。",
         "You cannot do this:\n1. Open the link\n2. Solve the captcha\n3. Come back here\n4. Describe it again",
         "Image 2 of 4 failed. Step 3. was skipped.",
+        "Your prompts failed for these reasons:\n1. The link is broken\n2. The account is closed",
+        "Step 1/3 failed. Step 2/3 was skipped.",
+        "<html><body><h1>502 Bad Gateway</h1><p>nginx</p></body></html>",
+        "{'code': 24, 'description': 'may contain banned words'}",
+        "Error: ['Invalid image']",
+        "Something went wrong.\n---\nTry again later.",
     ],
 )
 def test_sentences_are_no_prompts(text: str) -> None:

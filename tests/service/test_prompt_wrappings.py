@@ -77,6 +77,10 @@ def test_four_prompts_come_out_of_every_wrapping(
     assert parsed.aspect_ratio == ("3:2" if suffix else None)
 
 
+def with_keycaps(prompts: list[str]) -> str:
+    return "\n\n".join(f"{number}\ufe0f\u20e3 {prompt}" for number, prompt in enumerate(prompts, 1))
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     "wrap",
@@ -91,8 +95,24 @@ def test_four_prompts_come_out_of_every_wrapping(
         lambda prompts: json.dumps([{"text": prompt, "score": 1} for prompt in prompts]),
         lambda prompts: "<ol>" + "".join(f'<li class="p">{html.escape(prompt)}</li>\n' for prompt in prompts) + "</ol>",
         lambda prompts: f"```json\n{json.dumps(prompts, indent=1, ensure_ascii=False)}\n```",
+        lambda prompts: f"Here are the prompts:\n```json\n{json.dumps(prompts)}\n```\nEnjoy!",
+        lambda prompts: f"Here are the prompts: {json.dumps(prompts)}",
+        lambda prompts: json.dumps(json.dumps({"prompts": prompts})),
+        lambda prompts: json.dumps({f"prompt_{number}": prompt for number, prompt in enumerate(prompts, 1)}),
+        lambda prompts: "\n".join(json.dumps({"caption": prompt}) for prompt in prompts),
+        lambda prompts: json.dumps({"prompt": with_keycaps(prompts)}),
+        lambda prompts: json.dumps([with_keycaps(prompts)]),
+        lambda prompts: json.dumps(with_keycaps(prompts)),
+        lambda prompts: with_keycaps(prompts).encode("ascii", "backslashreplace").decode().replace("\\xe9", "é"),
+        lambda prompts: with_keycaps(prompts).encode().decode("latin-1"),
+        str,
+        lambda prompts: str(tuple(prompts)),
+        lambda prompts: str({"prompts": prompts}),
+        lambda prompts: str([f"{number}\ufe0f\u20e3 {prompt}" for number, prompt in enumerate(prompts, 1)]),
+        lambda prompts: "".join(f"<p>{number}. {html.escape(prompt)}</p>" for number, prompt in enumerate(prompts, 1)),
+        lambda prompts: "<ol>" + "".join(f"<li><b>{html.escape(prompt)}</b></li>" for prompt in prompts) + "</ol>",
+        lambda prompts: "".join(f"<prompt>{html.escape(prompt)}</prompt>" for prompt in prompts),
     ],
-    ids=["list", "object", "objects", "nested", "by number", "numbered", "keycaps", "texts", "HTML", "fenced"],
 )
 def test_a_list_of_prompts_is_read(wrap: Callable[[list[str]], str], suffix: str) -> None:
     parsed = parse_prompts(wrap([prompt + suffix for prompt in PROMPTS]))
@@ -113,6 +133,10 @@ def test_a_list_of_prompts_is_read(wrap: Callable[[list[str]], str], suffix: str
         "<ul><li>Invalid image</li></ul>",
         "{}",
         "[[[[",
+        '["error", "rate limited"]',
+        '{"message": "Internal error", "errors": ["no image was found", "and no account"]}',
+        "{'error': ['no image was found', 'and no account']}",
+        "('a', 'b')",
     ],
 )
 def test_other_json_holds_no_prompts(text: str) -> None:

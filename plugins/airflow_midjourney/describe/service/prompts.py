@@ -19,26 +19,29 @@ from airflow_midjourney.describe.service.prompt_text.folding import (
     with_plain_breaks,
     without_invisible,
     without_quoting,
+    without_rules,
 )
 from airflow_midjourney.describe.service.prompt_text.lists import (
     MOST_PROMPTS,
     entries,
     is_notice,
+    paragraphs,
     speaks_to_reader,
+    without_closing_note,
     without_heading,
 )
 from airflow_midjourney.describe.service.prompt_text.marks import marks_of_numbers, marks_of_signs, without_buttons
 from airflow_midjourney.describe.service.prompt_text.wrappings import unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airflow_midjourney.describe.service.prompt_text.marks import Mark
 
 __all__ = ["MOST_PROMPTS", "PARSER_VERSION", "ParsedPrompts", "parse_prompts"]
 
 #: Raised with every change of what :func:`parse_prompts` makes of a text; old answers can then be read again.
-PARSER_VERSION: Final = 3
+PARSER_VERSION: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def parse_prompts(text: str) -> ParsedPrompts | None:
 
     :param text: the answer, as the service sent it.
     """
-    text = without_invisible(storable(unwrapped(text)))
+    text = without_closing_note(without_rules(without_invisible(storable(unwrapped(text)))))
     read = [(one.text, one.aspect_ratio) for one in map(clean, _blocks(text)) if one.text][:MOST_PROMPTS]
     if not read:
         return None
@@ -87,7 +90,15 @@ def _numbered(text: str, marks: Sequence[Mark]) -> list[str]:
     blocks = [(mark.number, text[mark.end : end]) for mark, end in zip(marks, ends, strict=True)]
     if len({number for number, _ in blocks}) == len(blocks):
         blocks.sort(key=lambda block: block[0])
-    return [*_without_mark(text[: marks[0].start], marks), *(block for _, block in blocks)]
+    return [*_without_mark(text[: marks[0].start], marks), *_with_lost_marks(blocks)]
+
+
+def _with_lost_marks(blocks: list[tuple[int, str]]) -> Iterator[str]:
+    """Divide a block into its paragraphs where these are as many as the numbers up to the next mark."""
+    following = [number for number, _ in blocks[1:]]
+    for (number, block), next_number in zip(blocks, [*following, 0], strict=True):
+        several = paragraphs(block) if next_number > number + 1 else [block]
+        yield from several if len(several) == next_number - number else [block]
 
 
 def _without_mark(before: str, marks: Sequence[Mark]) -> list[str]:

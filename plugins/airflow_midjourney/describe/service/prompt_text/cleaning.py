@@ -14,7 +14,12 @@ _DOUBLED: Final = re.compile(r"\*{2,}|~{2,}|\|{2,}|`{2,}|(?<!\w)_{2,}(?=\S)|(?<=
 
 _TAG: Final = re.compile(r"</?(?:b|i|u|s|em|strong|p|span|code|li|ol|ul)>", re.IGNORECASE)
 
-_AT_START: Final = re.compile(r"(?:(?:>{1,3}|#{1,6}|[-*+•·▪●])\s+)+")
+_AT_START: Final = re.compile(r"(?:(?:>{1,3}|#{1,6}|[-*+•·▪●‣→➤➢►▶◆◇■□★☆✅✔☑✨🔹🔸🔷🔶👉📌🎨]\ufe0f?)\s+)+")
+
+#: How a prompt is given to the bot, or called by those who list some.
+_COMMAND: Final = re.compile(
+    r"/imagine\b\s*(?:prompt\b)?\s*:?\s*|(?:prompt|caption|description|提示词)\s?[:：]\s*", re.IGNORECASE
+)
 
 _ESCAPED: Final = re.compile(r"\\([\\`*_{}\[\]()#+.!|>~-])")
 
@@ -27,7 +32,7 @@ _CLOSING: Final = {
     "_": re.compile(r"(?<=[^\s_])_(?!\w)"),
 }
 
-_QUOTES: Final = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "『": "』"}
+_QUOTES: Final = {'"': '"', "'": "'", "“": "”", "‘": "’", "„": "“", "«": "»", "「": "」", "『": "』", "[": "]"}
 
 #: What a cut pair of markdown or a selector without its keycap leaves at the ends.
 _LEFTOVERS: Final = " *~`|"
@@ -44,6 +49,8 @@ def clean(block: str) -> Divided:
 def _plain(line: str) -> str:
     line = _AT_START.sub("", _TAG.sub("", line), count=1) if _AT_START.match(line) else _TAG.sub("", line)
     line = _DOUBLED.sub("", line)
+    if (command := _COMMAND.match(line)) and command.end() < len(line):
+        line = line[command.end() :]
     if line.count("`") % 2 == 0:
         line = line.replace("`", "")
     for sign in "*_":
@@ -66,7 +73,7 @@ def _without_pairs(line: str, sign: str) -> str:
 def _unquoted(text: str) -> str:
     """Take off the quotation marks that hold a whole prompt."""
     closing = _QUOTES.get(text[:1])
-    quoted = text.removesuffix(".")
+    quoted = text.rstrip(",;").removesuffix(".")
     if closing is None or len(quoted) < 3 or not quoted.endswith(closing):
         return text
     inner = quoted[1:-1]

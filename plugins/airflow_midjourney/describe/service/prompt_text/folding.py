@@ -18,8 +18,14 @@ _HYPHENS: Final = "‐‑﹣⁃－"
 _DASHES: Final = "‒–—―−﹘⸺⸻─━"
 _COLONS: Final = "：∶꞉﹕ː"
 
+#: The zeros of scripts that count with other digits, and of the mathematical alphabets.
+_ZEROS: Final = "٠۰०০๐𝟎𝟘𝟢𝟬𝟶"
+
+_RULE: Final = re.compile(r"^[ \t]{0,8}(?:-{3,40}|\*{3,40}|_{3,40}|={3,40}|—{1,20})[ \t\r]*$", re.MULTILINE)
+
 _FOLDED: Final = (
     {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+    | {ord(zero) + n: str(n) for zero in _ZEROS for n in range(10)}
     | dict.fromkeys(map(ord, _HYPHENS), "-")
     | dict.fromkeys(map(ord, _DASHES), "—")
     | dict.fromkeys(map(ord, _COLONS), ":")
@@ -53,6 +59,11 @@ def _takes_joiner(character: str) -> bool:
 def without_quoting(text: str) -> str:
     """Remove the ``>`` that each line of a quotation begins with."""
     return _QUOTING.sub("", text)
+
+
+def without_rules(text: str) -> str:
+    """Remove lines that are drawn between prompts; empty ones stay in their place."""
+    return _RULE.sub("", text)
 
 
 def with_plain_breaks(text: str) -> str:

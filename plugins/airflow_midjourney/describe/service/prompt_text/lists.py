@@ -23,7 +23,15 @@ _NOTICE: Final = re.compile(
 
 _ANNOUNCEMENT: Final = re.compile(r"\b(?:prompts|descriptions|captions)\b|提示词|描述", re.IGNORECASE)
 
-_BULLET: Final = re.compile(r"^[ \t]{0,8}([-*+•·▪●‣–—])[ \t]+", re.MULTILINE)
+_BULLET: Final = re.compile(r"^[ \t]{0,8}([-*+•·▪●‣–—→➤➢►▶◆◇■□★☆✅✔☑✨🔹🔸🔷🔶👉📌🎨])\ufe0f?[ \t]+", re.MULTILINE)
+
+#: With what a chat ends its answer, in a paragraph of its own.
+_CLOSING_NOTE: Final = re.compile(
+    r"(?:\r?\n[ \t]{0,8}){2,4}[*_]{0,2}(?:let me know|feel free|(?:i )?hope (?:this|these|that)|enjoy!|would you like"
+    r"|want me to|if you(?: would|['’]d)? (?:like|want|need|prefer)|generated (?:by|with)"
+    r"|these (?:prompts|descriptions)|希望这些|如需|如果您)[^\r\n]{0,400}\s*\Z",
+    re.IGNORECASE,
+)
 
 _PARAGRAPHS: Final = re.compile(r"\n[ \t]*+\n\s*+")
 
@@ -40,11 +48,27 @@ def speaks_to_reader(text: str) -> bool:
     return _NOTICE.search(text) is not None
 
 
+def announces(before: str) -> bool:
+    """Say whether the text before a list announces prompts, and nothing that went wrong."""
+    heading = before.rstrip().endswith(_HEADING_ENDS)
+    return heading and _ANNOUNCEMENT.search(before) is not None and not speaks_to_reader(before)
+
+
+def without_closing_note(text: str) -> str:
+    """Remove the paragraph with which a chat takes leave of its reader."""
+    return _CLOSING_NOTE.sub("", text)
+
+
 def without_heading(text: str) -> str:
     """Remove the lines up to the last that ends in a colon."""
     lines = text.split("\n")
     headings = [at for at, line in enumerate(lines) if line.rstrip().endswith(_HEADING_ENDS)]
     return "\n".join(lines[headings[-1] + 1 :]) if headings else text
+
+
+def paragraphs(text: str) -> list[str]:
+    """Divide a text at its empty lines."""
+    return _PARAGRAPHS.split(text.strip())
 
 
 def entries(text: str) -> list[str]:
@@ -106,12 +130,12 @@ def _bulleted(text: str) -> list[str]:
 
 
 def _four(text: str) -> list[str]:
-    paragraphs = _PARAGRAPHS.split(text)
+    blocks = paragraphs(text)
     lines = [line for line in text.split("\n") if line.strip()]
-    found = paragraphs if len(paragraphs) == MOST_PROMPTS else lines
-    return found if len(found) == MOST_PROMPTS and all(map(_is_long_enough, found)) else []
+    found = blocks if len(blocks) == MOST_PROMPTS else lines
+    return found if len(found) == MOST_PROMPTS and all(map(is_long_enough, found)) else []
 
 
-def _is_long_enough(entry: str) -> bool:
+def is_long_enough(entry: str) -> bool:
     """Tell a description from a word or two; where words are not divided, its letters are counted."""
     return len(entry.split()) >= 3 or sum(character > "\u2e7f" for character in entry) >= 4

@@ -1,4 +1,4 @@
-"""The marks that number prompts: keycaps in every spelling, circled digits, ``1.``, ``(1)``, ``一、`` …"""
+"""The marks that number prompts: keycaps in every spelling, circled digits, ``1.``, ``(1)``, ``1/4``, ``一、`` …"""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
+
+from airflow_midjourney.describe.service.prompt_text.labels import LABEL, full_list, numbered_alike
+from airflow_midjourney.describe.service.prompt_text.lists import announces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,25 +18,19 @@ _AT_LINE_START: Final = "(?P<lead>^[ \t>|*_#~`\"'“•·▪●+—-]{0,12})"
 
 # A mark may be followed by one more sign, as in "1️⃣. a boat" or "**1️⃣** a boat".
 _CLOSED: Final = r"(?:[*_~`]{1,3}(?=[\s.)\]:、。,—-]))?"
-_END: Final = rf"{_CLOSED}(?:[ \t]{{0,3}}(?:[.)\]:、。,](?![0-9])|[-—](?=[ \t])){_CLOSED})?"
+_END: Final = rf"{_CLOSED}(?:[ \t]{{0,3}}(?:[.)\]:、。,]{{1,2}}(?![0-9])|[-—](?=[ \t])){_CLOSED})?"
 
 _SELECTORS: Final = "[\ufe0e\ufe0f\u200c\u200d]"
-_KEYCAP: Final = f"(?P<keycap>[1-9])(?:{_SELECTORS}*+\u20e3{_SELECTORS}*+|[\ufe0e\ufe0f]++(?!\u20e3))"
+#: A database that cannot store the frame of a keycap leaves question marks.
+_KEYCAP: Final = f"(?P<keycap>[0-9])(?:{_SELECTORS}*+\u20e3{_SELECTORS}*+|[\ufe0e\ufe0f]++(?!\u20e3)[?\ufffd]?)"
 
-_DIGITS_OF: Final = ("①", "⑴", "⒈", "⓵", "❶", "➀", "➊", "㈠", "㊀")
+_DIGITS_OF: Final = ("①", "⑴", "⒈", "⓵", "❶", "➀", "➊", "㈠", "㊀", "Ⅰ", "ⅰ", "Ⓐ", "ⓐ", "🅐", "🅰")
 _CIRCLED: Final = {chr(ord(first) + n): n + 1 for first in _DIGITS_OF for n in range(9)}
 _WORDS: Final = {
     word: n for n, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine"), 1)
 }
 _CHINESE: Final = {numeral: n for n, numeral in enumerate("一二三四五六七八九", 1)}
-_LETTERS: Final = {letter: n % 4 + 1 for n, letter in enumerate("ABCDabcd")}
-_ROMAN: Final = {"I": 1, "i": 1, "ii": 2, "iii": 3, "iv": 4}
-_NUMBER_OF: Final = _CIRCLED | _ROMAN | _WORDS | _CHINESE | _LETTERS | {str(n): n for n in range(1, 10)}
-
-_LABEL: Final = (
-    "(?:prompt|option|description|caption|version|variation|image|picture|idea|concept|scene"
-    "|提示词|提示|选项|方案|描述)"
-)
+_NUMBER_OF: Final = _CIRCLED | _WORDS | _CHINESE | {str(n): n for n in range(10)}
 
 #: Signs that stand for nothing but a number: they are marks inside a line, too.
 _SIGNS: Final = tuple(
@@ -47,28 +44,23 @@ _SIGNS: Final = tuple(
 
 # What a list may be numbered with that occurs in prompts, too ("16:9", "1.5 metres", "2 boats").
 _DIGIT: Final = (
-    r"\([ \t]?(?P<round>[1-9])[ \t]?\)"
-    r"|\[(?P<square>[1-9])\](?!\()"
-    r"|#[ \t]?(?P<hash>[1-9])(?=[ \t.):—-])"
-    rf"|{_LABEL}[ \t]{{0,2}}\#?(?P<label>[1-9])(?=[ \t\n.):、*—-])"
-    r"|(?P<plain>[1-9])[*_]{0,3}[ \t]?\\?(?:(?=[.)\]:、。](?![0-9]))|(?=[—-][ \t])|(?=[,|/][ \t]))"
+    r"[(\[]?(?P<of>[1-9])[ \t]?(?:/|of)[ \t]?[1-9](?=[ \t.):\]—-])"
+    r"|[(<{【〔「][ \t]?0?(?P<round>[1-9])[ \t]?[)>}】〕」]"
+    r"|\[0?(?P<square>[1-9])\](?!\()"
+    r"|:(?P<colons>[1-9]):(?![0-9])"
+    r"|[#№][ \t]?(?P<hash>[1-9])(?=[ \t.):—-])"
+    rf"|{LABEL}[ \t]{{0,2}}\#?0?(?P<label>[1-9])(?:[ \t]?(?:/|of)[ \t]?[1-9])?(?=[ \t\n.):、*—-])"
+    r"|(?P<lost>[1-9])[?\ufffd]{1,3}(?=[ \t])"
+    r"|0?(?P<plain>[1-9])[*_]{0,3}[ \t]?\\?(?:(?=[.)\]:、。](?![0-9]))|(?=[—-][ \t])|(?=[-—=]?[>→])|(?=[,|/][ \t]))"
 )
-_WEAK_END: Final = rf"{_CLOSED}[ \t]{{0,3}}(?:[.)\]:、。,](?![0-9])|[-—|/](?=[ \t]))?{_CLOSED}"
+_WEAK_END: Final = (
+    rf"{_CLOSED}[ \t]{{0,3}}(?:[.)\]:、。,]{{1,2}}(?![0-9])|[-—=]?[>→](?=[ \t])|[-—|/](?=[ \t]))?{_CLOSED}"
+)
 _NUMBERS: Final = tuple(
     re.compile(f"(?:{_AT_LINE_START}|(?<=[ \t:;。])[*_~`]{{0,3}})(?:{body}){_WEAK_END}", re.MULTILINE | re.IGNORECASE)
     for body in (
         _DIGIT,
         r"\((?P<round>[一二三四五六七八九])\)|第?(?P<plain>[一二三四五六七八九])[个条种组]?(?=[、.:)，,](?![0-9]))",
-    )
-)
-
-# Without a sign behind it, only a full list from 1 to 4 is one.
-_BARE: Final = tuple(
-    re.compile(f"{_AT_LINE_START}{body}", re.MULTILINE)
-    for body in (
-        r"(?P<bare>[1-9])[*_]{0,2}[ \t]{1,4}(?=[^ \t\n])",
-        r"(?P<letter>[A-Da-d])[.):]\s?(?=[^ \t\n.])",
-        r"(?P<roman>[Ii]{1,3}|[Ii][Vv])[.):]\s?(?=[^ \t\n.])",
     )
 )
 
@@ -108,19 +100,26 @@ def marks_of_signs(text: str) -> list[Mark]:
 def marks_of_numbers(text: str) -> list[Mark]:
     """Find the marks of a plain list such as ``1.`` ``2.``; none where it is no list of prompts.
 
-    Two or three numbers are a list where they count from 1 and the text begins with them, since an error has a
-    sentence before its list. A full list may have a heading.
+    Two or three numbers are a list where they count from 1 and the text begins with them or announces them, since an
+    error has another sentence before its list. A full list may have any heading.
     """
+    if labelled := _labelled(text):
+        return labelled
     for pattern in _NUMBERS:
         found = _found(pattern, text)
         for marks in (_list_of_numbers(found), _squeezed(found)):
             if is_list_of_prompts([mark.number for mark in marks], text[: marks[0].start] if marks else ""):
                 return marks
-    for pattern in _BARE:
-        marks = _found(pattern, text)
-        if [mark.number for mark in marks] == _FULL and not text[: marks[0].start].strip():
-            return marks
-    return []
+    return _full(text)
+
+
+def _labelled(text: str) -> list[Mark]:
+    """Find a list in which each number stands behind the same word, in any language, as "Вариант 1:"."""
+    return [Mark(number, start, end, begins_line=True) for number, start, end in numbered_alike(text)]
+
+
+def _full(text: str) -> list[Mark]:
+    return [Mark(number, start, end, begins_line=True) for number, start, end in full_list(text)]
 
 
 def is_list_of_prompts(numbers: Sequence[int], before: str) -> bool:
@@ -128,7 +127,7 @@ def is_list_of_prompts(numbers: Sequence[int], before: str) -> bool:
 
     :param before: the text before the first of them.
     """
-    if before.strip():
+    if before.strip() and not announces(before):
         return list(numbers[:4]) in (_FULL, _FULL[1:])
     if len(numbers) < 3:
         return list(numbers) == [1, 2]
@@ -189,7 +188,7 @@ def _with_marks_inside_lines(marks: list[Mark], starts: list[Mark]) -> list[Mark
     limit = next(limits)
     kept: list[Mark] = []
     for mark, after in zip(marks, smallest_after, strict=True):
-        last = kept[-1].number if kept else 0
+        last = kept[-1].number if kept else -1
         if mark.start in begin_lines:
             kept.append(mark)
             limit = next(limits)
