@@ -25,6 +25,8 @@ QUICK := tests/model tests/service tests/imaging tests/storage --ignore=tests/im
 # of benchmarks that run DAGs take as long as all the rest together.
 AIRFLOW_FIRST := $(patsubst %,tests/airflow/test_%.py,describe_images_dag import_costs provider_info)
 AIRFLOW_REST = $(filter-out $(AIRFLOW_FIRST),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web tests/benchmarks
+# What is left when all of these are.
+ROOMS_ONLY = $(patsubst %,--ignore=%,$(FORCE) $(E2E) $(COMPOSE) $(PACKAGING) $(BROWSER) $(AIRFLOW_REST))
 # What differs with a Python: its text, its asyncio, its SQLite. Postgres is the same for each.
 ROOMS := tests/model tests/service tests/engine -k "not postgres"
 OTHER_PYTHONS ?= 3.12 3.13
@@ -33,6 +35,8 @@ LOWEST_TESTS ?= tests/model tests/service tests/imaging tests/storage tests/tabl
 # No more of Airflow is in them than in the others, and they take long.
 SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe_manifest_dag describe_then_export_dag \
 	empty_scopes real_store)
+# The table's tests run each statement on both databases; whole batches run on SQLite first, and on Postgres later.
+FIRST_DATABASES := table or not postgres
 # An S3 server that is neither AWS nor moto, from Go's module proxy.
 VERSITYGW := v1.8.0
 # Most tests wait for servers rather than for a core.
@@ -40,7 +44,10 @@ WORKERS ?= 4
 # A worker that has nothing left takes tests from the others: the slow ones are many and stand side by side.
 SPREAD := -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup demo env check test test-airflow test-psycopg2 versitygw test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
+# Tests start hundreds of processes, and each would compile Airflow again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo env check test test-airflow test-postgres versitygw test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
 .PHONY: format lock clean
 
 help: ## list the commands
@@ -58,9 +65,9 @@ check: setup lint ## check style, types and rooms, and run the tests of pure fun
 	$(BIN)/python -m pytest -n 2 -ra $(QUICK)
 
 test: setup lint ## check style and types, and run the tests of every room and of the first DAG
-	$(BIN)/python -m pytest $(SPREAD) -ra --durations=10 \
-		$(patsubst %,--ignore=%,$(FORCE) $(E2E) $(COMPOSE) $(PACKAGING) $(BROWSER) $(AIRFLOW_REST))
-	@echo "Left out, since they take longer: the other DAGs, pages and the browser (make test-airflow), $(FORCE)"
+	$(BIN)/python -m pytest $(SPREAD) -ra --durations=10 -k "$(FIRST_DATABASES)" $(ROOMS_ONLY)
+	@echo "Left out, since they take longer: whole batches on Postgres (make test-postgres), the other DAGs, pages and the"
+	@echo "browser (make test-airflow), $(FORCE)"
 	@echo "(make test-force), $(E2E) (make e2e), $(COMPOSE) (make e2e-celery), $(PACKAGING) (make test-packaging)"
 
 versitygw: ## build the Versity S3 Gateway for the tests of a real S3 server, where Go is on this machine
@@ -69,7 +76,8 @@ versitygw: ## build the Versity S3 Gateway for the tests of a real S3 server, wh
 			test "$$CI" != true; \
 	else echo "Left out: there is no Go on this machine to build versitygw with."; fi
 
-test-psycopg2: setup ## run the tests of the table on Postgres with the driver that Airflow took before
+test-postgres: setup ## run whole batches on Postgres, and the tests of the table with the driver that Airflow took before
+	$(BIN)/python -m pytest $(SPREAD) -ra -k "not ($(FIRST_DATABASES))" $(ROOMS_ONLY)
 	$(BIN)/python -m pytest $(SPREAD) -ra --postgres-driver=psycopg2 -k postgres tests/table
 
 test-airflow: setup versitygw ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks

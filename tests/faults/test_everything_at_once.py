@@ -81,7 +81,7 @@ def rows(database: Database) -> list[Any]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("dialect", "photos"), [("novicezk", 1000), ("trueai", 150)])
+@pytest.mark.parametrize(("dialect", "photos"), [("novicezk", 1000), ("trueai", 60)])
 def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
     postgres_place: MetadataPlace,
     postgres_database: Database,
@@ -92,10 +92,14 @@ def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
     dialect: str,
     photos: int,
 ) -> None:
+    """An image whose submission can be proved never sent is sent again, so that none stays in doubt.
+
+    A proof needs an accepted submission that is older and still in the service's list: the account has described an
+    image before, and all tasks of the test are fewer than the hundred that trueai lists.
+    """
     batches.put_photos(s3, bucket, range(photos))
-    faults = [f"{fault}:share=0.1:times=1" for fault in ON_IMAGES]
-    scenarios = (*faults, "banned_image:share=0.1", *ON_READS, *ON_LISTS, *AT_FIRST)
-    service = simulate(dialect=dialect, **SERVICE, scenarios=scenarios)
+    batches.put_photos(s3, bucket, [photos], prefix="before/")
+    service = simulate(dialect=dialect, **SERVICE)
     job = Job(
         postgres_place,
         s3_url,
@@ -107,10 +111,14 @@ def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
         s3_faults=S3_FAULTS,
         longest_pause=0.1,
     )
+    run_side_by_side([replace(job, scope=Scope(bucket, ("before/",)), s3_faults=None)])
+    faults = [f"{fault}:share=0.1:times=1" for fault in ON_IMAGES]
+    service.set_scenarios([*faults, "banned_image:share=0.1", *ON_READS, *ON_LISTS, *AT_FIRST])
 
     all_counts = run_side_by_side([replace(job, origin=batches.origin(f"run-{number}")) for number in range(4)])
 
-    ended = rows(postgres_database)
+    everything = rows(postgres_database)
+    ended = [row for row in everything if row.key.startswith("in/")]
     assert len(ended) == photos
     gone = {row.key for row in ended if S3_FAULTS.lasting_for(row.key)}
     assert {row.key for row in ended if row.reason == Reason.MISSING} == gone
@@ -123,7 +131,7 @@ def test_all_faults_at_once_lose_nothing_and_pay_for_nothing_twice(
     assert all(counts.total == photos for counts in all_counts)
     counters = service.counters()
     failed_tasks = sum(number for status, number in counters["ended"].items() if status != "SUCCESS")
-    succeeded = sum(row.status == Status.SUCCEEDED for row in ended)
+    succeeded = sum(row.status == Status.SUCCEEDED for row in everything)
     assert counters["ended"]["SUCCESS"] == succeeded
     assert counters["billed"] == succeeded + failed_tasks
 
