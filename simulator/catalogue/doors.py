@@ -101,6 +101,11 @@ DOORS: Final = (
         "submits: 403 as the HTML of a firewall that looks into bodies; reads work",
         CannedAnswer(SUBMITS, 403, "forbidden", _BLOCKED, _HTML),
     ),
+    Scenario(
+        "unauthorised_on_submit",
+        "submits: 401 as text; reads work",
+        CannedAnswer(SUBMITS, 401, "unauthorised", "Authorization failed.", _TEXT),
+    ),
     Scenario("http_413", "413 on submit", CannedAnswer(SUBMITS, 413, "too_large", closes=False)),
     Scenario("http_500_spring", "500 as Spring's JSON on submit; nothing is accepted", SpringError(SUBMITS, 500)),
     Scenario("http_500_on_reads", "500 as Spring's JSON on fetch and list", SpringError(READS, 500)),

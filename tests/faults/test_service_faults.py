@@ -135,13 +135,14 @@ def test_an_image_that_the_service_never_takes_does_not_stop_the_others(
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
+@pytest.mark.parametrize(("fault", "status"), [("firewall_on_submit", 403), ("unauthorised_on_submit", 401)])
 @pytest.mark.usefixtures("_short_pauses")
-def test_images_that_a_firewall_answers_with_403_are_refused_and_the_others_go_on(
-    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, share: float
+def test_images_that_a_firewall_answers_with_401_or_403_are_refused_and_the_others_go_on(
+    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, fault: str, status: int, share: float
 ) -> None:
     engine.account |= {"max_in_flight": 3}
     put_photos(s3, scope.bucket, range(20))
-    service.set_scenarios([f"firewall_on_submit:share={share}"])
+    service.set_scenarios([f"{fault}:share={share}"])
 
     _, counts = work_on(engine, scope)
 
@@ -150,18 +151,21 @@ def test_images_that_a_firewall_answers_with_403_are_refused_and_the_others_go_o
     assert counts.succeeded == 20 - counts.failed
     assert service.counters()["billed"] == counts.succeeded
     details = {row["detail"] for row in rows(engine.database) if row["status"] == Status.FAILED}
-    assert all("403" in detail for detail in details)
+    assert all(f"HTTP {status}" in detail for detail in details)
 
 
 @pytest.mark.parametrize("photos", [1, 30])
+@pytest.mark.parametrize(
+    ("fault", "cure"), [("firewall_on_submit", "firewall"), ("unauthorised_on_submit", "password field")]
+)
 @pytest.mark.usefixtures("_short_pauses")
-def test_a_403_that_every_image_gets_stops_the_run_and_leaves_all_pending(
-    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, photos: int
+def test_a_401_or_403_that_every_image_gets_stops_the_run_and_leaves_all_pending(
+    engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, fault: str, cure: str, photos: int
 ) -> None:
     put_photos(s3, scope.bucket, range(photos))
-    service.set_scenarios(["firewall_on_submit"])
+    service.set_scenarios([fault])
 
-    with pytest.raises(ServiceDeniedError, match="firewall"):
+    with pytest.raises(ServiceDeniedError, match=cure):
         work_on(engine, scope)
 
     assert {row["status"] for row in rows(engine.database)} == {Status.PENDING}
@@ -353,6 +357,7 @@ def test_a_key_that_stops_working_leaves_unsent_images_pending(
     with pytest.raises(ServiceDeniedError):
         work_on(engine, scope)
     assert {row["status"] for row in rows(engine.database)} == {Status.PENDING, Status.SUBMITTED}
+    assert service.counters()["requests"]["submit"] <= 3 + 16
 
     service.set_scenarios(["happy"])
     set_account(engine.database, next_poll_at=rows(engine.database)[0]["created_at"])

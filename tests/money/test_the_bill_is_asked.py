@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.engine import former_tasks as asking
-from airflow_midjourney.describe.model.errors import ServiceUnavailableError
+from airflow_midjourney.describe.model.errors import ServiceProtocolError, ServiceUnavailableError
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.client import MidjourneyClient
 from airflow_midjourney.describe.table import leases, results
@@ -140,12 +139,22 @@ def test_what_another_account_has_paid_for_is_asked_through_the_connection_of_it
     assert service.counters()["billed"] == (IMAGES if has_connection else 2 * IMAGES)
 
 
+@pytest.mark.parametrize(
+    "silence",
+    [
+        ServiceUnavailableError("the service is away", retry_helps=True),
+        # A page of maintenance, half an answer, or another's task.
+        ServiceProtocolError("a web page instead of JSON"),
+    ],
+    ids=["no answer", "no answer that can be read"],
+)
 def test_while_the_service_does_not_say_nothing_is_paid_again(
     database: Database,
     s3: S3Client,
     scope: Scope,
     slow: Callable[..., RunningSimulator],
     monkeypatch: pytest.MonkeyPatch,
+    silence: Exception,
 ) -> None:
     service = slow(seconds=1.5)
     engine = Engine(database, s3, service.url, account=PATIENT)
@@ -154,15 +163,15 @@ def test_while_the_service_does_not_say_nothing_is_paid_again(
         # Long after they were given up, as after a night.
         tx.connection.execute(tx.tables.submissions.update().values(settled_at=tx.now - timedelta(hours=8)))
     monkeypatch.setattr(former_tasks, "POSTPONEMENT", 0.2)
-    ask, silent = asking._ask, [2 * IMAGES]
+    fetch, silent = MidjourneyClient.fetch, [2 * IMAGES]
 
-    async def ask_a_service_that_is_away(worker: Any, former: Any) -> Any:
+    async def fetch_from_a_service_that_is_away(client: MidjourneyClient, task_id: str) -> Any:
         if silent[0] > 0:
             silent[0] -= 1
-            raise ServiceUnavailableError("the service is away", retry_helps=True)
-        return await ask(worker, former)
+            raise silence
+        return await fetch(client, task_id)
 
-    monkeypatch.setattr(asking, "_ask", ask_a_service_that_is_away)
+    monkeypatch.setattr(MidjourneyClient, "fetch", fetch_from_a_service_that_is_away)
     time.sleep(2.0)
 
     _, counts = work_on(engine, scope, options(redescribe="failed"), origin("again"))

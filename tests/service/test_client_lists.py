@@ -106,6 +106,42 @@ def test_a_service_without_lists(answer: httpx.Response) -> None:
         ask(Service(answer), list_all)
 
 
+REFUSED_LISTS = [
+    httpx.Response(403, json={"description": "forbidden"}),
+    httpx.Response(401),
+    httpx.Response(500, json={"error": "Internal Server Error"}),
+    httpx.Response(501, content=b"<html></html>"),
+    httpx.Response(302, headers={"Location": "/login"}),
+    httpx.Response(410),
+    httpx.Response(200, json={"code": 1, "data": [TASK]}),
+    httpx.Response(200, json={"success": False, "message": "no"}),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSED_LISTS)
+@pytest.mark.parametrize("dialect", UNKNOWN)
+def test_a_list_by_ids_that_alone_is_refused_or_fails_is_none_and_the_key_may_read(
+    refusal: httpx.Response, dialect: str
+) -> None:
+    entry = UNKNOWN[dialect]
+    body = json.dumps(entry["body"]) if "body" in entry else entry["text"]
+    unknown = httpx.Response(entry["status"], headers=entry["headers"], content=body.encode())
+
+    def service(request: httpx.Request) -> httpx.Response:
+        return unknown if request.url.path.endswith("/fetch") else refusal
+
+    with pytest.raises(ListingUnsupportedError):
+        ask(service, lambda client: client.list_by_condition(["1"]))
+    ask(service, lambda client: client.check_access())
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_a_server_that_answers_everything_with_nothing_is_no_service(status: int) -> None:
+    with pytest.raises(ServiceProtocolError) as caught:
+        check(Service(httpx.Response(status)))
+    assert not isinstance(caught.value, ListingUnsupportedError)
+
+
 def test_all_tasks_are_listed_in_their_order() -> None:
     service = Service(httpx.Response(200, json=[task_json("2"), task_json("1")]))
     tasks = ask(service, list_all)

@@ -18,6 +18,7 @@ from tests.support.remote import (
     TASK,
     TASK_ID,
     UNKNOWN,
+    Handler,
     Service,
     fetch,
     settings_with,
@@ -84,7 +85,40 @@ def test_what_is_no_task_is_a_typed_error_at_once(answer: httpx.Response, error:
         fetch(service)
     assert type(caught.value) is error
     assert "'mj'" in str(caught.value)
-    assert len(service.requests) == 1
+    paths = [request.url.path for request in service.requests]
+    assert len(paths) == len(set(paths)), "no request is repeated"
+
+
+def by_route(fetched: httpx.Response, listed: httpx.Response) -> Handler:
+    """Give a service that answers each of its two reads in its own way."""
+    return lambda request: fetched if request.url.path.endswith("/fetch") else listed
+
+
+REFUSED = [
+    httpx.Response(403, json={"description": "forbidden"}),
+    httpx.Response(401),
+    httpx.Response(500, json={"error": "Internal Server Error"}),
+    httpx.Response(501, content=b"<html></html>"),
+    httpx.Response(302, headers={"Location": "/login"}),
+    httpx.Response(200, content=b"<html></html>"),
+    httpx.Response(200, json={"success": False, "message": "no"}),
+    httpx.Response(200, json={**TASK, "id": "another"}),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSED)
+def test_where_fetches_alone_are_refused_the_list_by_ids_is_asked(refusal: httpx.Response) -> None:
+    task = fetch(by_route(refusal, httpx.Response(200, json=[TASK])))
+    assert task is not None
+    assert task.id == TASK_ID
+    assert fetch(by_route(refusal, httpx.Response(200, json=[]))) is None
+
+
+def test_a_list_by_ids_that_cannot_be_read_says_nothing_about_a_task() -> None:
+    with pytest.raises(ServiceDeniedError):
+        fetch(by_route(httpx.Response(403), httpx.Response(200, json=["?"])))
+    with pytest.raises(ServiceDeniedError):
+        fetch(by_route(httpx.Response(403), httpx.Response(404)))
 
 
 # --- how reads are repeated -------------------------------------------------------------------------------------

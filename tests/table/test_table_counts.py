@@ -171,6 +171,32 @@ def test_tasks_that_vanish_together_are_one_event(database: Database, together: 
         assert (counts.alike_in_a_row(tx, batch) is not None) == stops
 
 
+@pytest.mark.parametrize(("status", "stops"), [(401, False), (403, False), (200, True)])
+def test_images_that_a_firewall_refuses_beside_others_do_not_stop_the_run(
+    database: Database, status: int, stops: bool
+) -> None:
+    with database.writing() as tx:
+        open_with_images(tx, 12)
+        batch = rows.open_batch(tx)
+        for _ in range(12):
+            _, sent = rows.claim_next(tx, batch)
+            submissions.refused(tx, sent.submit_token, Reason.REFUSED, PostFacts(status, None, "no"))
+
+        assert (counts.alike_in_a_row(tx, batch) is not None) == stops
+
+
+def test_images_that_were_given_up_because_others_passed_do_not_stop_the_run(database: Database) -> None:
+    with database.writing() as tx:
+        open_with_images(tx, 12)
+        batch = rows.open_batch(tx)
+        for _ in range(12):
+            _, sent = rows.claim_next(tx, batch)
+            submissions.refused(tx, sent.submit_token, Reason.SERVICE_ERROR, PostFacts(500, None, "no"))
+        tx.connection.execute(tx.tables.submissions.update().values(outcome=Outcome.BROKEN_OFF.value))
+
+        assert counts.alike_in_a_row(tx, batch) is None
+
+
 def test_one_image_that_fails_again_and_again_is_one_event(database: Database) -> None:
     with database.writing() as tx:
         open_with_images(tx, 1)

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 async def needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> bool:
     """Ask for a task that the bytes of a reserved row had before.
 
-    While the service cannot say, nothing is paid for again. A task that it still works on is waited for.
+    While the service gives no answer, or one that cannot be read, nothing is paid for again as long as there is
+    patience. A task that it still works on is waited for.
 
     :return: True if there is nothing to submit, at least for now.
     :raises ServiceDeniedError: when the key may not read.
@@ -37,7 +38,7 @@ async def needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> b
     database = worker.database
     try:
         task = await _ask(worker, former)
-    except ServiceUnavailableError:
+    except (ServiceUnavailableError, ServiceProtocolError):
         return await database.write(former_tasks.postpone, image_id, worker.holder, former)
     except DescribeError:
         await database.write(leases.release, [image_id], worker.holder)
@@ -56,15 +57,11 @@ async def needs_no_new_task(worker: Worker, image_id: int, former: GivenUp) -> b
 async def _ask(worker: Worker, former: GivenUp) -> RemoteTask | None:
     """Ask for one task.
 
-    :return: None if the service does not know it, or cannot be asked at all.
+    :return: None if the service does not know it, or no connection can ask for it any more.
     """
-    try:
-        if former.account == worker.account.identity:
-            return await worker.client.fetch(former.task_id)
-        return await _ask_elsewhere(worker, former)
-    except ServiceProtocolError:
-        # An answer that cannot be read says nothing about the task, and will not tomorrow.
-        return None
+    if former.account == worker.account.identity:
+        return await worker.client.fetch(former.task_id)
+    return await _ask_elsewhere(worker, former)
 
 
 async def _ask_elsewhere(worker: Worker, former: GivenUp) -> RemoteTask | None:

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
-from airflow_midjourney.describe.model.errors import ServiceDeniedError, ServiceProtocolError, ServiceUnavailableError
+from airflow_midjourney.describe.model.errors import (
+    ServiceDeniedError,
+    ServiceError,
+    ServiceProtocolError,
+    ServiceUnavailableError,
+)
 from airflow_midjourney.describe.service.callback_url import callback_address
 from airflow_midjourney.describe.service.json_codec import encode
 from airflow_midjourney.describe.service.list_reading import ListReading
@@ -24,7 +29,7 @@ from airflow_midjourney.describe.service.tasks import RemoteTask, parse_task
 from airflow_midjourney.describe.service.transport import Answer, NoAnswer, ReadRetries, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     import httpx
@@ -35,9 +40,13 @@ if TYPE_CHECKING:
 #: How many ids one list-by-condition asks for.
 IDS_PER_REQUEST: Final = 100
 
+_BY_CONDITION: Final = "/task/list-by-condition"
+
 _SUBMIT_LIMIT: Final = 1024 * 1024
 _TASK_LIMIT: Final = 4 * 1024 * 1024
 _LIST_LIMIT: Final = 64 * 1024 * 1024
+
+_MEANS_ALL_ROUTES: Final = frozenset({408, 425, 429, 503})
 
 #: No implementation makes such ids; theirs are the time in milliseconds and three digits.
 _IMPOSSIBLE_ID: Final = "0"
@@ -127,11 +136,22 @@ class MidjourneyClient:
     async def fetch(self, task_id: str) -> RemoteTask | None:
         """Ask for one task; None if the service does not know it (yet).
 
+        Where the service refuses this route alone, or fails at it, the list by ids is asked instead.
+
         :raises ServiceDeniedError: if the key may not read.
         :raises ServiceUnavailableError: if there is no answer after a few attempts.
         :raises ServiceProtocolError: if the answer is no task, or another one.
         """
-        answer = await self._read("GET", f"/task/{quote(task_id, safe='')}/fetch", limit=_TASK_LIMIT)
+        answer = await self._read("GET", _path_of(task_id), limit=_TASK_LIMIT)
+        try:
+            return self._fetched(answer, task_id)
+        except ServiceError:
+            listed = await self._list_instead(answer, task_id)
+            if listed is None:
+                raise
+            return listed.tasks.get(task_id)
+
+    def _fetched(self, answer: Answer | NoAnswer, task_id: str) -> RemoteTask | None:
         if is_unknown_task(answer):
             return None
         task = self._task(data_of(answer, self._settings, task_id=task_id), task_id)
@@ -145,7 +165,8 @@ class MidjourneyClient:
         """Ask for many tasks, a hundred a request.
 
         :param task_ids: repeated ones are asked for once; with none there is no request.
-        :raises ListingUnsupportedError: if the service has no such route.
+        :raises ListingUnsupportedError: if the service has no such route, or refuses it, or fails at it, while it
+            answers fetches.
         :raises ServiceDeniedError: if the key may not read.
         :raises ServiceUnavailableError: if there is no answer after a few attempts.
         :raises ServiceProtocolError: if the answer is no list.
@@ -218,10 +239,38 @@ class MidjourneyClient:
             await self.fetch(_IMPOSSIBLE_ID)
 
     async def _list_some(self, task_ids: Sequence[str]) -> list[object]:
-        payload: dict[str, object] = {"ids": list(task_ids)}
-        return await self._listed(
-            await self._read("POST", "/task/list-by-condition", limit=_LIST_LIMIT, payload=payload)
-        )
+        answer = await self._read("POST", _BY_CONDITION, limit=_LIST_LIMIT, payload={"ids": list(task_ids)})
+        try:
+            return await self._listed(answer)
+        except ListingUnsupportedError:
+            raise
+        except ServiceError as error:
+            if not await self._answers_fetches(answer):
+                raise
+            raise ListingUnsupportedError(
+                f"Connection {self._settings.name!r}: the service refuses its list of tasks by ids, or fails at it, and"
+                f" answers fetches: {error}",
+                http_status=error.http_status,
+            ) from None
+
+    async def _answers_fetches(self, answer: Answer | NoAnswer) -> bool:
+        """Say whether a fetch is answered although another read was not: that route alone is refused, or fails."""
+        if not _may_be_the_route(answer):
+            return False
+        fetched = await self._transport.exchange("GET", _path_of(_IMPOSSIBLE_ID), limit=_TASK_LIMIT)
+        return _unlike(fetched, answer) and is_unknown_task(fetched)
+
+    async def _list_instead(self, answer: Answer | NoAnswer, task_id: str) -> TaskListing | None:
+        """Ask the list by ids for a task that could not be fetched; None if that has no answer either."""
+        if not _may_be_the_route(answer):
+            return None
+        body = encode({"ids": [task_id]})
+        listed = await self._transport.exchange("POST", _BY_CONDITION, limit=_LIST_LIMIT, body=body)
+        try:
+            found, malformed = _tasks(await self._listed(listed)) if _unlike(listed, answer) else ([], 1)
+        except ServiceError:
+            return None
+        return None if malformed else TaskListing(_asked_for(found, [task_id]))
 
     async def _listed(self, answer: Answer | NoAnswer) -> list[object]:
         if is_missing_route(answer):
@@ -235,7 +284,7 @@ class MidjourneyClient:
         return data
 
     async def _read(
-        self, method: str, path: str, *, limit: int, payload: dict[str, object] | None = None
+        self, method: str, path: str, *, limit: int, payload: Mapping[str, object] | None = None
     ) -> Answer | NoAnswer:
         body = None if payload is None else encode(payload)
         return await self._retries.read(lambda: self._transport.exchange(method, path, limit=limit, body=body))
@@ -245,6 +294,22 @@ class MidjourneyClient:
             return parse_task(data)
         except ServiceProtocolError as error:
             raise ServiceProtocolError(f"Connection {self._settings.name!r}: {error}", task_id=task_id) from None
+
+
+def _path_of(task_id: str) -> str:
+    return f"/task/{quote(task_id, safe='')}/fetch"
+
+
+def _may_be_the_route(answer: Answer | NoAnswer) -> bool:
+    """Say whether another route may fare better: a service that asks for a rest, or gives no answer, means all."""
+    return isinstance(answer, Answer) and answer.status not in _MEANS_ALL_ROUTES
+
+
+def _unlike(one: Answer | NoAnswer, other: Answer | NoAnswer) -> bool:
+    """Say whether two routes were answered differently; a server that answers all alike is no such service."""
+    return (
+        isinstance(one, Answer) and isinstance(other, Answer) and (one.status, one.body) != (other.status, other.body)
+    )
 
 
 def _tasks(items: Iterable[object]) -> tuple[list[RemoteTask], int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 
-from airflow_midjourney.describe.model.outcome import Outcome
+from airflow_midjourney.describe.model.outcome import TURNED_AWAY, Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Reason, Status
 from airflow_midjourney.describe.table.batches import has_own_rows, in_scope
 from airflow_midjourney.describe.table.leases import is_claimable
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: So many failures in a row for one reason that is not the images' fault end a run.
 ALIKE_IN_A_ROW: Final = 10
+
+#: Answers to POSTs that are taken for an image's own only where others have passed.
+_DENIED: Final = (401, 403)
 
 #: Submissions of one image, or tasks that vanished at once, among which ten different events are looked for.
 _SUBMISSIONS_OF_ONE: Final = 10
@@ -193,14 +196,22 @@ def alike_in_a_row(tx: Transaction, batch: Batch) -> tuple[str, str] | None:
     """Say for which reason the latest ten images of this try all failed, if it is not the images' fault.
 
     An answer without prompts may be the image's fault, unless ten images get one and the same text. Tasks that vanish
-    in one poll, as those of a service that was restarted, are one event and not ten.
+    in one poll, as those of a service that was restarted, are one event and not ten. An image that was turned away
+    again and again was judged beside others that passed; such images come last, and therefore one after the other.
 
     :return: the reason and the latest detail; None while the run may go on.
     """
     submissions = tx.tables.submissions.c
     images = tx.tables.images
     latest = tx.connection.execute(
-        select(submissions.image_id, submissions.reason, submissions.settled_at, images.c.detail)
+        select(
+            submissions.image_id,
+            submissions.reason,
+            submissions.settled_at,
+            submissions.outcome,
+            submissions.http_status,
+            images.c.detail,
+        )
         .join_from(tx.tables.submissions, images, images.c.id == submissions.image_id)
         .where(submissions.batch_id == batch.batch_id, submissions.settled_at >= batch.tried_at)
         .order_by(submissions.settled_at.desc(), submissions.id.desc())
@@ -218,9 +229,13 @@ def alike_in_a_row(tx: Transaction, batch: Batch) -> tuple[str, str] | None:
 
 
 def _is_alike(row: Any, first: Any) -> bool:
-    if row.reason != first.reason:
+    if row.reason != first.reason or _was_turned_away(row):
         return False
     return row.reason in NOT_THE_IMAGES_FAULT or (row.reason == Reason.UNPARSEABLE and row.detail == first.detail)
+
+
+def _was_turned_away(row: Any) -> bool:
+    return row.outcome in TURNED_AWAY or (row.outcome == Outcome.REFUSED and row.http_status in _DENIED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,8 @@ def _give_up(tx: Transaction, submit_token: str, reason: Reason, facts: PostFact
         tx,
         submit_token,
         reason,
-        f"The service takes other images and turns this one away again and again: {facts.detail}",
+        "The service takes other images and turns this one away again and again:"
+        f" {facts.detail or f'HTTP {facts.http_status}, without an explanation'}",
     )
 
 
