@@ -1,6 +1,7 @@
-"""Plant each fault of a module into a copy of this repository, run the tests that matter, and say what survives.
+"""Plant each fault of a module into a copy of this repository, run the tests that reach it, and say what survives.
 
-What was tried is kept in ``build/mutants``; the next run goes on from there, until the module changes.
+What was tried is kept in ``build/mutants``. What was killed stays so until its module changes; what survived is tried
+again when the tests that reach it have changed.
 """
 
 from __future__ import annotations
@@ -8,128 +9,155 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
-import signal
-import sys
 import tempfile
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import pytest
-
 from mutants.mutations import mutants_of
+from mutants.reach import Code, Tracer, file_of, known_tests, on_sqlite, untraced
+from mutants.sessions import SERVERS, Planting, Try, load, passes, run_pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mutants.mutations import Mutant
+    from mutants.reach import KnownTest
 
 HERE: Final = Path(__file__).parents[1]
 ENGINE: Final = Path("plugins/airflow_midjourney/describe")
 REPORTS: Final = HERE / "build" / "mutants"
 
-#: The tests that matter for the modules of a room.
-TESTS: Final = {"table": ("tests/table", "tests/money"), "engine": ("tests/engine", "tests/money")}
+#: The rooms whose writes are mutated, with the tests that may reach them.
+ROOMS: Final = {"table": ("tests/table", "tests/money"), "engine": ("tests/engine", "tests/money")}
 
-#: A child has what its parent has loaded: loading this takes longer than many a test.
-_PROCESSES: Final = multiprocessing.get_context("fork")
-_LOADED: Final = ("boto3", "httpx", "hypothesis", "moto.server", "psycopg", "sqlalchemy.dialects.postgresql", "uvicorn")
+#: A page that is made of the code agrees with every fault in it once it is made anew: it shows none.
+PAGES: Final = "tests/table/test_table_dictionary.py"
 
 #: What the tests need beside the engine.
 COPIED: Final = ("plugins", "tests", "simulator", "demo", "dags", "benchmarks", "docs", "deploy")
 
 
 def main() -> None:
-    """Try the mutants of one module, or of all that write."""
+    """Try the mutants of some modules, or of all that write."""
     parser = argparse.ArgumentParser(prog="python -m mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", help="such as table/claims.py; all of table/ and engine/ without one")
-    parser.add_argument("--tests", nargs="*", help="files to run in place of those of the room")
+    parser.add_argument("--tests", nargs="*", help="files or folders to take tests from, in place of those of the room")
     parser.add_argument("--minutes", type=float, default=30, help="stop after so long; the next run goes on from there")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="of a processor for one mutant, the quick tests first"
+    )
     given = parser.parse_args()
     until = time.monotonic() + given.minutes * 60
-    for name in _LOADED:
-        import_module(name)
-    modules = given.modules or [
-        str(path.relative_to(HERE / ENGINE))
-        for room in TESTS
-        for path in sorted((HERE / ENGINE / room).rglob("[!_]*.py"))
-    ]
+    load()
+    (REPORTS / "reach").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        copy = Path(folder)
+        copy = Path(folder).resolve()
         for name in COPIED:
             shutil.copytree(HERE / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(HERE / "pyproject.toml", copy)
-        for module in modules:
-            _try_module(copy, module, given.tests or TESTS[module.split("/")[0]], until)
+        for room, tests in ROOMS.items():
+            everything = sorted(
+                str(path.relative_to(HERE / ENGINE)) for path in (HERE / ENGINE / room).rglob("[!_]*.py")
+            )
+            modules = [name for name in given.modules or everything if name.startswith(f"{room}/")]
+            if modules:
+                _try_modules(copy, modules, given.tests or tests, given.seconds, until)
 
 
-def _try_module(copy: Path, module: str, tests: Sequence[str], until: float) -> None:
-    source = (HERE / ENGINE / module).read_text()
-    mutants = mutants_of(source)
-    version = hashlib.sha256(f"{source}{sorted(tests)}".encode()).hexdigest()[:16]
-    report = REPORTS / f"{module.replace('/', '-')}-{version}.jsonl"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    tried: dict[str, str] = {}
-    if report.exists():
-        tried = dict(json.loads(line) for line in report.read_text().splitlines())
-    started = time.monotonic()
-    if not _survives(copy, module, tests, None):
-        sys.exit(f"{module}: its tests fail without any fault. Mend them first.")
-    limit = 3 * (time.monotonic() - started) + 30
-    for mutant in mutants:
-        if _name(mutant) in tried or time.monotonic() > until:
+def _try_modules(copy: Path, modules: Sequence[str], rooms: Sequence[str], seconds: float, until: float) -> None:
+    reach = REPORTS / "reach"
+    if files := [file for file in untraced(reach, copy, rooms) if file != PAGES]:
+        run_pytest(copy, files, Tracer(copy / ENGINE, reach))
+    tests = known_tests(reach, copy, rooms)
+    sources = {str(path.relative_to(copy / ENGINE)): path.read_text() for path in (copy / ENGINE).rglob("*.py")}
+    code = Code(sources)
+    tries = [
+        Try(module, sources[module], mutant, chosen_tests(tests, code.around(module, mutant.line), seconds))
+        for module in modules
+        for mutant in mutants_of(sources[module])
+    ]
+    _run_tries(copy, [one for one in tries if one.tests and not _is_known(copy, one)], until)
+    for module in modules:
+        _report(copy, module, [one for one in tries if one.module == module])
+
+
+def _run_tries(copy: Path, tries: Sequence[Try], until: float) -> None:
+    """Try mutants in one process that has all loaded; those that it cannot tell about, each in one that loads anew."""
+    if not tries:
+        return
+    files = sorted({file_of(test.name) for one in tries for test in one.tests})
+    plugin = Planting(tries, lambda one, killer: _note(copy, one, killer), until)
+    run_pytest(copy, [SERVERS, *files], plugin)
+    sound: dict[str, bool] = {}
+    for one in tries:
+        if time.monotonic() > until:
+            return
+        if _is_known(copy, one):
             continue
-        (copy / ENGINE / module).write_text(mutant.source)
-        tried[_name(mutant)] = "survived" if _survives(copy, module, tests, limit) else "killed"
-        with report.open("a") as file:
-            file.write(json.dumps([_name(mutant), tried[_name(mutant)]]) + "\n")
-    (copy / ENGINE / module).write_text(source)
-    survived = [mutant for mutant in mutants if tried.get(_name(mutant)) == "survived"]
-    print(f"{module}: {len(mutants)} mutants, {len(tried)} tried, {len(survived)} survived")
-    for mutant in survived:
-        print(f"  {module}:{mutant.line}: {mutant.what}")
+        if one.module not in sound:
+            sound[one.module] = passes(copy, one.tests)
+        if sound[one.module]:
+            path = copy / ENGINE / one.module
+            path.write_text(one.mutant.source)
+            _note(copy, one, None if passes(copy, one.tests) else "a process of its own")
+            path.write_text(one.source)
+
+
+def chosen_tests(tests: Sequence[KnownTest], functions: set[str], seconds: float) -> list[KnownTest]:
+    """Choose tests that reach a fault: SQLite before Postgres, quick ones first, until the time is over."""
+    chosen = []
+    for test in sorted(tests, key=lambda one: (on_sqlite(one.name) != one.name, one.seconds)):
+        if test.reached & functions and seconds > 0:
+            seconds -= test.seconds
+            chosen.append(test)
+    return chosen
+
+
+def _file(one: Try) -> Path:
+    version = hashlib.sha256(one.source.encode()).hexdigest()[:16]
+    return REPORTS / f"{one.module.replace('/', '-')}-{version}.jsonl"
+
+
+def _known(copy: Path, one: Try) -> Mapping[str, str] | None:
+    """Give what was found of a mutant, if it still holds."""
+    if not _file(one).exists():
+        return None
+    found: dict[str, dict[str, str]] = {}
+    for line in _file(one).read_text().splitlines():
+        entry = json.loads(line)
+        found[entry["mutant"]] = entry
+    entry = found.get(_name(one.mutant))
+    return entry if entry and (entry["killer"] or entry["tests"] == _version(copy, one.tests)) else None
+
+
+def _is_known(copy: Path, one: Try) -> bool:
+    return _known(copy, one) is not None
+
+
+def _note(copy: Path, one: Try, killer: str | None) -> None:
+    entry = {"mutant": _name(one.mutant), "killer": killer, "tests": _version(copy, one.tests)}
+    with _file(one).open("a") as file:
+        file.write(json.dumps(entry) + "\n")
 
 
 def _name(mutant: Mutant) -> str:
     return hashlib.sha256(mutant.source.encode()).hexdigest()[:16]
 
 
-def _survives(copy: Path, module: str, tests: Sequence[str], limit: float | None) -> bool:
-    """Run the tests that bear the module's name, on SQLite, which takes seconds; then, if these pass, the room's."""
-    near = [str(path.relative_to(copy)) for path in sorted(copy.glob(f"tests/**/test_*{Path(module).stem}*.py"))]
-    if near and not _pass(copy, [*near, "-k", "not postgres"], limit):
-        return False
-    return _pass(copy, tests, limit)
+def _version(copy: Path, tests: Sequence[KnownTest]) -> str:
+    files = sorted({file_of(test.name) for test in tests})
+    return hashlib.sha256(b"".join((copy / file).read_bytes() for file in files)).hexdigest()[:16]
 
 
-def _pass(copy: Path, tests: Sequence[str], limit: float | None) -> bool:
-    """Run tests over the copy, in a process that has loaded all but this project already.
-
-    :return: whether all passed; not if they took too long.
-    """
-    process = _PROCESSES.Process(target=_run_pytest, args=(copy, ["-x", "-q", *tests]))
-    process.start()
-    process.join(limit)
-    if process.is_alive():
-        # With its whole session, since tests start servers.
-        os.killpg(process.pid or 0, signal.SIGKILL)
-        process.join()
-    # 5 says that none of the tests was wanted, which says nothing about the fault.
-    return process.exitcode in (0, 5)
-
-
-def _run_pytest(copy: Path, arguments: list[str]) -> None:
-    os.setsid()
-    os.chdir(copy)
-    sys.dont_write_bytecode = True
-    sys.path[:] = [str(copy / "plugins"), str(copy), *(path for path in sys.path if path and Path(path) != HERE)]
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    os._exit(int(pytest.main(arguments)))
+def _report(copy: Path, module: str, tries: Sequence[Try]) -> None:
+    known = [(one, entry) for one in tries if (entry := _known(copy, one)) is not None]
+    survived = [one for one, entry in known if not entry["killer"]]
+    unreached = [one for one in tries if not one.tests]
+    print(f"{module}: {len(tries)} mutants, {len(known)} tried, {len(survived)} survived, {len(unreached)} not reached")
+    for one in sorted([*survived, *unreached], key=lambda one: one.mutant.line):
+        print(f"  {module}:{one.mutant.line}: {one.mutant.what}{'' if one.tests else ' (no test reaches it)'}")
 
 
 if __name__ == "__main__":

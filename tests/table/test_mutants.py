@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 from airflow_midjourney.describe.table import results, transitions
+from mutants.__main__ import chosen_tests
 from mutants.mutations import mutants_of
+from mutants.planting import plant
+from mutants.reach import Code, KnownTest
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 WRITE = """\
 LIMIT: Final = 10
@@ -62,3 +73,72 @@ def test_a_column_or_a_group_of_them_that_a_move_leaves_as_it_is_is_among_them()
     assert {'leaves "reservations" as it is', "leaves *_LEASE as it is", "leaves _LEASE as it is"} & faults
     assert 'leaves "submit_token" as it is' in faults
     assert "SUBMITTED instead of PENDING" in faults
+
+
+LOADED = """\
+from enum import Enum
+from functools import cache
+LIMIT = 10
+class Move(Enum):
+    LIST = ("pending",)
+    END = ("failed",)
+@cache
+def is_over(number):
+    return [one for one in (number,) if one > LIMIT]
+def moves():
+    return [move.value for move in Move]
+"""
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    path = tmp_path / "loaded.py"
+    path.write_text(LOADED)
+    spec = importlib.util.spec_from_file_location("loaded", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "loaded", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_fault_in_a_function_is_planted_where_others_have_imported_it_already(loaded: ModuleType) -> None:
+    imported = loaded.is_over
+
+    assert plant(loaded, LOADED, LOADED.replace("one > LIMIT", "one < LIMIT"))
+    assert imported(9) == [9]
+
+
+def test_a_fault_in_a_constant_or_a_move_is_planted_but_only_a_new_process_could_clear_it(loaded: ModuleType) -> None:
+    imported = loaded.moves
+
+    assert not plant(loaded, LOADED, LOADED.replace("10", "8"))
+    assert loaded.is_over(9) == [9]
+    assert not plant(loaded, LOADED, LOADED.replace('("pending",)', "()"))
+    assert imported() == [(), ("failed",)]
+
+
+def test_the_tests_of_a_fault_are_those_of_its_function_or_of_all_that_use_its_constant() -> None:
+    code = Code({"table/a.py": LOADED, "engine/b.py": "def sees():\n    return a.LIMIT\n"})
+
+    assert code.around("table/a.py", 9) == {"table/a.py:is_over"}
+    assert code.around("table/a.py", 3) == {"table/a.py:is_over", "engine/b.py:sees"}
+    assert code.around("table/a.py", 5) == set()
+
+
+def test_quick_tests_come_first_and_those_on_postgres_last_until_the_time_is_over() -> None:
+    reached = frozenset({"f"})
+    tests = [
+        KnownTest("t.py::slow[sqlite]", 5, reached),
+        KnownTest("t.py::quick[postgres]", 1, reached),
+        KnownTest("t.py::quick[sqlite]", 1, reached),
+        KnownTest("t.py::elsewhere", 1, frozenset({"g"})),
+    ]
+
+    assert [one.name for one in chosen_tests(tests, {"f"}, 60)] == [
+        "t.py::quick[sqlite]",
+        "t.py::slow[sqlite]",
+        "t.py::quick[postgres]",
+    ]
+    assert [one.name for one in chosen_tests(tests, {"f"}, 1)] == ["t.py::quick[sqlite]"]

@@ -1,0 +1,80 @@
+"""Plants a fault into a module that is loaded already, in a process that has no other purpose."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: A code object of a function, in contrast to one of a class, has its variables in slots.
+_IN_SLOTS: Final = 1
+
+#: Values that other modules have imported under the same name, and nothing else is made of.
+_PLAIN: Final = (int, float, Decimal, str, tuple, frozenset, timedelta)
+
+
+def plant(module: ModuleType, source: str, faulty: str) -> bool:
+    """Change a module's functions, constants and members of enums to those of another source.
+
+    :param source: that the module was loaded from.
+    :param faulty: the same with a fault.
+    :raises LookupError: if a function with the fault is not to be found.
+    :return: whether the fault is within functions. One in a constant may have gone into what was made of it before;
+        only a process that loads the module anew can tell that such a fault changes nothing.
+    """
+    old, new = (compile(text, str(module.__file__), "exec", dont_inherit=True) for text in (source, faulty))
+    functions = [
+        one for one in gc.get_objects() if isinstance(one, FunctionType) and one.__code__.co_filename == module.__file__
+    ]
+    for before, after in zip(_functions(old), _functions(new), strict=True):
+        if before != after:
+            loaded = [function for function in functions if function.__code__ == before]
+            if not loaded:
+                raise LookupError(f"{before.co_qualname} of {module.__file__} is not loaded.")
+            for function in loaded:
+                function.__code__ = after
+    if _rest(old) == _rest(new):
+        return True
+    _replace_constants(module, new)
+    return False
+
+
+def _functions(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            if constant.co_flags & _IN_SLOTS:
+                yield constant
+            else:
+                yield from _functions(constant)
+
+
+def _rest(code: CodeType) -> list[object]:
+    """Give all that a module or a class does itself when it is loaded."""
+    parts: list[object] = [code.co_code, code.co_names]
+    for constant in code.co_consts:
+        if not isinstance(constant, CodeType):
+            parts.append(repr(constant))
+        elif not constant.co_flags & _IN_SLOTS:
+            parts.append(_rest(constant))
+    return parts
+
+
+def _replace_constants(module: ModuleType, code: CodeType) -> None:
+    values: dict[str, Any] = {"__name__": module.__name__, "__file__": module.__file__}
+    exec(code, values)  # noqa: S102
+    for name, value in values.items():
+        before = getattr(module, name, None)
+        if isinstance(value, type) and issubclass(value, Enum):
+            for member in value:
+                before[member.name]._value_ = member.value  # type: ignore[index]
+        elif isinstance(value, _PLAIN) and type(value) is type(before) and repr(value) != repr(before):
+            for importer in list(sys.modules.values()):
+                if getattr(importer, "__dict__", {}).get(name) is before:
+                    setattr(importer, name, value)
