@@ -11,7 +11,8 @@ from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.model.status import BotType, Reason, Status
 from airflow_midjourney.describe.queries import gallery
 from airflow_midjourney.describe.queries.failures import ReasonCount, count_reasons
-from airflow_midjourney.describe.queries.gallery import Cursor, Filters, GalleryPage, turn_page
+from airflow_midjourney.describe.queries.filters import Filters, Span
+from airflow_midjourney.describe.queries.gallery import Cursor, GalleryPage, turn_page
 from airflow_midjourney.describe.queries.image import look_at_image, stored_object
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.describe.table import batches, results
@@ -183,9 +184,9 @@ def test_reasons_are_counted_of_ones_own_dags_only(
         for name in "abc":
             sent = rows.submit_next(tx, batch, task_id=name)
             results.ended(tx, sent, Reason.BANNED, "", results.RemoteTimes(), "")
-        mine, both = count_reasons(tx, MINE), count_reasons(tx, BOTH)
+        mine, both = count_reasons(tx, Filters(), MINE), count_reasons(tx, Filters(), BOTH)
         monkeypatch.setattr("airflow_midjourney.describe.queries.failures.MOST_COUNTED", 2)
-        bounded = count_reasons(tx, BOTH)
+        bounded = count_reasons(tx, Filters(), BOTH)
 
     assert mine == [ReasonCount(Reason.BANNED, 1), ReasonCount(None, 1)]
     assert both == [ReasonCount(Reason.BANNED, 4), ReasonCount(None, 1)]
@@ -219,7 +220,7 @@ def test_failures_behind_many_of_another_dag_are_counted_and_shown(
             for one in mine + theirs:
                 rows.set_columns(tx, one, status=status, reason=None)
         reason = Reason.BANNED if status is Status.FAILED else None
-        counted = count_reasons(tx, MINE)
+        counted = count_reasons(tx, Filters(), MINE)
         pages = [
             turn_page(tx, filters, MINE, None, 5)
             for filters in (
@@ -287,3 +288,47 @@ def test_one_image_has_its_versions_and_bill_as_far_as_they_may_be_seen(
     assert (len(both.versions), len(both.submissions)) == (2, 2)
     assert (stored.image.uri, stored.image.etag) == ("s3://photos/in/A.jpg", "etag")
     assert stored.options.aws_conn_id == "aws_default"
+
+
+def test_failures_of_a_run_are_on_its_first_page_however_many_images_it_has(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "STEPS", (2, 2))
+    with database.writing() as tx:
+        failed = end_all(tx, "mine", 2, Reason.BANNED, "large")
+        end_all(tx, "mine", 3, Reason.BANNED, "later")
+        fill(tx, "mine", 20, "large")
+        for filters in (Filters(reason=Reason.BANNED, run_id="large"), Filters(status=Status.FAILED, run_id="large")):
+            found = turn_page(tx, filters, MINE, None, 5)
+            assert ({row.id for row in found.rows}, found.complete) == (set(failed), True)
+
+
+def test_failures_are_counted_and_shown_by_run_reason_dag_and_time(database: Database) -> None:
+    with database.writing() as tx:
+        banned, old = end_all(tx, "mine", 2, Reason.BANNED), end_all(tx, "mine", 1, Reason.BANNED, "old")
+        lost, doubtful = (
+            end_all(tx, "mine", 3, Reason.REFUSED, "other"),
+            end_all(tx, "mine", 2, Reason.REFUSED, "doubt"),
+        )
+        theirs = end_all(tx, "theirs", 1, Reason.BANNED)
+        for one in doubtful:
+            rows.set_columns(tx, one, status="in_doubt", reason=None)
+        for one in (*old, doubtful[0]):
+            rows.set_columns(tx, one, ended_at=tx.now - timedelta(days=8))
+
+        def counted(**wanted: Any) -> dict[str | None, int]:
+            return {one.reason: one.rows for one in count_reasons(tx, Filters(**wanted), BOTH)}
+
+        def shown(**wanted: Any) -> set[int]:
+            return {row.id for row in turn_page(tx, Filters(**wanted), BOTH, None, 50).rows}
+
+        assert counted() == {Reason.BANNED: 4, Reason.REFUSED: 3, None: 2}
+        assert counted(within=Span.WEEK) == {Reason.BANNED: 3, Reason.REFUSED: 3, None: 1}
+        assert counted(within=Span.WEEK, dag_id="mine") == {Reason.BANNED: 2, Reason.REFUSED: 3, None: 1}
+        assert counted(run_id="other") == {Reason.REFUSED: 3}
+        assert counted(run_id="doubt", within=Span.MONTH) == {None: 2}
+        assert counted(reason=Reason.BANNED, dag_id="theirs") == {Reason.BANNED: 1}
+        assert counted(status=Status.IN_DOUBT, dag_id="theirs") == {}
+        assert shown(reason=Reason.BANNED, within=Span.WEEK) == {*banned, *theirs}
+        assert shown(reason=Reason.REFUSED, run_id="other") == set(lost)
+        assert shown(status=Status.IN_DOUBT, within=Span.HOUR) == {doubtful[1]}

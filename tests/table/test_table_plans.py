@@ -11,7 +11,8 @@ from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.status import BotType, Reason, Status
 from airflow_midjourney.describe.queries import batch as batch_module
 from airflow_midjourney.describe.queries import failures, gallery
-from airflow_midjourney.describe.queries.gallery import Cursor, Filters
+from airflow_midjourney.describe.queries.filters import Filters, Span
+from airflow_midjourney.describe.queries.gallery import Cursor
 from airflow_midjourney.describe.service.callback_url import digest_of
 from airflow_midjourney.describe.table import (
     accounts,
@@ -233,15 +234,30 @@ def test_ending_a_listing_finds_the_last_row_at_once(full: Database) -> None:
         (Filters(), "ix_image_prompts_of_dag"),
         (Filters(text="no such words"), "ix_image_prompts_of_dag"),
         (Filters(run_id="run"), "ix_image_prompts_of_dag_run"),
-        (Filters(reason=Reason.BANNED), "ix_image_prompts_of_dag_reason"),
-        (Filters(status=Status.FAILED), "ix_image_prompts_of_dag_reason"),
+        (Filters(reason=Reason.BANNED), "ix_image_prompts_of_dag_end"),
+        (Filters(reason=Reason.BANNED, within=Span.WEEK), "ix_image_prompts_of_dag_end"),
+        (Filters(status=Status.FAILED), "ix_image_prompts_of_dag_end"),
+        (Filters(reason=Reason.BANNED, run_id="run"), "ix_image_prompts_of_run_end"),
         (Filters(status=Status.PENDING), "ix_image_prompts_open"),
         (Filters(status=Status.IN_DOUBT), "ix_image_prompts_of_dag_doubt"),
         (Filters(status=Status.SUCCEEDED), "ix_image_prompts_of_dag_answer"),
         (Filters(status=Status.SUCCEEDED, dag_id="dag"), "ix_image_prompts_of_dag_answer"),
         (Filters(prefix="s3://photos/old/5"), "image_prompts_version"),
     ],
-    ids=["all", "text", "run", "reason", "status", "open", "doubtful", "described", "described by one", "prefix"],
+    ids=[
+        "all",
+        "text",
+        "run",
+        "reason",
+        "week",
+        "status",
+        "run's reason",
+        "open",
+        "doubtful",
+        "described",
+        "described by one",
+        "prefix",
+    ],
 )
 def test_a_page_of_the_gallery_walks_along_an_index(full: Database, filters: Filters, index: str) -> None:
     with full.writing() as tx:
@@ -268,9 +284,9 @@ def test_a_page_in_the_middle_of_everybodys_images_walks_along_their_numbers(ful
 
 def test_counting_reasons_looks_at_failures_only(full: Database) -> None:
     with rows.plans(full) as found, full.reading() as tx:
-        failures.count_reasons(tx, frozenset({"dag"}))
+        failures.count_reasons(tx, Filters(within=Span.WEEK), frozenset({"dag"}))
     assert walked(found) == []
-    assert uses(found, "ix_image_prompts_of_dag_reason")
+    assert uses(found, "ix_image_prompts_of_dag_end")
 
 
 def walked(found: list[str]) -> list[str]:

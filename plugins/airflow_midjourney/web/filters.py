@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from fastapi import Depends, HTTPException, Query
 
 from airflow_midjourney.describe.model.status import BotType, Reason, Status
-from airflow_midjourney.describe.queries.gallery import Cursor, Filters
+from airflow_midjourney.describe.queries.filters import Filters, Span
+from airflow_midjourney.describe.queries.gallery import Cursor
 from airflow_midjourney.web.security.signing import seal, unseal
 
 E = TypeVar("E", bound=StrEnum)
@@ -19,7 +20,8 @@ E = TypeVar("E", bound=StrEnum)
 #: More of a text or a prefix than anybody types.
 LONGEST: Final = 1100
 
-#: A status that the gallery's form sends where every one is wanted; without a word it shows described images.
+#: What a form sends where every status, or any time, is wanted; without a word the gallery shows described images, and
+#: the failures are those of the last week.
 ANY: Final = "any"
 
 _Text = Annotated[str, Query(max_length=LONGEST)]
@@ -63,6 +65,32 @@ async def read_gallery_filters(filters: WantedImages, status: str = "") -> Filte
 
 #: The same for the gallery.
 WantedInGallery = Annotated[Filters, Depends(read_gallery_filters)]
+
+
+async def read_failure_filters(
+    status: str = "", reason: str = "", dag_id: _Text = "", run_id: _Text = "", within: str = ""
+) -> Filters:
+    """Read what the form of the failures sent: unless it says otherwise, those of the last week are wanted.
+
+    :raises HTTPException: 422 for a reason or a time that there is not.
+    """
+    is_doubtful = Status.IN_DOUBT.value in (status, reason)
+    return Filters(
+        status=Status.IN_DOUBT if is_doubtful else None,
+        reason=None if is_doubtful else _one_of(Reason, "reason", reason),
+        dag_id=dag_id.strip(),
+        run_id=run_id.strip(),
+        within=None if within == ANY else _one_of(Span, "within", within) or Span.WEEK,
+    )
+
+
+#: The type of a route's argument that is to be the filters of an address of failures.
+WantedFailures = Annotated[Filters, Depends(read_failure_filters)]
+
+
+def failures_query(filters: Filters, **more: str | None) -> str:
+    """Give the query of an address of failures: it always says of which time."""
+    return query_of(filters, **({"within": filters.within or ANY} | more))
 
 
 def query_of(filters: Filters, **more: str | None) -> str:

@@ -34,7 +34,7 @@ def test_every_number_leads_to_its_images_and_the_run_to_airflow(
     asked = [(urlsplit(link).path, parse_qs(urlsplit(link).query)) for link in links]
     of_run = {"dag_id": ["dag"], "run_id": ["a run"]}
     for wanted in (
-        ("failures", {"reason": ["banned"]} | of_run),
+        ("failures", {"reason": ["banned"], "within": ["any"]} | of_run),
         ("gallery", {"status": ["failed"]} | of_run),
         ("gallery", {"status": ["pending"]} | of_run),
     ):

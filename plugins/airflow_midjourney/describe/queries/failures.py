@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, literal, select, union_all
 
 from airflow_midjourney.describe.model.status import Reason, Status
+from airflow_midjourney.describe.model.text import storable
+from airflow_midjourney.describe.queries.filters import matches, range_of_reason
 from airflow_midjourney.describe.queries.owners import DagIds, ways_to_belong
-from airflow_midjourney.describe.table.schema import WITH_A_REASON, has_status
+from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
     from sqlalchemy.sql.selectable import Select
 
+    from airflow_midjourney.describe.queries.filters import Filters
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Rows of one reason that are counted; where there are more, their number is a lower bound.
@@ -34,14 +37,21 @@ class ReasonCount:
     at_least: bool = False
 
 
-def count_reasons(tx: Transaction, dag_ids: DagIds) -> list[ReasonCount]:
+def count_reasons(tx: Transaction, filters: Filters, dag_ids: DagIds) -> list[ReasonCount]:
     """Count rows by reason, of these DAGs only. Reasons without rows are left out.
 
+    :param filters: DAG, run, time, and the reason, or status ``in_doubt``, if only that is to be counted.
     :param dag_ids: the DAGs whose rows may be seen.
     """
-    tables = tx.tables
-    queries = [_counting(tx, reason.value, _has_reason(tx, reason), dag_ids) for reason in Reason]
-    queries.append(_counting(tx, "", has_status(tables.images, Status.IN_DOUBT), dag_ids))
+    theirs = dag_ids & {storable(filters.dag_id)} if filters.dag_id else dag_ids
+    queries = [
+        _counting(tx, reason.value, range_of_reason(tx.tables, reason, filters, tx.now), theirs)
+        for reason in Reason
+        if filters.status is None and filters.reason in (None, reason)
+    ]
+    if filters.reason is None:
+        doubtful = replace(filters, dag_id="", status=Status.IN_DOUBT)
+        queries.append(_counting(tx, "", _doubtful(tx, doubtful), theirs))
     return [_to_count(row) for row in tx.connection.execute(union_all(*queries)) if row.theirs]
 
 
@@ -50,9 +60,8 @@ def _to_count(row: Row[Any]) -> ReasonCount:
     return ReasonCount(reason, min(row.theirs, MOST_COUNTED), at_least=row.theirs > MOST_COUNTED)
 
 
-def _has_reason(tx: Transaction, reason: Reason) -> ColumnElement[bool]:
-    images = tx.tables.images
-    return and_(has_status(images, *WITH_A_REASON), images.c.reason == reason.value)
+def _doubtful(tx: Transaction, filters: Filters) -> ColumnElement[bool]:
+    return and_(has_status(tx.tables.images, Status.IN_DOUBT), matches(tx.tables, filters, tx.now))
 
 
 def _counting(tx: Transaction, name: str, condition: ColumnElement[bool], dag_ids: DagIds) -> Select[tuple[str, int]]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, ColumnElement, and_, false, or_, select, true, tuple_, union_all
+from sqlalchemy import Column, ColumnElement, and_, false, select, true, tuple_, union_all
 
-from airflow_midjourney.describe.model.status import OPEN, REJECTED_FOR, BotType, Reason, Status
+from airflow_midjourney.describe.model.status import OPEN, REJECTED_FOR, Reason, Status
 from airflow_midjourney.describe.model.text import storable
-from airflow_midjourney.describe.queries.owners import DagIds, belongs_to
-from airflow_midjourney.describe.table.batches import after_prefix
+from airflow_midjourney.describe.queries.filters import below, range_of_reason, wanted
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, WITH_A_REASON, has_status
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from airflow_midjourney.describe.queries.filters import Filters
+    from airflow_midjourney.describe.queries.owners import DagIds
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.schema import Tables
 
@@ -33,23 +34,6 @@ MOST_LANES: Final = 400
 
 
 _Lanes = tuple[ColumnElement[bool], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which images are wanted; what is empty does not matter.
-
-    :param text: part of a key or a prompt, whatever the case of its letters.
-    :param prefix: beginning of ``s3://bucket/key``.
-    """
-
-    text: str = ""
-    status: Status | None = None
-    reason: Reason | None = None
-    prefix: str = ""
-    dag_id: str = ""
-    run_id: str = ""
-    bot_type: BotType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +92,19 @@ class GalleryPage:
 def turn_page(tx: Transaction, filters: Filters, dag_ids: DagIds, cursor: Cursor | None, size: int) -> GalleryPage:
     """Give the images beside a cursor that match, of these DAGs only.
 
-    Under a prefix they come in the order of their keys; described ones by their answers, the latest first; else the
-    latest rows first.
+    Under a prefix they come in the order of their keys; described, failed and rejected ones by when they ended, the
+    latest first; else the latest rows first.
 
     :param dag_ids: the DAGs whose rows may be seen.
     :param cursor: None for the first page.
     :param size: images on a page.
     """
-    scan = _Scan(_walk(tx, filters, dag_ids), _wanted(tx.tables, filters, dag_ids), size)
+    scan = _Scan(_walk(tx, filters, dag_ids), wanted(tx.tables, filters, dag_ids, tx.now), size)
     backwards = cursor is not None and cursor.backwards
     scan.run(tx, cursor, backwards=backwards)
     rows = tuple(_to_row(row) for row in scan.found[:size])
     turned = _page_before(scan, rows[::-1], cursor) if backwards else _page_after(scan, rows, cursor)
-    if not scan.walk.is_by_answer(tx.tables):
+    if not scan.walk.is_by_end(tx.tables):
         return turned
     return replace(
         turned,
@@ -168,7 +152,7 @@ class _Walk:
     order: tuple[Column[Any], ...]
     latest_first: bool
 
-    def is_by_answer(self, tables: Tables) -> bool:
+    def is_by_end(self, tables: Tables) -> bool:
         """Say whether rows come by the time at which they ended, which changes when they are described again."""
         return self.order[0] is tables.images.c.ended_at
 
@@ -217,28 +201,38 @@ def _walk(tx: Transaction, filters: Filters, dag_ids: DagIds) -> _Walk:
     images = tx.tables.images.c
     if filters.prefix:
         by_key = (images.image_uri, images.image_version, images.bot_type)
-        return _Walk((_below(tx.tables, filters.prefix),), by_key, latest_first=False)
+        return _Walk((below(tx.tables, filters.prefix),), by_key, latest_first=False)
     if filters.status in OPEN and not filters.run_id and filters.reason is None:
         still_open = has_status(tx.tables.images, *OPEN)
         groups = _groups(tx, still_open, images.bucket, images.bot_type)
         if groups:
             lanes = tuple(and_(group, images.status == filters.status) for group in groups)
             return _Walk(lanes, (images.id,), latest_first=True)
-    lanes = _of_each_dag(tx.tables, _ranges(tx.tables, filters), filters, dag_ids)
-    if lanes and filters.status is Status.SUCCEEDED and not filters.run_id and filters.reason is None:
+    lanes = _of_each_dag(tx.tables, _ranges(tx, filters), filters, dag_ids)
+    if lanes and _goes_by_end(filters):
         return _Walk(lanes, (images.ended_at, images.id), latest_first=True)
     return _Walk(lanes or (true(),), (images.id,), latest_first=True)
 
 
-def _ranges(tables: Tables, filters: Filters) -> _Lanes:
+def _goes_by_end(filters: Filters) -> bool:
+    """Say whether an index has the wanted rows by the time at which they ended."""
+    return _has_a_reason(filters) or (filters.status is Status.SUCCEEDED and not filters.run_id)
+
+
+def _has_a_reason(filters: Filters) -> bool:
+    return filters.reason is not None or filters.status in WITH_A_REASON
+
+
+def _ranges(tx: Transaction, filters: Filters) -> _Lanes:
     """Give the parts of the table that an index has by DAG, and that have all that is wanted."""
-    images = tables.images.c
+    tables, images = tx.tables, tx.tables.images.c
+    if _has_a_reason(filters):
+        return tuple(range_of_reason(tables, reason, filters, tx.now) for reason in _reasons(filters))
+    if filters.status is Status.IN_DOUBT:
+        return (has_status(tables.images, filters.status),)
     if filters.run_id:
         return (images.run_id == storable(filters.run_id),)
-    if filters.reason is not None or filters.status in WITH_A_REASON:
-        with_a_reason = has_status(tables.images, *WITH_A_REASON)
-        return tuple(and_(with_a_reason, images.reason == reason.value) for reason in _reasons(filters))
-    if filters.status in (Status.IN_DOUBT, Status.SUCCEEDED):
+    if filters.status is Status.SUCCEEDED:
         return (has_status(tables.images, filters.status),)
     return (true(),)
 
@@ -284,34 +278,6 @@ def _groups(tx: Transaction, condition: ColumnElement[bool], *columns: ColumnEle
     )
 
 
-def _below(tables: Tables, prefix: str) -> ColumnElement[bool]:
-    uri, beginning = tables.images.c.image_uri, storable(prefix)
-    end = after_prefix(beginning)
-    return uri >= beginning if end is None else and_(uri >= beginning, uri < end)
-
-
-def _wanted(tables: Tables, filters: Filters, dag_ids: DagIds) -> ColumnElement[bool]:
-    """Give the whole condition, whatever the walk has seen to already."""
-    images = tables.images.c
-    conditions = [belongs_to(tables, dag_ids)]
-    if filters.status is not None:
-        conditions.append(images.status == filters.status.value)
-    if filters.reason is not None:
-        conditions += [images.reason == filters.reason.value, has_status(tables.images, *WITH_A_REASON)]
-    if filters.prefix:
-        conditions.append(_below(tables, filters.prefix))
-    if filters.dag_id:
-        conditions.append(belongs_to(tables, frozenset({storable(filters.dag_id)})))
-    if filters.run_id:
-        conditions.append(images.run_id == storable(filters.run_id))
-    if filters.bot_type is not None:
-        conditions.append(images.bot_type == filters.bot_type.value)
-    if filters.text:
-        texts = (images.key, *(images[name] for name in PROMPT_COLUMNS))
-        conditions.append(or_(*(text.icontains(storable(filters.text), autoescape=True) for text in texts)))
-    return and_(*conditions)
-
-
 def _next_ids(tx: Transaction, walk: _Walk, beside: Cursor | None, limit: int, *, backwards: bool) -> Sequence[int]:
     """Give the rows that follow in a walk, by the index alone."""
     downwards = walk.latest_first is not backwards
@@ -332,7 +298,7 @@ def _beyond(tx: Transaction, walk: _Walk, beside: Cursor | None, *, downwards: b
         return true()
     images = tx.tables.images.c
     place: Any = tx.connection.execute(select(*walk.order).where(images.id == beside.row_id)).first()
-    if beside.ended_at is not None and walk.is_by_answer(tx.tables):
+    if beside.ended_at is not None and walk.is_by_end(tx.tables):
         place = (beside.ended_at, beside.row_id)
     if place is None or None in tuple(place):
         return true()

@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse
 
 from airflow_midjourney.describe.admin.redescribe import ASKABLE
 from airflow_midjourney.describe.model.status import BotType, Reason, Status
-from airflow_midjourney.describe.queries.gallery import Filters, turn_page
+from airflow_midjourney.describe.queries.filters import Filters
+from airflow_midjourney.describe.queries.gallery import turn_page
 from airflow_midjourney.describe.queries.image import look_at_image
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.settings import read_settings

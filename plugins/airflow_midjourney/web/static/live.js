@@ -40,12 +40,14 @@
       const row = document.createElement("tr");
       const reason = row.appendChild(document.createElement("th"));
       reason.scope = "row";
-      const link = reason.appendChild(document.createElement("a"));
-      link.href = one.address;
-      link.textContent = one.reason;
       const count = row.appendChild(document.createElement("td"));
       count.className = "number";
-      count.textContent = one.count;
+      for (const [cell, text] of [[reason, one.reason], [count, one.count]]) {
+        const link = cell.appendChild(document.createElement("a"));
+        link.href = one.address;
+        link.textContent = text;
+      }
+      count.firstElementChild.setAttribute("aria-label", `${one.count} images: ${one.reason}`);
       return row;
     }));
   };

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from airflow_midjourney.describe.engine.verdict import summary
 from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.web.filters import ANY
 from airflow_midjourney.web.rendering import count, duration, money, percent
 from airflow_midjourney.web.wording.account import account_words, hindrance
 
@@ -88,9 +90,7 @@ def words(found: BatchOverview) -> dict[str, Any]:
         "badge_kind": badge.kind,
         "progress": progress(found),
         "segments": segments(found.counts),
-        "addresses": {
-            name: _images_address("gallery", found, status=_SHOWN_AS.get(name, name)) for name, _ in _SEGMENTS
-        },
+        "addresses": _addresses(found),
         "summary": summary(found.batch, found.counts),
         "pace": _pace(found),
         "left": _left(found),
@@ -100,12 +100,28 @@ def words(found: BatchOverview) -> dict[str, Any]:
         "billed": _billed(found),
         "hindrance": hindrance(found),
         "reasons": [
-            {"reason": reason, "count": count(number), "address": _images_address("failures", found, reason=reason)}
+            {
+                "reason": reason,
+                "count": count(number),
+                "address": _images_address("failures", found, reason=reason, within=ANY),
+            }
             for reason, number in sorted(found.counts.reasons.items(), key=lambda one: (-one[1], one[0]))
         ],
         "started": f"{duration((found.now - found.batch.started_at).total_seconds())} ago",
         "looked_at": found.now.strftime("%H:%M:%S UTC"),
         **account_words(found),
+    }
+
+
+def _addresses(found: BatchOverview) -> dict[str, str]:
+    """Give where the images behind each number are: by part of the bar, of the run, of the scope, and in flight."""
+    parts = {name: _images_address("gallery", found, status=_SHOWN_AS.get(name, name)) for name, _ in _SEGMENTS}
+    scope = found.batch.scope
+    below = f"s3://{scope.bucket}/{commonprefix([*scope.prefixes, *scope.keys])}"  # noqa: RUF071
+    return parts | {
+        "run": _images_address("gallery", found, status=ANY),
+        "scope": f"gallery?{urlencode({'status': ANY, 'prefix': below})}",
+        "slots": f"gallery?{urlencode({'status': Status.SUBMITTED.value})}",
     }
 
 

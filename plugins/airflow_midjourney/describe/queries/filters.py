@@ -1,0 +1,108 @@
+"""Which images a person wants to see: the filters of the gallery, of the failures, and of an order for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, or_, true
+
+from airflow_midjourney.describe.model.text import storable
+from airflow_midjourney.describe.queries.owners import DagIds, belongs_to
+from airflow_midjourney.describe.table.batches import after_prefix
+from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, WITH_A_REASON, has_status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
+
+    from airflow_midjourney.describe.model.status import BotType, Reason, Status
+    from airflow_midjourney.describe.table.schema import Tables
+
+
+class Span(StrEnum):
+    """How long ago an image may have ended."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+    @property
+    def length(self) -> timedelta:
+        """The span as a time; a month has 30 days."""
+        hours = {Span.HOUR: 1, Span.DAY: 24, Span.WEEK: 7 * 24, Span.MONTH: 30 * 24}
+        return timedelta(hours=hours[self])
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which images are wanted; what is empty does not matter.
+
+    :param text: part of a key or a prompt, whatever the case of its letters.
+    :param prefix: beginning of ``s3://bucket/key``.
+    :param within: the images ended no longer ago than that.
+    """
+
+    text: str = ""
+    status: Status | None = None
+    reason: Reason | None = None
+    prefix: str = ""
+    dag_id: str = ""
+    run_id: str = ""
+    bot_type: BotType | None = None
+    within: Span | None = None
+
+
+def wanted(tables: Tables, filters: Filters, dag_ids: DagIds, now: datetime) -> ColumnElement[bool]:
+    """Give the condition that a row is wanted, and belongs to one of these DAGs.
+
+    :param now: from which ``within`` is counted.
+    """
+    return and_(belongs_to(tables, dag_ids), matches(tables, filters, now))
+
+
+def matches(tables: Tables, filters: Filters, now: datetime) -> ColumnElement[bool]:
+    """Give the condition that a row is wanted, whichever DAG it belongs to."""
+    images = tables.images.c
+    conditions = _of_run_and_time(tables, filters, now)
+    if filters.status is not None:
+        conditions.append(images.status == filters.status.value)
+    if filters.reason is not None:
+        conditions += [images.reason == filters.reason.value, has_status(tables.images, *WITH_A_REASON)]
+    if filters.prefix:
+        conditions.append(below(tables, filters.prefix))
+    if filters.dag_id:
+        conditions.append(belongs_to(tables, frozenset({storable(filters.dag_id)})))
+    if filters.bot_type is not None:
+        conditions.append(images.bot_type == filters.bot_type.value)
+    if filters.text:
+        texts = (images.key, *(images[name] for name in PROMPT_COLUMNS))
+        conditions.append(or_(*(text.icontains(storable(filters.text), autoescape=True) for text in texts)))
+    return and_(true(), *conditions)
+
+
+def range_of_reason(tables: Tables, reason: Reason, filters: Filters, now: datetime) -> ColumnElement[bool]:
+    """Give the rows of a reason as a range of an index: those of the run and the time that are wanted."""
+    with_a_reason = has_status(tables.images, *WITH_A_REASON)
+    return and_(with_a_reason, tables.images.c.reason == reason.value, *_of_run_and_time(tables, filters, now))
+
+
+def below(tables: Tables, prefix: str) -> ColumnElement[bool]:
+    """Give the condition that an image's address begins with a prefix."""
+    uri, beginning = tables.images.c.image_uri, storable(prefix)
+    end = after_prefix(beginning)
+    return uri >= beginning if end is None else and_(uri >= beginning, uri < end)
+
+
+def _of_run_and_time(tables: Tables, filters: Filters, now: datetime) -> list[ColumnElement[bool]]:
+    """Give which run a row has to be of, and since when it has to have ended."""
+    conditions = []
+    if filters.run_id:
+        conditions.append(tables.images.c.run_id == storable(filters.run_id))
+    if filters.within is not None:
+        conditions.append(tables.images.c.ended_at >= now - filters.within.length)
+    return conditions
