@@ -286,7 +286,7 @@ def test_counting_reasons_looks_at_failures_only(full: Database) -> None:
     with rows.plans(full) as found, full.reading() as tx:
         failures.count_reasons(tx, Filters(within=Span.WEEK), frozenset({"dag"}))
     assert walked(found) == []
-    assert uses(found, "ix_image_prompts_of_dag_end")
+    assert uses(found, "ix_image_prompts_of_dag_end", "ix_image_prompts_of_dag_reason")
 
 
 def walked(found: list[str]) -> list[str]:

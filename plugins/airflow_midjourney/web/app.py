@@ -6,7 +6,7 @@ from fastapi import Depends, FastAPI
 
 from airflow_midjourney.web import error_pages, static_files
 from airflow_midjourney.web.api import batches as batches_api
-from airflow_midjourney.web.pages import batches, failures, gallery, pictures, redescribe
+from airflow_midjourney.web.pages import batches, failures, gallery, pictures, redescribe, redescribe_filter
 from airflow_midjourney.web.security.access import current_viewer
 from airflow_midjourney.web.security.headers import SecurityHeaders
 from airflow_midjourney.web.security.same_site import refuse_other_sites
@@ -19,6 +19,7 @@ ROUTERS = (
     pictures.router,
     failures.router,
     redescribe.router,
+    redescribe_filter.router,
 )
 
 

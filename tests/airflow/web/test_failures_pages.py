@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tests.support.places import MetadataPlace
 
 EDITOR = name_of(reads="archive products", edits="archive")
+OTHER_EDITOR = name_of(reads="archive products", edits="archive products")
+READER = name_of(reads="archive products")
 
 
 @pytest.fixture
@@ -128,3 +130,94 @@ def test_an_empty_time_leads_to_all_times_and_a_wrong_one_is_refused(failures: N
     assert "1</span>" in get(address)
     get("failures?within=century", status=422)
     get("failures?reason=boredom", status=422)
+
+
+# Describing all of a filter again
+
+
+@pytest.fixture
+def post(api: TestClient, as_user: Callable[..., dict[str, str]]) -> Callable[..., Any]:
+    """Send the form of a question: ``post(page, EDITOR)``."""
+
+    def answer(page: str, name: str = EDITOR) -> Any:
+        (question,) = re.findall(r'name="question" value="([^"]+)"', page)
+        (action,) = re.findall(r'action="([^"]+)" method="post"', page)
+        return api.post(
+            f"/midjourney/{action}",
+            data={"question": question},
+            headers=as_user(None, name),
+            follow_redirects=False,
+        )
+
+    return answer
+
+
+def pending(table: Database) -> list[int]:
+    with table.reading() as tx:
+        return [row["id"] for row in rows.image_rows(tx) if row["status"] == "pending"]
+
+
+def test_all_of_a_reason_are_asked_for_with_one_question_and_taken_in_parts(
+    table: Database, get: Callable[..., str], post: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_midjourney.web.pages.redescribe_filter.MOST_ASKED", 2)
+    wanted = fail(table, "archive", "monday", "abcde")
+    fail(table, "products", "monday", "fg")
+    (address,) = re.findall(r'href="(again-all[^"]+)"', get("failures?reason=banned"))
+
+    page = get(address)
+    assert "Describe 5 images again?" in page
+    assert "banned, ended within the last week" in page
+    assert "2 of <bdi>products</bdi>, which you may not edit" in page
+    assert len(page) < 10_000
+    assert pending(table) == []
+    answers = [post(page), post(page)]
+
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert answers[0].headers["location"] == answers[1].headers["location"]
+    assert pending(table) == wanted
+    assert "5 images are to be described again" in get(answers[0].headers["location"])
+
+
+def test_two_people_who_order_the_same_are_each_told_what_they_have_ordered(
+    table: Database, get: Callable[..., str], post: Callable[..., Any]
+) -> None:
+    wanted = fail(table, "archive", "monday", "ab")
+    others = fail(table, "products", "monday", "c")
+    one, other = get("again-all?reason=banned"), get("again-all?reason=banned", OTHER_EDITOR)
+
+    first, second = post(one), post(other, OTHER_EDITOR)
+
+    assert "2 images are to be described again" in get(first.headers["location"])
+    told = get(second.headers["location"], OTHER_EDITOR)
+    assert "1 image is to be described again" in told
+    assert "2 more have moved on since the question was put" in told
+    assert pending(table) == [*wanted, *others]
+
+
+def test_an_order_for_all_needs_the_right_to_edit_when_it_is_given(
+    table: Database, get: Callable[..., str], post: Callable[..., Any]
+) -> None:
+    fail(table, "archive", "monday", "ab")
+
+    assert 'name="question"' not in get("again-all?reason=banned", READER)
+    page = get("again-all?reason=banned")
+    assert post(page, OTHER_EDITOR).status_code == 403
+    assert get("again-all", status=422)
+    assert pending(table) == []
+
+
+def test_an_order_is_not_carried_out_on_more_images_than_were_shown(
+    table: Database, get: Callable[..., str], post: Callable[..., Any]
+) -> None:
+    fail(table, "archive", "tuesday", "b")
+    first, *_ = fail(table, "archive", "monday", "a")
+    with table.writing() as tx:
+        rows.set_columns(tx, first - 1, status="submitted", ended_at=None)
+    page = get("again-all?reason=banned")
+    with table.writing() as tx:
+        # It had ended before the question, and was committed after it.
+        rows.set_columns(tx, first - 1, status="failed", ended_at=tx.now - timedelta(minutes=1))
+
+    assert post(page).status_code == 409
+    assert pending(table) == []

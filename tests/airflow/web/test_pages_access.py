@@ -36,6 +36,8 @@ ASKED = {
     "/failures": ("GET", "/failures?reason=banned"),
     "/again": ("GET", "/again?id={failed}"),
     "/describe-again": ("POST", "/describe-again"),
+    "/again-all": ("GET", "/again-all?reason=banned"),
+    "/describe-all-again": ("POST", "/describe-all-again"),
     "/asked": ("GET", "/asked?request_id=asked/theirs"),
 }
 
@@ -51,6 +53,7 @@ IN_THE_DARK = {
     "/gallery": 200,
     "/failures": 200,
     "/again": 200,
+    "/again-all": 200,
     "/image": 404,
     "/picture": 404,
     "/asked": 404,
@@ -58,6 +61,27 @@ IN_THE_DARK = {
 
 #: Nothing of their DAG may be in an answer: its name, its keys, the words of its failure.
 THEIRS = ("theirs", "hidden-key", "their-detail", "a-stranger")
+
+
+def about_one(name: str) -> str:
+    """Give the question about the image that failed, as it is put to a user."""
+    return seal("describe again", {"user": name, "request": "asked/now", "seen": [[2, "failed", None]], "price": None})
+
+
+def about_all(name: str) -> str:
+    """Give the question about all that failed for its reason."""
+    order = {
+        "filters": {"reason": "banned", "within": "any"},
+        "dag_ids": ["theirs"],
+        "shown_at": "2999-01-01T00:00:00+00:00",
+        "last_id": 2,
+        "images": 1,
+    }
+    question = {"user": name, "request": "asked/all", "order": order, "price": None}
+    return seal("describe all of a filter again", question)
+
+
+QUESTIONS = {"/describe-again": about_one, "/describe-all-again": about_all}
 
 
 def routes() -> list[str]:
@@ -92,8 +116,7 @@ def ask(api: TestClient, their_batch: str) -> Callable[..., Any]:
         address = address.format(batch=their_batch, image=1, failed=2)
         form = None
         if method == "POST":
-            question = {"user": name, "request": "asked/now", "seen": [[2, "failed", None]], "price": None}
-            form = {"question": seal("describe again", question)}
+            form = {"question": QUESTIONS[route](name)}
         return api.request(method, f"/midjourney{address}", headers=headers or {}, data=form, follow_redirects=False)
 
     return answer
@@ -126,7 +149,7 @@ def test_who_may_not_see_the_dag_sees_nothing_of_it(
         assert [word for word in THEIRS if word in answer.text] == []
 
 
-@pytest.mark.parametrize("route", sorted(set(routes()) - ABOUT_NOTHING - {"/picture", "/describe-again"}))
+@pytest.mark.parametrize("route", sorted(set(routes()) - ABOUT_NOTHING - {"/picture", *QUESTIONS}))
 def test_who_may_see_the_dag_sees_it(
     route: str, ask: Callable[..., Any], as_user: Callable[..., dict[str, str]]
 ) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to, owners
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from decimal import Decimal
-
-    from sqlalchemy import ColumnElement
 
     from airflow_midjourney.describe.table.database import Transaction
 
@@ -100,8 +98,17 @@ def offer(tx: Transaction, image_ids: Sequence[int], dag_ids: DagIds) -> Offer:
         .where(images.id.in_(image_ids), belongs_to(tx.tables, dag_ids))
         .order_by(images.id)
     ).all()
+    return price_up(tx, rows)
+
+
+def price_up(tx: Transaction, rows: Sequence[Any]) -> Offer:
+    """Say what describing rows again would come to.
+
+    :param rows: each with its number, status, ``is_current``, ``max_attempts`` and ``submit_token``.
+    """
     wanted = [row for row in rows if row.is_current and row.status in ASKABLE]
-    left = Counter(row.status if row.is_current else "replaced" for row in rows if row not in wanted)
+    kept = {row.id for row in wanted}
+    left = Counter(row.status if row.is_current else "replaced" for row in rows if row.id not in kept)
     seen = tuple(SeenRow(row.id, row.status, name_submission(row.submit_token)) for row in wanted)
     doubtful = sum(row.status == Status.IN_DOUBT for row in wanted)
     attempts = max((row.max_attempts for row in wanted), default=1)
@@ -119,25 +126,42 @@ def ask_again(
     :param dag_ids: the DAGs whose rows the person may change.
     :param price: what the person was told, for the record; None if there was more than one price.
     """
+    if not note_request(tx, request_id, asked_by, price):
+        return _earlier(tx, request_id)
     requests = tx.tables.requests
-    facts = {"asked_by": asked_by, "asked_at": tx.now, "image_ids": []}
+    taken = take_shown(tx, request_id, seen[:MOST_ASKED], dag_ids, tx.now)
+    tx.connection.execute(requests.update().where(requests.c.request_id == request_id).values(image_ids=taken))
+    return Asked(tuple(taken), asked_by, tx.now, repeated=False)
+
+
+def note_request(
+    tx: Transaction, request_id: str, asked_by: str, price: Price | None, image_ids: Sequence[int] = ()
+) -> bool:
+    """Write down a request, or a part of one.
+
+    :return: False if it is there already.
+    """
+    facts = {"asked_by": asked_by, "asked_at": tx.now, "image_ids": list(image_ids)}
     if price is not None:
         facts |= {"price": price.each, "currency": price.currency}
     # Not by the count of rows: SQLAlchemy does not keep that of an INSERT with psycopg 3.
+    requests = tx.tables.requests
     insert = tx.insert(requests).values(request_id=request_id, **facts).on_conflict_do_nothing()
-    if tx.connection.execute(insert.returning(requests.c.request_id)).first() is None:
-        return _earlier(tx, request_id)
-    shown = seen[:MOST_ASKED]
-    allowed = set(
-        tx.connection.execute(
-            select(tx.tables.images.c.id).where(
-                tx.tables.images.c.id.in_([one.image_id for one in shown]), _may_be_asked(tx, dag_ids)
-            )
-        ).scalars()
-    )
-    taken = take_up_again(tx, [one for one in shown if one.image_id in allowed], request_id, tx.now)
-    tx.connection.execute(requests.update().where(requests.c.request_id == request_id).values(image_ids=taken))
-    return Asked(tuple(taken), asked_by, tx.now, repeated=False)
+    return tx.connection.execute(insert.returning(requests.c.request_id)).first() is not None
+
+
+def take_shown(
+    tx: Transaction, request_id: str, seen: Sequence[SeenRow], dag_ids: DagIds, since: datetime
+) -> list[int]:
+    """Make those rows pending that are still what the person was shown, and belong to these DAGs.
+
+    :param since: answers from then on are new enough for rows with the same bytes to share.
+    """
+    images = tx.tables.images.c
+    may_be_asked = and_(images.is_current, images.status.in_(ASKABLE), belongs_to(tx.tables, dag_ids))
+    shown = images.id.in_([one.image_id for one in seen])
+    allowed = set(tx.connection.execute(select(images.id).where(shown, may_be_asked)).scalars())
+    return take_up_again(tx, [one for one in seen if one.image_id in allowed], request_id, since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,28 +190,33 @@ def follow_up(tx: Transaction, request_id: str, dag_ids: DagIds, looks: str) -> 
     if tx.connection.execute(select(requests.request_id).where(requests.request_id == request_id)).first() is None:
         return None
     asked = _earlier(tx, request_id)
-    rows = tx.connection.execute(
-        select(images.id, images.status).where(images.id.in_(asked.image_ids), belongs_to(tx.tables, dag_ids))
-    ).all()
+    belonging = belongs_to(tx.tables, dag_ids)
+    rows: list[Any] = []
+    of_dags: Counter[str] = Counter()
+    for start in range(0, len(asked.image_ids), MOST_ASKED):
+        these = images.id.in_(asked.image_ids[start : start + MOST_ASKED])
+        found = tx.connection.execute(select(images.id, images.status).where(these, belonging)).all()
+        of_dags.update(owner or "" for owner in owners(tx, [row.id for row in found]).values())
+        rows += found
     if not rows and (asked.image_ids or asked.asked_by != looks):
         return None
-    of_dags = Counter(owner or "" for owner in owners(tx, [row.id for row in rows]).values())
     now = Counter(Status(row.status) for row in rows)
     pending = tuple(row.id for row in rows if row.status == Status.PENDING)
     return RequestProgress(asked, dict(sorted(of_dags.items())), dict(now), pending)
 
 
-def _may_be_asked(tx: Transaction, dag_ids: DagIds) -> ColumnElement[bool]:
-    images = tx.tables.images.c
-    return and_(images.is_current, images.status.in_(ASKABLE), belongs_to(tx.tables, dag_ids))
-
-
 def _earlier(tx: Transaction, request_id: str) -> Asked:
+    """Give what a request has done, all its parts together."""
     requests = tx.tables.requests.c
-    row = tx.connection.execute(
-        select(requests.image_ids, requests.asked_by, requests.asked_at).where(requests.request_id == request_id)
-    ).one()
-    return Asked(tuple(row.image_ids), row.asked_by, row.asked_at, repeated=True)
+    number = requests.request_id
+    parts = and_(number > f"{request_id}/", number < f"{request_id}0")
+    rows = tx.connection.execute(
+        select(requests.image_ids, requests.asked_by, requests.asked_at)
+        .where(or_(number == request_id, parts))
+        .order_by(requests.asked_at)
+    ).all()
+    image_ids = tuple(image_id for row in rows for image_id in row.image_ids)
+    return Asked(image_ids, rows[0].asked_by, rows[0].asked_at, repeated=True)
 
 
 def _prices(tx: Transaction, image_ids: Sequence[int]) -> tuple[Price, ...]:

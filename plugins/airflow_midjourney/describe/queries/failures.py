@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, and_, func, literal, select, union_all
 
 from airflow_midjourney.describe.model.status import Reason, Status
-from airflow_midjourney.describe.model.text import storable
-from airflow_midjourney.describe.queries.filters import matches, range_of_reason
+from airflow_midjourney.describe.queries.filters import matches, range_of_reason, their_dags
 from airflow_midjourney.describe.queries.owners import DagIds, ways_to_belong
 from airflow_midjourney.describe.table.schema import has_status
 
@@ -43,7 +42,7 @@ def count_reasons(tx: Transaction, filters: Filters, dag_ids: DagIds) -> list[Re
     :param filters: DAG, run, time, and the reason, or status ``in_doubt``, if only that is to be counted.
     :param dag_ids: the DAGs whose rows may be seen.
     """
-    theirs = dag_ids & {storable(filters.dag_id)} if filters.dag_id else dag_ids
+    theirs = their_dags(filters, dag_ids)
     queries = [
         _counting(tx, reason.value, range_of_reason(tx.tables, reason, filters, tx.now), theirs)
         for reason in Reason

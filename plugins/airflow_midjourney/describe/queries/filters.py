@@ -70,7 +70,7 @@ def matches(tables: Tables, filters: Filters, now: datetime) -> ColumnElement[bo
     images = tables.images.c
     conditions = _of_run_and_time(tables, filters, now)
     if filters.status is not None:
-        conditions.append(images.status == filters.status.value)
+        conditions.append(has_status(tables.images, filters.status))
     if filters.reason is not None:
         conditions += [images.reason == filters.reason.value, has_status(tables.images, *WITH_A_REASON)]
     if filters.prefix:
@@ -83,6 +83,11 @@ def matches(tables: Tables, filters: Filters, now: datetime) -> ColumnElement[bo
         texts = (images.key, *(images[name] for name in PROMPT_COLUMNS))
         conditions.append(or_(*(text.icontains(storable(filters.text), autoescape=True) for text in texts)))
     return and_(true(), *conditions)
+
+
+def their_dags(filters: Filters, dag_ids: DagIds) -> DagIds:
+    """Give those of some DAGs whose rows may be wanted."""
+    return dag_ids & {storable(filters.dag_id)} if filters.dag_id else dag_ids
 
 
 def range_of_reason(tables: Tables, reason: Reason, filters: Filters, now: datetime) -> ColumnElement[bool]:

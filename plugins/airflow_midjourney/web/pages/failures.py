@@ -94,10 +94,19 @@ def _form(filters: Filters, dag_ids: Collection[str]) -> dict[str, Any]:
         "reasons": [*sorted(set(Reason) - REJECTED_FOR), Status.IN_DOUBT, *sorted(REJECTED_FOR)],
         "dag_ids": sorted(dag_ids),
         "times": [(span.value, words) for span, words in TIMES.items()] + [(ANY, "any time")],
+        "this_filter": failures_query(filters),
         "any_time": failures_query(replace(filters, within=None)),
         "all_reasons": failures_query(replace(filters, status=None, reason=None)),
         "is_filtered": filters != Filters(within=Span.WEEK),
     }
+
+
+def in_words(filters: Filters) -> str:
+    """Say which failures a filter wants."""
+    parts = [str(filters.reason or Status.IN_DOUBT.value).replace("_", " ")]
+    parts += [f"{name} {value}" for name, value in (("DAG", filters.dag_id), ("run", filters.run_id)) if value]
+    parts.append(f"ended within {TIMES[filters.within]}" if filters.within else "whenever they ended")
+    return ", ".join(parts)
 
 
 def _only(filters: Filters, reason: Reason | None) -> Filters:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from airflow_midjourney.describe.admin.redescribe import MOST_ASKED, Price, ask_again, follow_up, offer
+from airflow_midjourney.describe.admin.redescribe_filter import MOST_AT_ONCE
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.describe.table.seen_rows import SeenRow
 from airflow_midjourney.web.dependencies import Metadata, ReadableDags
@@ -20,12 +21,15 @@ from airflow_midjourney.web.security.access import CurrentViewer
 from airflow_midjourney.web.security.signing import LONGEST_THOUGHT, seal, unseal
 
 if TYPE_CHECKING:
+    from airflow_midjourney.describe.admin.redescribe import Offer
     from airflow_midjourney.describe.table.database import Database
     from airflow_midjourney.web.security.access import Viewer
 
 router = APIRouter()
 
 _PURPOSE: Final = "describe again"
+
+NOT_AN_EDITOR: Final = "This needs the right to edit the DAGs that the images belong to."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,8 @@ async def ask_whether(
     """Ask whether these images are to be described again, and say what that would cost."""
     chosen = await _selection(viewer, database, id)
     found = await database.read_now(offer, id, chosen.editable)
-    price = found.prices[0] if len(found.prices) == 1 else None
-    question = {
-        "user": viewer.user.get_id(),
-        "request": f"asked/{secrets.token_urlsafe(16)}",
-        "seen": [[one.image_id, one.status, one.submission] for one in found.seen],
-        "price": None if price is None or price.each is None else [str(price.each), price.currency],
+    question = new_question(viewer, found) | {
+        "seen": [[one.image_id, one.status, one.submission] for one in found.seen]
     }
     return page(
         request,
@@ -66,6 +66,10 @@ async def ask_whether(
         off_limits=chosen.off_limits,
         outlooks=await outlook(database, found.image_ids),
         sealed=seal(_PURPOSE, question),
+        answer="describe-again",
+        about="",
+        fresh=0,
+        more=False,
     )
 
 
@@ -74,16 +78,12 @@ async def describe_again(
     viewer: CurrentViewer, database: Metadata, question: Annotated[str, Form()]
 ) -> RedirectResponse:
     """Ask for images to be described again. The same form sent twice is one request."""
-    asked: dict[str, Any] = unseal(_PURPOSE, question, max_age=LONGEST_THOUGHT)
-    if asked["user"] != viewer.user.get_id():
-        raise HTTPException(403, "This question was put to another user. Open the page again.")
+    asked = answered(viewer, unseal(_PURPOSE, question, max_age=LONGEST_THOUGHT))
     seen = [SeenRow(*one) for one in asked["seen"]]
     chosen = await _selection(viewer, database, [one.image_id for one in seen])
     if not chosen.editable:
-        raise HTTPException(403, "This needs the right to edit the DAGs that the images belong to.")
-    price = None
-    if asked["price"] is not None:
-        price = Price(len(seen), Decimal(asked["price"][0]), asked["price"][1])
+        raise HTTPException(403, NOT_AN_EDITOR)
+    price = price_told(asked, len(seen))
     done = await database.write_now(ask_again, asked["request"], viewer.name, seen, chosen.editable, price)
     moved_on = len(seen) - len(done.image_ids)
     return RedirectResponse(f"asked?request_id={asked['request']}&moved_on={moved_on}", status_code=303)
@@ -96,7 +96,7 @@ async def show_asked(
     viewer: CurrentViewer,
     dag_ids: ReadableDags,
     database: Metadata,
-    moved_on: Annotated[int, Query(ge=0, le=MOST_ASKED)] = 0,
+    moved_on: Annotated[int, Query(ge=0, le=MOST_AT_ONCE)] = 0,
 ) -> HTMLResponse:
     """Show what has become of a request."""
     found = await database.read_now(follow_up, request_id, dag_ids, viewer.name)
@@ -104,6 +104,32 @@ async def show_asked(
         raise HTTPException(404, "There is no such request about images that you may see.")
     waiting = await outlook(database, found.pending)
     return page(request, "asked.html", here="failures", found=found, outlooks=waiting, moved_on=moved_on)
+
+
+def new_question(viewer: Viewer, found: Offer) -> dict[str, Any]:
+    """Give what every question holds: to whom it was put, a number of its own, and the price that was named."""
+    price = found.prices[0] if len(found.prices) == 1 else None
+    return {
+        "user": viewer.user.get_id(),
+        "request": f"asked/{secrets.token_urlsafe(16)}",
+        "price": None if price is None or price.each is None else [str(price.each), price.currency],
+    }
+
+
+def answered(viewer: Viewer, asked: dict[str, Any]) -> dict[str, Any]:
+    """Give a question back that this user answers.
+
+    :raises HTTPException: 403 if it was put to another user.
+    """
+    if asked["user"] != viewer.user.get_id():
+        raise HTTPException(403, "This question was put to another user. Open the page again.")
+    return asked
+
+
+def price_told(asked: dict[str, Any], images: int) -> Price | None:
+    """Give the price that a question has named; None where it named none, or several."""
+    price = asked["price"]
+    return None if price is None else Price(images, Decimal(price[0]), price[1])
 
 
 async def _selection(viewer: Viewer, database: Database, image_ids: list[int]) -> _Selection:

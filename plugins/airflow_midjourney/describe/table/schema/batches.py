@@ -148,8 +148,8 @@ def requests_table(metadata: MetaData, name: str) -> Table:
             KeyText,
             primary_key=True,
             comment=(
-                "Unguessable number of the form. A form that is sent twice is one request. One for more than 500 "
-                "images has a row for every 500: the number, then number/2 and so on."
+                "Unguessable number of the form. A form that is sent twice is one request. One for all images of a "
+                "filter has further rows for its parts: the number, a slash and the part's first image."
             ),
         ),
         Column("asked_by", PlainText, nullable=False, comment="Airflow's name of the user who asked."),
@@ -158,7 +158,7 @@ def requests_table(metadata: MetaData, name: str) -> Table:
             "image_ids",
             JSON,
             nullable=False,
-            comment="Rows that are described again by this part of the request, a JSON list of at most 500.",
+            comment="Rows that are described again by this request, or this part of it, a JSON list of at most 500.",
         ),
         Column(
             "price",
