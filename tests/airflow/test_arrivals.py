@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -89,6 +90,13 @@ CASE = REPOSITORY / "tests/fixtures/cases/evt01_s3_to_sns_to_sqs.json"
 NEW = {"detail-type": "Object Created", "detail": {"bucket": {"name": "photos"}, "object": {"key": "in/a+b.jpg"}}}
 
 
+CALL = {"eventName": "PutObject", "requestParameters": {"bucketName": "photos", "key": "in/a+b.jpg"}}
+
+
+def packed(message: Any) -> str:
+    return base64.b64encode(json.dumps(message).encode()).decode()
+
+
 def topic(message: Any) -> dict[str, Any]:
     return {"Type": "Notification", "Message": json.dumps(message)}
 
@@ -109,6 +117,23 @@ def test_a_notification_of_s3_through_a_topic_to_a_queue() -> None:
         {"payload": {"message_batch": [topic({"Records": [record("in/a%2Bb.jpg")]})]}},
         {"payload": {"EventName": "s3:ObjectCreated:Put", "Records": [record("in/a%2Bb.jpg", "s3:ObjectCreated:Put")]}},
         topic(NEW),
+        {"payload": "\ufeff" + json.dumps(NEW)},
+        {"payload": json.dumps(NEW) + "\n" + json.dumps(NEW) + "\n"},
+        watched(NEW | {"detail": json.dumps(NEW["detail"])}),
+        watched(NEW["detail"]),
+        watched(NEW | {"detail-type": "AWS API Call via CloudTrail", "detail": CALL}),
+        watched({"specversion": "1.0", "type": "com.amazonaws.s3.objectcreated", "data": NEW}),
+        watched({"Input": json.dumps(NEW)}),
+        watched({"Records": record("in/a%2Bb.jpg")}),
+        watched({"Records": json.dumps([record("in/a%2Bb.jpg")])}),
+        watched([record("in/a%2Bb.jpg")]),
+        watched({"Records": [{"eventSource": "aws:kinesis", "kinesis": {"data": packed(NEW)}}]}),
+        watched({"records": {"topic-0": [{"offset": 1, "value": packed(NEW)}]}}),
+        watched({"isBase64Encoded": True, "body": packed(NEW)}),
+        {"payload": {"event": {"value": json.dumps(NEW)}}},
+        watched({"account": "1", "bucket": "photos", "object": {"key": "in/a+b.jpg"}, "action": "PutObject"}),
+        {"bucket": "photos", "key": "s3://photos/in/a+b.jpg"},
+        {"bucket": "photos", "keys": '["in/a+b.jpg"]'},
     ],
 )
 def test_envelopes_in_any_order_hold_the_same_object(extra: dict[str, Any]) -> None:
@@ -128,3 +153,38 @@ def test_the_log_says_what_named_no_object_and_the_others_count(caplog: pytest.L
     assert line.startswith("5 messages name no new object")
     for what in ("s3:TestEvent: 1", "storage#object: 1", "ObjectRemoved:Delete: 1", "SubscriptionConfirmation: 1"):
         assert what in line
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ({"Records": [record("in/new/")]}, "a folder"),
+        ({"Records": [record("in/caf%E9.jpg")]}, "a key that is not UTF-8"),
+        ({"Records": [record("in/..%2F..%2Fa.jpg")]}, "a key that S3 does not take"),
+        ({"Records": [record("a", "LifecycleExpiration:Delete")]}, "LifecycleExpiration:Delete"),
+        (NEW | {"detail-type": "Object Deleted", "source": "aws.s3"}, "aws.s3 Object Deleted"),
+        (
+            NEW | {"detail-type": "AWS API Call via CloudTrail", "detail": CALL | {"eventName": "DeleteObject"}},
+            "DeleteObject",
+        ),
+        (
+            NEW | {"detail-type": "AWS API Call via CloudTrail", "detail": CALL | {"errorCode": "x"}},
+            "CloudTrail: PutObject",
+        ),
+        ({"bucket": "photos", "object": {"key": "a.jpg"}, "action": "DeleteObject"}, "DeleteObject"),
+        (
+            {"bucket": {"name": "photos"}, "object": {"key": "a.jpg"}, "deletion-type": "Permanently Deleted"},
+            "Permanently",
+        ),
+        ({"bucket": "photos", "key": "s3://others/a.jpg"}, "an address of another bucket"),
+        ({"bucket": "photos", "key": "in/\ud800.jpg"}, "a key that S3 does not take"),
+        ({"data": {"Records": [record("a", "ObjectRemoved:Delete")]}}, "ObjectRemoved:Delete"),
+    ],
+)
+def test_what_creates_no_object_or_names_none_makes_no_key(
+    body: Any, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+
+    assert arrivals([watched(body)]) == []
+    assert what in caplog.text

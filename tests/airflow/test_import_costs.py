@@ -74,7 +74,7 @@ DESCRIBING = (
 LOADED = {
     "dags/describe_images.py": DESCRIBING,
     "dags/describe_manifest.py": DESCRIBING,
-    "dags/describe_on_arrival.py": f"{DESCRIBING} .arrivals",
+    "dags/describe_on_arrival.py": f"{DESCRIBING} .arrivals .describe.storage.keys",
     "dags/midjourney_resolve.py": f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
     " .operators.scope .settings",
     "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links",

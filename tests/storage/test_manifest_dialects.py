@@ -129,6 +129,8 @@ def test_forms_that_leave_open_what_is_meant_are_one_error(text: str, key: str, 
         "https://example.com/a.jpg",
         "# all of March",
         "#March",
+        "in/a\0.jpg",
+        "in/../../a.jpg",
         "s3:/photos/in/0002.jpg",
         "arn:aws:s3:eu-west-1:123456789012:accesspoint/mine/object/in/0002.jpg",
     ],
@@ -215,8 +217,9 @@ def test_json_documents_are_lists(s3: S3Client, bucket: str, key: str) -> None:
         json.dumps({"entries": [{"url": f"s3://photos/{key}", "mandatory": True} for key in WANTED]}, indent=2),
         json.dumps({"Versions": [{"Key": key, "IsLatest": at < 2} for at, key in enumerate([*WANTED, "old.jpg"])]}),
         json.dumps([{"prefix": "s3://photos/in/"}, "0000.jpg", "0001.jpg"]),
+        json.dumps([*WANTED, "in/\ud800.jpg"]),
     ],
-    ids=["labels", "lines", "two", "keys", "one list", "Redshift", "versions", "SageMaker"],
+    ids=["labels", "lines", "two", "keys", "one list", "Redshift", "versions", "SageMaker", "half a letter"],
 )
 def test_json_of_other_tools_is_read_whatever_its_name(s3: S3Client, body: str, key: str) -> None:
     s3.create_bucket(Bucket="photos")

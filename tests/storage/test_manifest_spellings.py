@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_midjourney.describe.storage.manifest.entries import problem_of_key
+from airflow_midjourney.describe.storage.keys import problem_of_key
 from airflow_midjourney.describe.storage.manifest.spellings import other_spellings
 
 KEYS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=30)

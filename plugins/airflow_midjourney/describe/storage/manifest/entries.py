@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
 from airflow_midjourney.describe.storage.address import read_address
+from airflow_midjourney.describe.storage.keys import problem_of_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,8 +24,6 @@ _LINES_OF_A_RECORD: Final = 20
 
 #: Lines, empty ones among them, within which a header is looked for.
 _LINES_TO_A_HEADER: Final = 1000
-
-_LONGEST_KEY: Final = 1024
 
 #: Column names, without case and separators, and what they are called here.
 _COLUMN_NAMES: Final = {
@@ -360,27 +359,6 @@ def _named(place: LineRange, bucket: str | None, key: str, facts: Facts | None =
         return BadLine(place, "names no bucket")
     problem = problem_of_key(key)
     return BadLine(place, problem) if problem else Entry(place, bucket, key, facts)
-
-
-def problem_of_key(key: str) -> str:
-    """Say why no object can have this key; empty where one can."""
-    if not key:
-        return "names no key"
-    if len(key.encode("utf-8", "surrogatepass")) > _LONGEST_KEY:
-        return "has a key of more than 1,024 bytes, which S3 has not"
-    if "\0" in key or _leads_out(key):
-        return "has a key that S3 does not take"
-    return ""
-
-
-def _leads_out(key: str) -> bool:
-    """Say whether ``..`` leads out of the bucket; S3 refuses the whole request for it."""
-    depth = 0
-    for part in key.split("/"):
-        depth += -1 if part == ".." else int(part not in ("", "."))
-        if depth < 0:
-            return True
-    return False
 
 
 def _facts(cells: Sequence[str], columns: Columns) -> Facts | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, unquote_plus
 
 from airflow_midjourney.describe.storage.address import read_address
-from airflow_midjourney.describe.storage.manifest.entries import problem_of_key
+from airflow_midjourney.describe.storage.keys import problem_of_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
