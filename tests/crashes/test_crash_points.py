@@ -63,7 +63,7 @@ ALWAYS: Final = frozenset(
 )
 
 #: What it does where the service can be asked about a submission without an answer.
-ASKED: Final = ALWAYS | {"_adopt"}
+ASKED: Final = ALWAYS | {"adopt"}
 
 #: What it does where the service cannot be asked.
 NOT_ASKED: Final = ALWAYS | {"cannot_tell"}

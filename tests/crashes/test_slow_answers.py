@@ -207,7 +207,7 @@ def test_the_old_task_is_asked_once_more_before_a_second_is_paid(
     answers: str,
 ) -> None:
     # Without a list of many tasks, and without requests for single ones, polls ask about no task that was given up.
-    monkeypatch.setattr("airflow_midjourney.describe.engine.settle.SINGLE_FETCHES", 0)
+    monkeypatch.setattr("airflow_midjourney.describe.engine.ask.SINGLE_FETCHES", 0)
     site = make_site("novicezk", ("slow_work:first=1", "no_list_by_condition"), pause=4.0)
     errand = site.prepare(photos(1), account=ACCOUNT | {"task_timeout": 0.3})
     monkeypatch.setattr("airflow_midjourney.describe.table.results.RETRY_PAUSE", 6.0)

@@ -52,7 +52,7 @@ async def reconcile(watcher: Watcher) -> int:
         # A list that cannot be read now may be readable later, but not for ever.
         await _give_up(watcher, [doubt for doubt in missed.doubts if doubt.doubtful_for > account.lost_after])
         return 0
-    adopted = await database.write(_adopt, search.found)
+    adopted = await database.write(adopt, search.found)
     resolved = len(adopted)
     for doubt in missed.doubts:
         if doubt.submit_token not in adopted:
@@ -83,7 +83,7 @@ def _find_missed(tx: Transaction, account: AccountSettings) -> _Missed:
 
 
 @dataclass(slots=True)
-class _Search:
+class Search:
     """What is looked for in the service's list, and what was seen of it; the list itself is not kept.
 
     :param wanted: tokens of submissions without a task.
@@ -94,7 +94,7 @@ class _Search:
     """
 
     wanted: set[str]
-    older: dict[str, frozenset[str]]
+    older: dict[str, frozenset[str]] = field(default_factory=dict)
     found: list[RemoteTask] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     oldest: datetime | None = None
@@ -118,13 +118,13 @@ class _Search:
         return not self.wanted
 
 
-def _what_to_look_for(tx: Transaction, account: str, doubts: Sequence[Doubt]) -> _Search:
+def _what_to_look_for(tx: Transaction, account: str, doubts: Sequence[Doubt]) -> Search:
     wanted = unanswered.without_a_task(tx, account) | {doubt.submit_token for doubt in doubts}
     older = {doubt.submit_token: in_doubt.witnesses(tx, account, doubt).submit_tokens for doubt in doubts}
-    return _Search(set(wanted), older)
+    return Search(set(wanted), older)
 
 
-def _adopt(tx: Transaction, tasks: Sequence[RemoteTask]) -> set[str]:
+def adopt(tx: Transaction, tasks: Sequence[RemoteTask]) -> set[str]:
     """Take the tasks that bear tokens of submissions without one.
 
     :return: the tokens whose rows have their task by this.
@@ -157,7 +157,7 @@ def _price(worker: Worker) -> str:
     return "price" if account.price is None else f"{account.price.normalize():f} {account.currency or ''}".rstrip()
 
 
-def _conclude(tx: Transaction, account: AccountSettings, doubt: Doubt, search: _Search) -> bool:
+def _conclude(tx: Transaction, account: AccountSettings, doubt: Doubt, search: Search) -> bool:
     """Conclude from a list that lacks a doubtful submission what it allows to.
 
     :return: True if the row is not doubtful any more.
@@ -174,7 +174,7 @@ def _conclude(tx: Transaction, account: AccountSettings, doubt: Doubt, search: _
     return submissions.not_taken(tx, doubt.submit_token, outcome, facts)
 
 
-def _has_witness(account: AccountSettings, doubt: Doubt, search: _Search) -> bool:
+def _has_witness(account: AccountSettings, doubt: Doubt, search: Search) -> bool:
     """Say whether a list surely reaches back to before a submission: only then is it a proof that it lacks it.
 
     A service that has been restarted may list nothing, and one that lists its newest tasks only those of others.

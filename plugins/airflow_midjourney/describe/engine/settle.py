@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import random
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.engine.ask import ask
+from airflow_midjourney.describe.engine.orphans import seek_orphans
 from airflow_midjourney.describe.engine.reconcile import reconcile
 from airflow_midjourney.describe.model.errors import ServiceProtocolError, ServiceUnavailableError, TableError
 from airflow_midjourney.describe.model.status import Reason, Status
-from airflow_midjourney.describe.service.client import ListingUnsupportedError
 from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
 from airflow_midjourney.describe.service.tasks import Described, Ended, RemoteTask, read_answer
 from airflow_midjourney.describe.table import accounts, callbacks, poll_schedule, results, submissions
-from airflow_midjourney.describe.table.doubt import in_doubt, late_results
+from airflow_midjourney.describe.table.doubt import in_doubt, late_results, orphans
 from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.results import InFlight, RemoteTimes, TaskAnswer
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from airflow_midjourney.describe.engine.ask import Answers
     from airflow_midjourney.describe.engine.context import Watcher
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.table.accounts import AccountState
@@ -31,14 +31,6 @@ if TYPE_CHECKING:
 
 #: Rows whose answers are written in one transaction.
 ROWS_TOGETHER: Final = 50
-
-#: Ids that a listing left out and that are asked for one by one, per poll.
-SINGLE_FETCHES: Final = 20
-
-
-#: What the service says about tasks, by their ids; None for one that it does not know. An id that it could not be
-#: asked about is left out.
-Answers: TypeAlias = "dict[str, RemoteTask | None]"
 
 
 async def settle(watcher: Watcher) -> int:
@@ -51,11 +43,16 @@ async def settle(watcher: Watcher) -> int:
     """
     database, account = watcher.database, watcher.account
     found = await database.read(_find_questions, account.identity)
+    if found.orphans:
+        await seek_orphans(watcher)
+        found = await database.read(_find_questions, account.identity)
     ended = 0
     if found.any:
         turn = await database.write(poll_schedule.take_poll_turn, account) if found.due else None
         if turn is None:
             return 0
+        if found.to_reclaim:
+            await database.write(orphans.reclaim, account.identity)
         rows = await database.read(results.in_flight, account.identity)
         try:
             ended = await _poll(watcher, rows)
@@ -70,18 +67,35 @@ async def settle(watcher: Watcher) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Questions:
-    """Whether there is anything to ask the service about, and whether it is time to."""
+    """What there is to ask the service about.
+
+    :param any: whether there is anything of the account's own.
+    :param due: whether it is time to.
+    :param to_reclaim: whether rows are in doubt only because no connection has asked for a day.
+    :param orphans: whether images of other accounts wait to be asked about.
+    """
 
     any: bool
     due: bool
+    to_reclaim: bool
+    orphans: bool
 
 
 def _find_questions(tx: Transaction, account: str) -> _Questions:
     state = accounts.read_account(tx, account)
+    to_reclaim = orphans.any_to_reclaim(tx, account)
     something = (
-        state.in_flight > 0 or bool(late_results.given_up(tx, account)) or bool(in_doubt.unresolved(tx, account))
+        state.in_flight > 0
+        or to_reclaim
+        or bool(late_results.given_up(tx, account))
+        or bool(in_doubt.unresolved(tx, account))
     )
-    return _Questions(something, due=poll_schedule.poll_due_at(state) <= tx.now)
+    return _Questions(
+        something,
+        due=poll_schedule.poll_due_at(state) <= tx.now,
+        to_reclaim=to_reclaim,
+        orphans=orphans.may_be_sought(tx, account),
+    )
 
 
 async def _poll(watcher: Watcher, rows: Sequence[InFlight]) -> int:
@@ -90,7 +104,7 @@ async def _poll(watcher: Watcher, rows: Sequence[InFlight]) -> int:
     late = await database.read(late_results.given_up, account.identity)
     if not rows and not late:
         return 0
-    tasks = await _ask(watcher, [row.task_id for row in rows], [one.task_id for one in late])
+    tasks = await ask(watcher, [row.task_id for row in rows], [one.task_id for one in late])
     state = await database.write(_heard, account)
     ended = 0
     for start in range(0, len(rows), ROWS_TOGETHER):
@@ -166,34 +180,6 @@ def _has_failed(task: RemoteTask | None) -> bool:
 
 def _times(task: RemoteTask) -> RemoteTimes:
     return RemoteTimes(task.start_time, task.finish_time)
-
-
-async def _ask(watcher: Watcher, task_ids: Sequence[str], late_ids: Sequence[str]) -> Answers:
-    """Ask about tasks; about a few that were given up where each takes a request of its own."""
-    try:
-        found: Answers = dict((await watcher.client.list_by_condition([*task_ids, *late_ids])).tasks)
-    except ListingUnsupportedError:
-        some_late = random.sample(late_ids, min(len(late_ids), SINGLE_FETCHES))
-        return await _ask_one_by_one(watcher, [*task_ids, *some_late])
-    left_out = [task_id for task_id in task_ids if task_id not in found]
-    with suppress(ServiceUnavailableError):
-        found |= await _ask_one_by_one(watcher, left_out[:SINGLE_FETCHES])
-    return found
-
-
-async def _ask_one_by_one(watcher: Watcher, task_ids: Sequence[str]) -> Answers:
-    found: Answers = {}
-    for task_id in task_ids:
-        try:
-            found[task_id] = await watcher.client.fetch(task_id)
-        except ServiceProtocolError:
-            # An answer that cannot be read says nothing about the task, nor about the others.
-            continue
-        except ServiceUnavailableError:
-            if not found:
-                raise
-            break
-    return found
 
 
 def _heard(tx: Transaction, account: AccountSettings) -> AccountState:

@@ -68,6 +68,11 @@ def account_identity(base_url: str, *, key: str, account: str = "") -> str:
     return f"{url.scheme}://{_bracketed(url.raw_host.decode('ascii'))}:{port}#{account}"
 
 
+def host_of(identity: str) -> str:
+    """Give the host of an account's identity: it stays the same where scheme, port, key or name change."""
+    return httpx.URL(identity).host
+
+
 def _scheme_and_rest(host: str) -> tuple[str, str]:
     match = _WITH_SCHEME.fullmatch(host)
     if match is None:

@@ -120,6 +120,7 @@ REVISIONS: Final = (
         indexes=(("images", "ix_{}_of_dag_end"), ("images", "ix_{}_of_run_end")),
         comments=("accounts", "requests"),
     ),
+    Revision(17, columns=(("accounts", "seeks_from"), ("accounts", "sought_at"), ("accounts", "sought_for"))),
 )
 
 

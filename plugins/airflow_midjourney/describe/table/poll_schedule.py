@@ -143,7 +143,7 @@ def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | Non
     turn = tx.connection.execute(
         accounts.update()
         .where(accounts.c.account == settings.identity, due)
-        .values(next_poll_at=until, calls_from=until, updated_at=tx.now)
+        .values(next_poll_at=until, calls_from=until, sought_at=None, sought_for=None, updated_at=tx.now)
         .returning(accounts.c.answered_at)
     ).first()
     return None if turn is None else PollTurn(tx.now, called, turn.answered_at)

@@ -294,6 +294,28 @@ class Move(Enum):
         held=("submit_token",),
         stamps=("doubt_checked_at",),
     )
+    TAKE_OVER = Transition(
+        "Another connection has found the task of a row whose account no connection asks about: it polls it now.",
+        source=(Status.SUBMITTED,),
+        held=("submit_token",),
+        takes=("account", "silence_before"),
+        empties=("missing_since",),
+    )
+    DOUBT_ORPHAN = Transition(
+        "No connection asks about the account any more, and no other has found the task in a day.",
+        source=(Status.SUBMITTED,),
+        target=Status.IN_DOUBT,
+        takes=("detail",),
+        stamps=("ended_at", "doubt_checked_at"),
+    )
+    RECLAIM = Transition(
+        "A connection asks about the account of the doubtful row again: the row waits for its task.",
+        source=(Status.IN_DOUBT,),
+        target=Status.SUBMITTED,
+        held=("submit_token",),
+        takes=("account", "silence_before"),
+        empties=("detail", *_DOUBT, "ended_at", "missing_since"),
+    )
     RESUBMIT = Transition(
         "The batch lets a doubtful image be sent, and perhaps billed, once more.",
         source=(Status.IN_DOUBT,),

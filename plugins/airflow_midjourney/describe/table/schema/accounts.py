@@ -129,6 +129,30 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
             default=0.0,
             comment="Seconds in all in which the service answered no poll: task timeouts do not count them.",
         ),
+        Column(
+            "seeks_from",
+            UTCDateTime,
+            comment=(
+                "From when on a connection of the account may ask again for images of accounts that no connection "
+                "polls. Empty before the first time."
+            ),
+        ),
+        Column(
+            "sought_at",
+            UTCDateTime,
+            comment=(
+                "When a connection of another account was last answered that asked for the images of this one, which "
+                "no connection polls. Emptied by the account's next poll."
+            ),
+        ),
+        Column(
+            "sought_for",
+            Float,
+            comment=(
+                "Seconds for which its images were looked for so. After a day they are in doubt. Emptied by the "
+                "account's next poll."
+            ),
+        ),
         Column("created_at", UTCDateTime, nullable=False, comment="When the account was used first."),
         Column("updated_at", UTCDateTime, nullable=False, comment="When the row was last written."),
         comment="One row per account of the service: lock of its slots, turn to poll, circuit breaker.",
