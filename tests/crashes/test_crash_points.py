@@ -39,7 +39,7 @@ ALWAYS: Final = frozenset(
         "check_access",
         "claim",
         "count",
-        "count_elsewhere",
+        "find_waits",
         "end_probe_turn",
         "ensure_account",
         "find_room",

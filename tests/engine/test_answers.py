@@ -16,6 +16,7 @@ from airflow_midjourney.describe.service import client
 from airflow_midjourney.describe.service.tasks import RemoteTask, parse_task
 from airflow_midjourney.describe.table import results
 from airflow_midjourney.describe.table.accounts import read_account
+from airflow_midjourney.describe.table.doubt.orphans import ORPHANED_AFTER
 from tests.support import rows
 from tests.support.batches import all_submitted, options, put_photos, work_on
 from tests.support.engine import Engine
@@ -314,6 +315,12 @@ def test_images_that_wait_for_another_account_are_told(engine: Engine, scope: Sc
 
     asyncio.run(report_with_a_new_key())
 
-    (line,) = lines
-    assert "3 wait for another account" in line
-    assert "'midjourney_default' got a new key" in line
+    with engine.database.writing() as tx:
+        rows.let_time_pass(tx, timedelta(seconds=ORPHANED_AFTER + 1))
+    asyncio.run(report_with_a_new_key())
+
+    polled, orphaned = lines
+    assert f"3 wait for account {engine.settings.identity}, by which they were sent" in polled
+    assert f"3 were sent by account {engine.settings.identity}, which no connection polls any more" in orphaned
+    assert "for 24 h more" in orphaned
+    assert "'midjourney_default' got a new key, set its extra 'account' to 'anonymous'" in orphaned

@@ -15,7 +15,6 @@ from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.accounts import ensure_account, read_account
-from airflow_midjourney.describe.table.batches import in_scope
 from airflow_midjourney.describe.table.doubt import orphans
 from tests.support import rows
 from tests.support.batches import all_submitted, origin, put_photos, work_on
@@ -292,10 +291,9 @@ def test_the_rows_of_a_batch_that_wait_for_such_an_account_are_counted(
     let_time_pass(database, LONG)
 
     with database.reading() as tx:
-        (found,) = orphans.orphaned_accounts(tx, in_scope(tx.tables, progress.batch))
+        found = orphans.accounts_waited_for(tx, progress.batch, None)
+        of_its_own = orphans.accounts_waited_for(tx, progress.batch, engine.settings.identity)
 
-    assert (found.account, found.rows, found.seconds_left) == (
-        engine.settings.identity,
-        IMAGES,
-        orphans.SOUGHT_FOR,
-    )
+    (one,) = found
+    assert (one.account, one.rows, one.seconds_left) == (engine.settings.identity, IMAGES, orphans.SOUGHT_FOR)
+    assert not of_its_own

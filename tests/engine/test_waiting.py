@@ -141,6 +141,8 @@ def test_a_task_is_woken_for_a_few_slots_at_once(room: int, claimable: int, wake
         (OpenRows(), None, True, True),
         (OpenRows(submitted=2), None, True, False),
         (OpenRows(submitting=1), None, False, False),
+        (OpenRows(submitting=2, unanswered=1), None, False, False),
+        (OpenRows(submitting=2, unanswered=2), None, True, False),
         (OpenRows(pending=1, claimable=1), None, False, False),
         (OpenRows(pending=1, claimable=1), 0, True, True),
         (OpenRows(pending=1, claimable=1, submitted=1), 0, True, False),

@@ -67,9 +67,12 @@ class Progress:
 
     @property
     def all_submitted(self) -> bool:
-        """Whether there is nothing left to submit."""
+        """Whether there is nothing left to submit, and no POST of a worker that may be alive on its way.
+
+        What was cut in the middle of its POST waits for its proof: that alone keeps no task but the last.
+        """
         nothing_to_submit = self.open.to_submit == 0 or self.capped
-        return self.listing_ended and nothing_to_submit and self.open.submitting == 0
+        return self.listing_ended and nothing_to_submit and self.open.submitting <= self.open.unanswered
 
     @property
     def all_ended(self) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_midjourney.describe.service.dialects import services_without
-from airflow_midjourney.describe.table.counts import count, count_elsewhere
+from airflow_midjourney.describe.table.counts import count
+from airflow_midjourney.describe.table.doubt import orphans, unanswered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airflow_midjourney.describe.engine.context import Watcher
     from airflow_midjourney.describe.engine.progress import Progress
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.model.status import BotType
     from airflow_midjourney.describe.table.counts import Counts
+    from airflow_midjourney.describe.table.database import Transaction
+    from airflow_midjourney.describe.table.doubt.orphans import WaitedFor
+    from airflow_midjourney.describe.table.doubt.unanswered import Unproved
 
 SECONDS_BETWEEN_LINES: Final = 10.0
 
@@ -59,13 +64,9 @@ class ProgressReport:
         self._last_line = now
         counts = await watcher.database.read(count, progress.batch)
         line = self._line(progress, counts, now)
-        elsewhere = await watcher.database.read(count_elsewhere, progress.batch, watcher.account.identity)
-        if elsewhere:
-            line += (
-                f"; {elsewhere} wait for another account, by which they were sent: if connection"
-                f" {watcher.service.name!r} got a new key, set its extra 'account' to what stands behind # in their"
-                " column account"
-            )
+        waits = await watcher.database.read(find_waits, progress.batch, watcher.account)
+        for told in waits_in_words(watcher.service.name, waits):
+            line += f"; {told}"
         self._write(line)
 
     def _line(self, progress: Progress, counts: Counts, now: float) -> str:
@@ -99,6 +100,51 @@ class ProgressReport:
         if counts.cost is None:
             return f"{counts.billed} billed"
         return f"{counts.billed} billed, {counts.cost.normalize():f} {counts.currency or ''} so far".replace("  ", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What a batch waits for beside the answers of its own account.
+
+    :param unproved: images that were cut in the middle of their POST.
+    :param elsewhere: other accounts by which images of it were sent.
+    """
+
+    unproved: Unproved | None = None
+    elsewhere: Sequence[WaitedFor] = ()
+
+
+def find_waits(tx: Transaction, batch: Batch, account: AccountSettings) -> Waits:
+    """Find out for what else a batch waits."""
+    return Waits(unanswered.unproved(tx, batch, account), orphans.accounts_waited_for(tx, batch, account.identity))
+
+
+def waits_in_words(connection: str, waits: Waits) -> list[str]:
+    """Say for what else a batch waits, for how long, and what a person can do."""
+    told = []
+    if waits.unproved is not None:
+        told.append(
+            f"{waits.unproved.images} had no answer to their submission: the service's list is searched for them, for"
+            f" {_length(waits.unproved.seconds_left)} at most, and nothing else waits for that"
+        )
+    for one in waits.elsewhere:
+        if not one.is_orphaned:
+            told.append(f"{one.rows} wait for account {one.account}, by which they were sent")
+            continue
+        told.append(
+            f"{one.rows} were sent by account {one.account}, which no connection polls any more: other connections look"
+            f" for them for {_length(one.seconds_left)} more, then they are in doubt. If connection {connection!r} got"
+            f" a new key, set its extra 'account' to {one.account.partition('#')[2]!r}; if it got a new address, let a"
+            " second connection with the former one run a sensor over them"
+        )
+    return told
+
+
+def _length(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    if seconds < 120:
+        return f"{math.ceil(seconds)} s"
+    return f"{minutes} min" if minutes < 120 else f"{math.ceil(seconds / 3600)} h"
 
 
 def listing_line(batch: Batch) -> str:
@@ -173,6 +219,8 @@ def submitted_line(progress: Progress, counts: Counts) -> str:
     parts = [f"{counts.billed} submitted and billed by this batch", f"{counts.in_flight} on their way"]
     if progress.capped:
         parts.append(f"{progress.open.to_submit} left pending: a cap on submissions or cost was reached")
+    if progress.open.unanswered:
+        parts.append(f"{progress.open.unanswered} had no answer to their submission: the sensor waits for the proof")
     if progress.open.sharing:
         parts.append(f"{progress.open.sharing} wait for the answer to the same bytes under another key")
     parts.append(f"{counts.ended} done")

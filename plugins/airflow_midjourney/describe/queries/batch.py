@@ -13,6 +13,8 @@ from airflow_midjourney.describe.table.accounts import has_account, read_account
 from airflow_midjourney.describe.table.batches import in_scope, read_batch
 from airflow_midjourney.describe.table.budgets import Spent, spent_today, submissions_left
 from airflow_midjourney.describe.table.counts import Counts, count
+from airflow_midjourney.describe.table.doubt.orphans import WaitedFor, accounts_waited_for
+from airflow_midjourney.describe.table.doubt.unanswered import Unproved, unproved
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
@@ -59,12 +61,14 @@ class AccountLook:
     :param settings: what its connection says.
     :param spent: what all DAGs have spent on it today.
     :param submissions_left: POSTs that the caps of the run and of the day still allow; None without a cap.
+    :param unproved: images of the batch that were cut in the middle of their POST, if there are some.
     """
 
     settings: AccountSettings
     state: AccountState
     spent: Spent
     submissions_left: int | None
+    unproved: Unproved | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class BatchOverview:
     :param parts: batch ids of the same task in the same run; more than one if the task is mapped.
     :param settings: what the connection says; None where it cannot be read here.
     :param account: None where the connection cannot be read here, or nothing was ever sent over it.
+    :param elsewhere: other accounts by which images of it are on their way.
     """
 
     batch: Batch
@@ -88,6 +93,7 @@ class BatchOverview:
     pace: Pace
     settings: AccountSettings | None = None
     account: AccountLook | None = None
+    elsewhere: tuple[WaitedFor, ...] = ()
 
     @property
     def is_listed(self) -> bool:
@@ -142,6 +148,7 @@ def overview(tx: Transaction, batch_id: str, account: AccountSettings | None = N
         _pace(tx, batch),
         account,
         None if account is None or not has_account(tx, account.identity) else _look_at(tx, batch, account),
+        tuple(accounts_waited_for(tx, batch, None if account is None else account.identity)),
     )
 
 
@@ -198,4 +205,5 @@ def _look_at(tx: Transaction, batch: Batch, account: AccountSettings) -> Account
         read_account(tx, account.identity),
         spent_today(tx, account.identity),
         submissions_left(tx, batch, account),
+        unproved(tx, batch, account),
     )

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 from airflow_midjourney.describe.model.outcome import TURNED_AWAY, Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Reason, Status
 from airflow_midjourney.describe.table.batches import has_own_rows, in_scope
+from airflow_midjourney.describe.table.doubt.unanswered import is_unanswered
 from airflow_midjourney.describe.table.leases import is_claimable
 from airflow_midjourney.describe.table.schema import has_status
 
@@ -112,6 +113,7 @@ class OpenRows:
 
     :param claimable: pending rows that a worker could reserve at this moment.
     :param sharing: pending rows that wait for a twin that is in flight.
+    :param unanswered: of the submitting, those whose POST should have had its answer by now: its worker may be dead.
     """
 
     pending: int = 0
@@ -119,6 +121,7 @@ class OpenRows:
     submitting: int = 0
     submitted: int = 0
     sharing: int = 0
+    unanswered: int = 0
 
     @property
     def to_submit(self) -> int:
@@ -150,6 +153,7 @@ def count_open(tx: Transaction, batch: Batch) -> OpenRows:
             how_many(images.status == Status.SUBMITTING),
             how_many(images.status == Status.SUBMITTED),
             how_many(and_(images.status == Status.PENDING, images.shares_id.is_not(None))),
+            how_many(is_unanswered(tx)),
         ).where(in_scope(tx.tables, batch), has_status(tx.tables.images, *OPEN))
     ).one()
     return OpenRows(*(int(number) for number in row))
@@ -169,12 +173,6 @@ def count_undecided(tx: Transaction, batch: Batch, account: str) -> int:
         images.doubt_checked_at.is_(None),
         images.shares_id.is_(None),
     )
-
-
-def count_elsewhere(tx: Transaction, batch: Batch, account: str) -> int:
-    """Count rows of a batch on their way over another account: this process cannot ask about them."""
-    images = tx.tables.images
-    return _how_many_rows(tx, in_scope(tx.tables, batch), has_status(images, *IN_FLIGHT), images.c.account != account)
 
 
 def count_sent_beside(tx: Transaction, batch: Batch) -> int:

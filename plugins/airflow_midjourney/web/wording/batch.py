@@ -8,6 +8,7 @@ from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
+from airflow_midjourney.describe.engine.reporting import Waits, waits_in_words
 from airflow_midjourney.describe.engine.verdict import summary
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.web.filters import ANY
@@ -99,6 +100,7 @@ def words(found: BatchOverview) -> dict[str, Any]:
         "expected": _expected(found),
         "billed": _billed(found),
         "hindrance": hindrance(found),
+        "waits": _waits(found),
         "reasons": [
             {
                 "reason": reason,
@@ -221,6 +223,11 @@ def _left(found: BatchOverview) -> str:
 def _oldest(found: BatchOverview) -> str:
     seconds = _seconds_between(found.oldest_waiting, found.now)
     return "" if seconds is None else f"The oldest in flight has waited for {duration(seconds)}"
+
+
+def _waits(found: BatchOverview) -> str:
+    waits = Waits(None if found.account is None else found.account.unproved, found.elsewhere)
+    return " ".join(f"{told}." for told in waits_in_words(found.batch.options.mj_conn_id, waits))
 
 
 def _cost(found: BatchOverview) -> str:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.outcome import Outcome
-from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
+from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN, Status
 from airflow_midjourney.describe.table.accounts import account_row, lock_account, update_account
+from airflow_midjourney.describe.table.batches import in_scope
 from airflow_midjourney.describe.table.poll_schedule import poll_answered
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.transitions import Move
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
     from sqlalchemy.sql.selectable import FromClause, Select
 
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Seconds by which a poll is overdue when no connection seems to work on the account any more.
@@ -62,14 +64,17 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
-class OrphanedAccount:
-    """An account that no connection polls, and how many rows of a batch wait for it.
+class WaitedFor:
+    """An account by which images of a batch were sent, and which is not the batch's own.
 
+    :param rows: images of the batch that are on their way there.
+    :param is_orphaned: whether no connection polls it.
     :param seconds_left: for which they are looked for before they are in doubt, while services answer.
     """
 
     account: str
     rows: int
+    is_orphaned: bool
     seconds_left: float
 
 
@@ -188,20 +193,26 @@ def reclaim(tx: Transaction, account: str) -> int:
     return reclaimed
 
 
-def orphaned_accounts(tx: Transaction, *of_the_batch: ColumnElement[bool]) -> list[OrphanedAccount]:
-    """Give the accounts without a connection that polls, and how many rows wait for each.
+def accounts_waited_for(tx: Transaction, batch: Batch, account: str | None) -> list[WaitedFor]:
+    """Give the other accounts by which images of a batch are on their way.
 
-    :param of_the_batch: conditions that say which rows count.
+    :param account: the batch's own; None where that is not known: then those that no connection polls.
     """
     images, accounts = tx.tables.images, tx.tables.accounts
     found = tx.connection.execute(
-        select(images.c.account, func.count(), accounts.c.sought_for)
+        select(accounts.c.account, accounts.c.next_poll_at, accounts.c.sought_for, func.count().label("rows"))
         .join_from(images, accounts, accounts.c.account == images.c.account)
-        .where(*of_the_batch, has_status(images, *IN_FLIGHT), _is_overdue(tx, accounts))
-        .group_by(images.c.account, accounts.c.sought_for)
-        .order_by(images.c.account)
+        .where(in_scope(tx.tables, batch), has_status(images, *OPEN), images.c.status.in_(IN_FLIGHT))
+        .where(true() if account is None else images.c.account != account)
+        .group_by(accounts.c.account)
+        .order_by(accounts.c.account)
     )
-    return [OrphanedAccount(account, rows, max(0.0, SOUGHT_FOR - (sought or 0.0))) for account, rows, sought in found]
+    overdue = tx.now - timedelta(seconds=ORPHANED_AFTER)
+    every = [
+        WaitedFor(row.account, row.rows, row.next_poll_at < overdue, max(0.0, SOUGHT_FOR - (row.sought_for or 0.0)))
+        for row in found
+    ]
+    return [one for one in every if one.is_orphaned or account is not None]
 
 
 def _polled_from_now(tx: Transaction, row: Any, account: str, silence: float) -> RowFacts:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, func, select
 
 from airflow_midjourney.describe.model.outcome import Outcome
-from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
+from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN, Status
+from airflow_midjourney.describe.table.batches import in_scope
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
+    from airflow_midjourney.describe.model.account import AccountSettings
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Seconds without an answer after which each poll looks for a submission in the service's list of tasks.
@@ -22,6 +26,17 @@ ADOPTED_FOR: Final = 24
 
 #: Outcomes that a task in the service's list is news to; the service may have taken what seemed never sent.
 _WITHOUT_A_TASK: Final = (Outcome.SENT, Outcome.AMBIGUOUS, Outcome.NEVER_SENT, Outcome.BROKEN_OFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Unproved:
+    """Images of a batch whose POST has had no answer, and of which it is not known whether the service took them.
+
+    :param seconds_left: until that is known, or nothing can be known, at most.
+    """
+
+    images: int
+    seconds_left: float
 
 
 def is_unanswered(tx: Transaction) -> ColumnElement[bool]:
@@ -38,6 +53,27 @@ def any_unanswered(tx: Transaction, account: str) -> bool:
     images = tx.tables.images
     waiting = select(images.c.id).where(images.c.account == account, has_status(images, *IN_FLIGHT), is_unanswered(tx))
     return tx.connection.execute(waiting.limit(1)).first() is not None
+
+
+def unproved(tx: Transaction, batch: Batch, account: AccountSettings) -> Unproved | None:
+    """Say for how many images of a batch the service's list has to give a proof, and how long that takes at most.
+
+    :return: None if there is none.
+    """
+    images = tx.tables.images
+    undecided = and_(images.c.doubt_checked_at.is_(None), images.c.shares_id.is_(None))
+    begun = func.coalesce(images.c.absent_since, images.c.in_doubt_after)
+    mine = select(func.count(), func.max(begun)).where(in_scope(tx.tables, batch), images.c.account == account.identity)
+    waiting = (
+        mine.where(has_status(images, *OPEN), is_unanswered(tx)),
+        mine.where(has_status(images, Status.IN_DOUBT), undecided),
+    )
+    found = [tx.connection.execute(query).one() for query in waiting]
+    number = sum(one[0] for one in found)
+    if not number:
+        return None
+    latest = max((one[1] for one in found if one[1] is not None), default=tx.now)
+    return Unproved(number, max(0.0, (latest - tx.now).total_seconds() + account.absence_confirmed_after))
 
 
 def without_a_task(tx: Transaction, account: str) -> frozenset[str]:
