@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Calls whose arguments are conditions that have to hold together.
-_GUARDS: Final = frozenset({"where", "and_"})
+#: Calls whose arguments are conditions that have to hold together, with how many other arguments stand before these.
+_GUARDS: Final = {"where": 0, "and_": 0, "build_update": 2, "move_rows": 2}
 
 #: Calls whose keywords are columns that are written.
 _WRITES: Final = frozenset({"values", "build_update", "move_rows"})
@@ -92,7 +92,7 @@ def _is_number(node: ast.expr | None) -> TypeGuard[ast.Constant]:
 def _of_call(source: str, call: ast.Call) -> Iterator[Mutant]:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name in _GUARDS:
-        for argument in call.args:
+        for argument in call.args[_GUARDS[name] :]:
             if not isinstance(argument, ast.Starred):
                 yield _without(source, call, argument, f"without the condition {_text(source, argument)}")
     if name in _WRITES:

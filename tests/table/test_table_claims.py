@@ -170,6 +170,20 @@ def test_a_claim_writes_row_and_bill_in_one_go(database: Database) -> None:
     assert (entry["price"], entry["currency"], entry["batch_id"]) == (Decimal("0.05"), "USD", batch.batch_id)
 
 
+def test_what_was_read_is_kept_for_its_own_row_when_there_is_no_room(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 2)
+        _, row = leases.reserve(tx, batch, "holder", 2)
+        before, _ = rows.image_rows(tx)
+        rows.set_account(tx, paused=True)
+
+        for claim in (rows.claim_alone, rows.claim):
+            assert claim(tx, rows.request(batch, row, "bytes")) is ClaimResult.NO_ROOM
+            other, read = rows.image_rows(tx)
+            assert other == before
+            assert (read["content_sha256"], read["reader"]) == (rows.content("bytes").content_sha256, rows.READER)
+
+
 def test_a_claim_whose_commit_went_unheard_is_repeated_for_nothing(database: Database) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 
-from airflow_midjourney.describe.model.outcome import FREE, UNDECIDED, Outcome
+from airflow_midjourney.describe.model.outcome import FREE, UNDECIDED
 from airflow_midjourney.describe.table.accounts import lock_account
 
 if TYPE_CHECKING:
@@ -175,12 +175,6 @@ def move_on(tx: Transaction, payer: Payer) -> None:
         .values(scope=payer.scope, **values)
         .on_conflict_do_update(index_elements=["scope"], set_=values)
     )
-
-
-def will_not_be_covered(tx: Transaction) -> ColumnElement[bool]:
-    """Give the condition that a submission may change without anything else: no tally covers it by then."""
-    submissions = tx.tables.submissions.c
-    return and_(submissions.outcome == Outcome.SENT, submissions.claimed_at > tx.now - _LATE_AFTER)
 
 
 def before_a_change(tx: Transaction, submit_token: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.outcome import TAKEN, TURNED_AWAY, UNDECIDED, Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
-from airflow_midjourney.describe.table.budgets import before_a_change, will_not_be_covered
+from airflow_midjourney.describe.table.budgets import before_a_change
 from airflow_midjourney.describe.table.columns import KeyText
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.transitions import Move
@@ -320,7 +320,7 @@ def note_result(tx: Transaction, submit_token: str, result: Status, reason: Reas
 
 
 def _note_taken(tx: Transaction, posts: Sequence[Taken], facts: PostFacts) -> set[str]:
-    """Complete the rows of the bill.
+    """Complete the rows of the bill that no answer has completed yet. They count as paid before and after it.
 
     :return: the tokens of the submissions that this was news for.
     """
@@ -328,7 +328,7 @@ def _note_taken(tx: Transaction, posts: Sequence[Taken], facts: PostFacts) -> se
     token = submissions.c.submit_token
     noted = tx.connection.execute(
         submissions.update()
-        .where(token.in_([post.submit_token for post in posts]), will_not_be_covered(tx))
+        .where(token.in_([post.submit_token for post in posts]), submissions.c.outcome == Outcome.SENT)
         .values(
             outcome=Outcome.ACCEPTED.value,
             task_id=_task_id(token, posts),
