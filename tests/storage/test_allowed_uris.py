@@ -39,6 +39,12 @@ def test_patterns_match_the_whole_uri(pattern: str, uri: str, allowed: bool) -> 
         "public/../x.jpg",
         "public/%2e%2e/private/x.jpg",
         "public/..%2fprivate/x.jpg",
+        "public/%252e%252e/private/x.jpg",
+        "public/%25252525252e/private/x.jpg",
+        "public/..;name=value/private/x.jpg",
+        "public/.. /private/x.jpg",
+        "public/..\0/private/x.jpg",
+        "public/..%00/private/x.jpg",
         "public\\..\\private/x.jpg",
         "../x.jpg",
     ],
@@ -49,7 +55,18 @@ def test_keys_that_climb_match_no_pattern(key: str) -> None:
     assert AllowedUris([]).allow(f"s3://photos/{key}")
 
 
-@pytest.mark.parametrize("key", ["public/..x.jpg", "public/.hidden/x.jpg", "public/x..jpg", "public/...", "public//x"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "public/..x.jpg",
+        "public/.hidden/x.jpg",
+        "public/x..jpg",
+        "public/...",
+        "public//x",
+        "public/100%25/50%.jpg",
+        "public/a;b/..c;d.jpg",
+    ],
+)
 def test_names_with_dots_are_names(key: str) -> None:
     assert AllowedUris(["s3://photos/public/*"]).allow(f"s3://photos/{key}")
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.queries.batch import overview
 from airflow_midjourney.describe.table import batches
@@ -24,7 +26,13 @@ PRICED = replace(rows.ACCOUNT, price=Decimal("0.05"), currency="USD")
 
 
 def told_of(
-    table: Database, *, sent: int = 0, pending: int = 0, paid_by: AccountSettings = PRICED, seen: AccountSettings | None
+    table: Database,
+    *,
+    sent: int = 0,
+    pending: int = 0,
+    paid_by: AccountSettings = PRICED,
+    seen: AccountSettings | None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Give what the page of a batch says; what a program is told is under ``numbers``.
 
@@ -33,7 +41,9 @@ def told_of(
     with table.writing() as tx:
         rows.open_batch(tx)
         scope = Scope(rows.BUCKET, ("in/",))
-        batch = batches.open_batch(tx, scope, BatchOptions(max_attempts=3), Origin("dag", "a run", "submit"))
+        batch = batches.open_batch(
+            tx, scope, BatchOptions(**({"max_attempts": 3} | options)), Origin("dag", "a run", "submit")
+        )
         rows.list_images(tx, [rows.listed(f"in/{number}") for number in range(sent + pending)], batch=batch)
         for number in range(sent):
             rows.submit_next(tx, batch, task_id=str(number), account=paid_by)
@@ -45,10 +55,11 @@ def test_what_sent_nothing_has_cost_nothing_whether_or_not_a_price_is_known(tabl
     told = [told_of(table, pending=3, seen=seen) for seen in (PRICED, None, rows.ACCOUNT)]
 
     numbers_told = [(one["numbers"]["expected_cost"], one["numbers"]["highest_cost"]) for one in told]
-    assert numbers_told == [("0.15", "0.45"), (None, None), (None, None)]
+    assert numbers_told == [("0.15", "0.6"), (None, None), (None, None)]
     assert [one["cost"] for one in told] == ["0.00 USD", "nothing billed", "nothing billed"]
     assert told[0]["expected"] == (
-        "About 0.15 USD in all, and more for what is not listed yet; at most 0.45 USD if each image is tried 3 times"
+        "About 0.15 USD in all, and more for what is not listed yet; at most 0.60 USD if each image is tried 3 times"
+        " and 3 are sent once more for want of an answer"
     )
     assert told[1]["expected"] == (
         "What 3 pending images will cost is not known: connection midjourney_default cannot be read here"
@@ -68,8 +79,22 @@ def test_at_most_counts_what_may_be_tried_again(table: Database) -> None:
     told = told_of(table, sent=2, pending=4, seen=PRICED)
 
     assert "About 0.30 USD in all" in told["expected"]
-    # Four that may be sent three times, and two that may be sent twice more.
-    assert "at most 0.90 USD if each image is tried 3 times" in told["expected"]
+    # Four that may be sent three times, two that may be sent twice more, and three of the six whose answer is lost.
+    assert (
+        "at most 1.05 USD if each image is tried 3 times and 3 are sent once more for want of an answer"
+        in told["expected"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"in_doubt": "hold"}, "at most 0.15 USD if each image is tried 3 times"),
+        ({"max_attempts": 1}, "at most 0.10 USD if 1 is sent once more for want of an answer"),
+    ],
+)
+def test_at_most_says_what_it_depends_on(table: Database, options: dict[str, Any], told: str) -> None:
+    assert told_of(table, pending=1, seen=PRICED, **options)["expected"].endswith(told)
 
 
 def test_a_cap_bounds_what_may_be_tried_again(table: Database) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_midjourney.describe.service.dialects import services_without
 from airflow_midjourney.describe.table.counts import count
 from airflow_midjourney.describe.table.doubt import orphans, unanswered
+from airflow_midjourney.describe.table.doubt.in_doubt import most_resubmissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.engine.context import Watcher
     from airflow_midjourney.describe.engine.progress import Progress
     from airflow_midjourney.describe.model.account import AccountSettings
-    from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.model.batch import Batch, BatchOptions
     from airflow_midjourney.describe.model.status import BotType
     from airflow_midjourney.describe.table.counts import Counts
     from airflow_midjourney.describe.table.database import Transaction
@@ -164,12 +165,14 @@ class Plan:
 
     :param images: that would be submitted, as far as the run's own caps allow.
     :param cost: of all of them; None where no price is set.
+    :param highest: the same if the service fails each until its attempts are used up, and some have no answer.
     :param note: what else to know before the images are paid for; empty for nothing.
     """
 
     images: int
     cost: Decimal | None
     currency: str | None
+    highest: Decimal | None = None
     note: str = ""
 
     def line(self) -> str:
@@ -178,8 +181,14 @@ class Plan:
         if self.cost is None:
             line = f"{line}; set the extra 'price' of the connection to see what that costs."
         else:
-            line = f"{line}, for {self.cost.normalize():f} {self.currency or ''}".rstrip() + "."
+            line = f"{line}, for {self._money(self.cost)}."
+            if self.highest is not None and self.highest > self.cost:
+                most = self._money(self.highest)
+                line += f" Failures that are tried again and answers that are lost can make it {most} at most."
         return f"{line} {self.note}".rstrip()
+
+    def _money(self, cost: Decimal) -> str:
+        return f"{cost.normalize():f} {self.currency or ''}".rstrip()
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values for an XCom; money as text."""
@@ -189,9 +198,18 @@ class Plan:
 
 def plan_of(batch: Batch, account: AccountSettings) -> Plan:
     """Price a batch whose listing has ended."""
-    number = _planned(batch, account)
-    cost = None if account.price is None else account.price * number
-    return Plan(number, cost, account.currency, _note_on_the_bot(batch.scope.bot_type))
+    number = _within_caps(batch, account, batch.listed.to_describe)
+    note = _note_on_the_bot(batch.scope.bot_type)
+    if account.price is None:
+        return Plan(number, None, account.currency, note=note)
+    highest = _within_caps(batch, account, _most_submissions(batch.options, number))
+    return Plan(number, account.price * number, account.currency, account.price * highest, note)
+
+
+def _most_submissions(options: BatchOptions, images: int) -> int:
+    """Give how often so many images may be paid for in all."""
+    for_want_of_an_answer = min(images, most_resubmissions(images)) if options.in_doubt == "resubmit" else 0
+    return images * options.max_attempts + for_want_of_an_answer
 
 
 def _note_on_the_bot(bot: BotType) -> str:
@@ -204,9 +222,9 @@ def _note_on_the_bot(bot: BotType) -> str:
     )
 
 
-def _planned(batch: Batch, account: AccountSettings) -> int:
+def _within_caps(batch: Batch, account: AccountSettings, number: int) -> int:
+    """Give how many of so many submissions the run's own caps allow."""
     options = batch.options
-    number = batch.listed.to_describe
     if options.max_submissions is not None:
         number = min(number, options.max_submissions)
     if options.max_cost is not None and account.price:

@@ -13,6 +13,7 @@ from airflow_midjourney.describe.table.accounts import has_account, read_account
 from airflow_midjourney.describe.table.batches import in_scope, read_batch
 from airflow_midjourney.describe.table.budgets import Spent, spent_today, submissions_left
 from airflow_midjourney.describe.table.counts import Counts, count
+from airflow_midjourney.describe.table.doubt.in_doubt import most_resubmissions
 from airflow_midjourney.describe.table.doubt.orphans import WaitedFor, accounts_waited_for
 from airflow_midjourney.describe.table.doubt.unanswered import Unproved, unproved
 from airflow_midjourney.describe.table.schema import has_status
@@ -117,9 +118,21 @@ class BatchOverview:
 
     @property
     def highest_cost(self) -> Decimal | None:
-        """What it costs if the service fails every image until its attempts are used up; None where not known."""
+        """What it costs if the service fails every image until its attempts are used up; None where not known.
+
+        Beside that, some are sent once more for want of an answer.
+        """
         attempts = self.batch.options.max_attempts
-        return self._cost_with(self.to_send * attempts + self.counts.in_flight * (attempts - 1))
+        tried_again = self.to_send * attempts + self.counts.in_flight * (attempts - 1)
+        return self._cost_with(tried_again + self.resubmissions)
+
+    @property
+    def resubmissions(self) -> int:
+        """How many images may be sent once more, and perhaps paid for twice, for want of an answer."""
+        if self.batch.options.in_doubt != "resubmit":
+            return 0
+        images = self.to_send + self.counts.in_flight + self.counts.in_doubt
+        return min(images, most_resubmissions(images))
 
     def _cost_with(self, submissions: int) -> Decimal | None:
         """Give what the batch costs with so many more submissions, as far as caps allow them."""

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
 _FIRST_WILDCARD: Final = re.compile(r"[*?\[]")
 
-#: Ways up, as servers on top of a file system take them; some decode a key once more, or know backslashes.
+#: Ways up, as servers on top of a file system take them.
 _DOTS: Final = frozenset({".", ".."})
+
+#: What a segment ends at to some of them: parameters of a path, a zero byte, blanks.
+_END_OF_SEGMENT: Final = re.compile(r"[;\0]|\s+$")
+
+#: A key that can be decoded more often than this is taken for one that climbs.
+_DECODED_AT_MOST: Final = 5
 
 
 class AllowedUris:
@@ -46,7 +52,7 @@ class AllowedUris:
         """
         if not self._patterns:
             return True
-        return not _climbs(uri.split("/")) and any(fnmatchcase(uri, pattern) for pattern in self._patterns)
+        return not climbs(uri) and any(fnmatchcase(uri, pattern) for pattern in self._patterns)
 
     def reach_into(self, prefix_uri: str) -> bool:
         """Tell whether an allowed image may lie below this prefix.
@@ -57,12 +63,22 @@ class AllowedUris:
         :param prefix_uri: ``s3://bucket/prefix`` with the raw prefix.
         """
         # What comes after the last slash may still become a name that begins with dots.
-        if self._patterns and _climbs(prefix_uri.split("/")[:-1]):
+        if self._patterns and climbs(prefix_uri.rpartition("/")[0]):
             return False
         heads = (_FIRST_WILDCARD.split(pattern, maxsplit=1)[0] for pattern in self._patterns)
         return not self._patterns or any(head.startswith(prefix_uri) or prefix_uri.startswith(head) for head in heads)
 
 
-def _climbs(segments: Sequence[str]) -> bool:
-    parts = (part for segment in segments for part in re.split(r"[/\\]", unquote(segment)))
-    return any(part in _DOTS for part in parts)
+def climbs(path: str) -> bool:
+    """Tell whether a path has a segment ``.`` or ``..`` to any server that may get it.
+
+    To S3 these are names like any other. Servers that keep objects as files go up a folder there; some decode a path
+    once more, or know backslashes, or leave out what follows a semicolon, a zero byte or a blank.
+    """
+    for _ in range(_DECODED_AT_MOST):
+        if any(_END_OF_SEGMENT.split(part, maxsplit=1)[0] in _DOTS for part in re.split(r"[/\\]", path)):
+            return True
+        before, path = path, unquote(path)
+        if path == before:
+            return False
+    return True

@@ -258,9 +258,15 @@ def _expected(found: BatchOverview) -> str:
     if not found.is_listed:
         told += ", and more for what is not listed yet"
     if highest > expected:
-        attempts = found.batch.options.max_attempts
-        told += f"; at most {money(highest, _currency(found))} if each image is tried {attempts} times"
+        told += f"; at most {money(highest, _currency(found))} if {_what_costs_more(found)}"
     return told
+
+
+def _what_costs_more(found: BatchOverview) -> str:
+    attempts, again = found.batch.options.max_attempts, found.resubmissions
+    tried = f"each image is tried {attempts} times" if attempts > 1 else ""
+    sent = f"{count(again)} {'is' if again == 1 else 'are'} sent once more for want of an answer" if again else ""
+    return " and ".join(filter(None, (tried, sent)))
 
 
 def _why_unknown(found: BatchOverview) -> str:

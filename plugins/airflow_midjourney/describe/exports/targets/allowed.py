@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.storage.allowed_uris import climbs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,7 @@ def check_target(target: str, patterns: Sequence[str], conn_id: str) -> None:
             )
     if not patterns:
         return
-    plain = not {".", ".."}.intersection(target.removeprefix(_S3).split("/"))
-    if not (plain and any(fnmatchcase(target, pattern) for pattern in patterns)):
+    if climbs(target) or not any(fnmatchcase(target, pattern) for pattern in patterns):
         raise SettingsError(
             f"target={target!r} is outside allowed_targets of connection {conn_id!r}, so nothing is written there."
             " Choose another target, or ask who administers the connection to allow this one."

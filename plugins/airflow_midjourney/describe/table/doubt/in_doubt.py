@@ -195,11 +195,12 @@ def _resubmissions_left_today(tx: Transaction, account: str) -> int:
     day = budgets.day_that_pays(tx, account)
     budgets.move_on(tx, day)
     paid, _ = budgets.paid(tx, day)
-    most = _most_resubmissions(paid)
+    most = most_resubmissions(paid)
     return max(0, most - tx.connection.execute(done).scalar_one())
 
 
-def _most_resubmissions(total: int) -> int:
+def most_resubmissions(total: int) -> int:
+    """Give how many of so many images may be paid for a second time for want of an answer."""
     return max(FEWEST_RESUBMISSIONS, int(total * RESUBMISSION_SHARE))
 
 
@@ -210,7 +211,7 @@ def _resubmissions_left(tx: Transaction, batch: Batch) -> int:
     # What was sent again since the batch started is open, or has ended since.
     total = _count(tx, batch, still_open) + _count(tx, batch, ended)
     done = _count(tx, batch, still_open, resubmitted) + _count(tx, batch, ended, resubmitted)
-    return max(0, _most_resubmissions(total) - done)
+    return max(0, most_resubmissions(total) - done)
 
 
 def _count(tx: Transaction, batch: Batch, *conditions: ColumnElement[bool]) -> int:
