@@ -198,7 +198,9 @@ def _bucket(value: str | None) -> str:
     if address is None and "/" not in text:
         return text
     name = address.bucket if address is not None else text.strip("/").partition("/")[0]
-    raise SettingsError(f"bucket= is the name of a bucket, not {shortened(text, _QUOTED)!r}. Write bucket={name!r}.")
+    shown = shortened(text.partition("?")[0], _QUOTED)
+    cure = f"Write bucket={name!r}." if name else "Write the name, or the alias that an access point has as a bucket."
+    raise SettingsError(f"bucket= is the name of a bucket, not {shown!r}. {cure}")
 
 
 def _refuse_address(argument: str, what: str, text: str, bucket: str) -> None:
@@ -210,17 +212,18 @@ def _refuse_address(argument: str, what: str, text: str, bucket: str) -> None:
         # The link may be signed, so only its beginning is quoted.
         shown = shortened(text.partition("?")[0], _QUOTED)
         raise SettingsError(f"{argument}= has {shown!r}, which {address.problem}. Write the {what} alone.")
-    other = "" if address.bucket == bucket else f" of bucket={address.bucket!r} (this task has bucket={bucket!r})"
+    other = f" of bucket={address.bucket!r} (this task has bucket={bucket!r})"
+    instead = repr(shortened(address.key, _QUOTED)) if address.key else "whole_bucket=True for all objects"
     raise SettingsError(
         f"{argument}= has the address {shortened(text.partition('?')[0], _QUOTED)!r}; S3 wants the {what} alone. Write"
-        f" {shortened(address.key, _QUOTED)!r}{other}."
+        f" {instead}{'' if address.bucket in ('', bucket) else other}."
     )
 
 
 def _prefixes(prefix: str | Sequence[str] | None, *, whole_bucket: bool) -> tuple[str, ...]:
     if prefix is None and whole_bucket:
         return ("",)
-    prefixes = (prefix,) if isinstance(prefix, str) else tuple(str(one) for one in prefix or ())
+    prefixes = _texts_of_template(prefix) if isinstance(prefix, str) else tuple(str(one) for one in prefix or ())
     if not prefixes:
         raise SettingsError("Give prefix= or keys= or manifest=; for all objects of the bucket, whole_bucket=True.")
     if not whole_bucket and any(one.strip() in _NOTHING for one in prefixes):
@@ -229,6 +232,15 @@ def _prefixes(prefix: str | Sequence[str] | None, *, whole_bucket: bool) -> tupl
             " is wanted, say whole_bucket=True."
         )
     return _without_nested(prefixes)
+
+
+def _texts_of_template(text: str) -> tuple[str, ...]:
+    """Read a list that a template made text of; a prefix may begin with a bracket, too."""
+    try:
+        found: Any = json.loads(text) if text.startswith("[") else None
+    except ValueError:
+        found = None
+    return tuple(found) if isinstance(found, list) and all(isinstance(one, str) for one in found) else (text,)
 
 
 def _without_nested(prefixes: tuple[str, ...]) -> tuple[str, ...]:

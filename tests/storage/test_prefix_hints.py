@@ -20,13 +20,34 @@ from airflow_midjourney.describe.storage.prefix_hints import prefix_hint
         ("./in/", "'in/'"),
         ("in\\2024\\", "'in/2024/'"),
         (" in/", "'in/'"),
+        ("in/\u200b2024/", "'in/2024/'"),
+        ("in/caf%C3%A9/", "'in/café/'"),
+        ("photos/in/", "'in/'"),
+        ("/photos/in/", "'in/'"),
     ],
 )
 def test_a_hint_says_what_to_write(prefix: str, instead: str) -> None:
-    assert f"Write {instead}" in prefix_hint(prefix)
+    assert f"Write {instead}" in prefix_hint(prefix, "photos")
 
 
-@pytest.mark.parametrize("prefix", ["in/", "", "in/a b/", "in/#1/"])
+@pytest.mark.parametrize(
+    ("prefix", "words"),
+    [
+        ("in/{{ ds }}/", "No template"),
+        ("in/${ds}/", "No template"),
+        ("['in/', 'out/']", "not as a list"),
+        ("in//2024/", "no folders"),
+        ("in/../out/", "no folders"),
+        ("../in/", "no folders"),
+        ("cafe\u0301/", r"Try 'caf\xe9/'"),
+        ("caf\u00e9/", r"Try 'cafe\u0301/'"),
+    ],
+)
+def test_a_hint_says_what_s3_makes_of_it(prefix: str, words: str) -> None:
+    assert words in prefix_hint(prefix, "photos")
+
+
+@pytest.mark.parametrize("prefix", ["in/", "", "in/a b/", "in/#1/", "in/日本/", "in/a.b/", ".hidden/", "in/50%/"])
 def test_a_usual_prefix_needs_no_hint(prefix: str) -> None:
     assert prefix_hint(prefix) == ""
 
@@ -61,3 +82,36 @@ def test_an_address_of_another_bucket_says_which() -> None:
 def test_a_bucket_is_a_name(bucket: str) -> None:
     with pytest.raises(SettingsError, match="Write bucket='photos'"):
         scope(bucket=bucket, prefix="in/")
+
+
+@pytest.mark.parametrize("prefix", ["s3://photos", "s3://photos/", "arn:aws:s3:::photos"])
+def test_the_address_of_a_whole_bucket_names_the_switch(prefix: str) -> None:
+    with pytest.raises(SettingsError, match="Write whole_bucket=True"):
+        scope(prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    "text", ["s3:/photos/in/", "arn:aws:s3:eu-west-1:123456789012:accesspoint/mine", "gs://photos/in/"]
+)
+def test_addresses_that_name_no_key_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="Write the prefix alone"):
+        scope(prefix=text)
+    with pytest.raises(SettingsError, match="Write the key alone"):
+        scope(keys=[text])
+
+
+def test_the_arn_of_an_access_point_asks_for_its_alias() -> None:
+    with pytest.raises(SettingsError, match="the alias that an access point has"):
+        scope(bucket="arn:aws:s3:eu-west-1:123456789012:accesspoint/mine", prefix="in/")
+
+
+def test_a_list_of_prefixes_that_a_template_made_text_of_is_a_list() -> None:
+    read = read_scope(
+        bucket="photos", prefix='["in/", "out/"]', keys=None, whole_bucket=False, bot_type="MID_JOURNEY"
+    ).prefixes
+
+    assert read == ("in/", "out/")
+    with pytest.raises(SettingsError, match="A prefix is empty"):
+        scope(prefix='["in/", ""]')
+    with pytest.raises(SettingsError, match="Give prefix="):
+        scope(prefix="[]")

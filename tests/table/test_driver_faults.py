@@ -12,7 +12,15 @@ import psycopg2
 import psycopg2.errors
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from airflow_midjourney.describe.model.errors import TableError
@@ -74,6 +82,16 @@ class _OfPsycopg2(psycopg2.OperationalError):  # type: ignore[misc]
         'connection to server at "db" (10.0.0.1), port 5432 failed: Connection refused',
         "failed to resolve host 'db': [Errno -3] Temporary failure in name resolution",
         "SSL connection has been closed unexpectedly",
+        "FATAL:  max_db_connections exceeded",
+        "FATAL:  client_login_timeout (server down)",
+        "FATAL:  server login failed: FATAL sorry, too many clients already",
+        "FATAL:  Authentication query failed: Connection to database not available",
+        "FATAL:  Timed-out waiting to acquire database connection",
+        "FATAL:  the database system is not accepting connections",
+        "Couldn't connect to compute node",
+        "SSL error: unexpected eof while reading",
+        "[Errno 32] Broken pipe",
+        "could not fork new process for connection: Resource temporarily unavailable",
     ],
 )
 @pytest.mark.parametrize("error", [psycopg.OperationalError, psycopg2.OperationalError])
@@ -134,6 +152,23 @@ def test_a_pooler_says_all_under_one_state() -> None:
     assert fault_of(OperationalError("", {}, of_psycopg("08P01", passing))) is Fault.PASSING
     assert fault_of(OperationalError("", {}, _OfPsycopg2("08P01", passing))) is Fault.PASSING
     assert fault_of(OperationalError("", {}, of_psycopg("08P01", lasting))) is Fault.MENDABLE
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "fault"),
+    [
+        ("XX000", "MaxClientsInSessionMode: max clients reached", Fault.PASSING),
+        ("XX000", "Tenant or user not found", Fault.MENDABLE),
+        ("58000", "server login has been failing", Fault.PASSING),
+        ("58000", "could not read a file", Fault.MENDABLE),
+        ("57014", "canceling statement due to user request", Fault.PASSING),
+        ("57014", "canceling statement due to conflict with recovery", Fault.PASSING),
+        ("57014", "canceling statement due to statement timeout", Fault.MENDABLE),
+    ],
+)
+def test_where_a_state_says_little_its_words_count(state: str, words: str, fault: Fault) -> None:
+    assert fault_of(InternalError("", {}, of_psycopg(state, words))) is fault
+    assert fault_of(OperationalError("", {}, _OfPsycopg2(state, words))) is fault
 
 
 def test_errors_that_are_not_the_databases() -> None:

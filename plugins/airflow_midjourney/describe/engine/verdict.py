@@ -109,7 +109,8 @@ def _nothing_to_do(batch: Batch) -> str:
     listed = batch.listed
     if not listed.images:
         line = f"There are no images in {batch.scope.describe()}: {listed.keys:,} keys, 0 with an image suffix."
-        return " ".join([line, *filter(None, map(prefix_hint, batch.scope.prefixes))])
+        hints = [prefix_hint(prefix, batch.scope.bucket) for prefix in batch.scope.prefixes]
+        return " ".join([line, *filter(None, hints)])
     line = f"Nothing to pay for: {listed.done} of {listed.images} images have their prompts"
     for name in ("failed", "rejected", "in_doubt", "erased"):
         if number := getattr(listed, name):

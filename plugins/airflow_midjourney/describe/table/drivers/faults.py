@@ -57,6 +57,9 @@ _PASSING_STATES: Final = frozenset(
 #: What PgBouncer and libpq say about themselves, under which SQLSTATE says nothing.
 _PROTOCOL: Final = "08P01"
 
+#: Under which other poolers speak of full pools, and the server of a statement that a person has cancelled, too.
+_SAY_LITTLE: Final = frozenset(["57014", "58000", "XX000"])
+
 #: Who may do what, how much fits, and what an administrator switches on and off.
 _MENDABLE_STATES: Final = frozenset(["28", "3D", "42501", "53", "55", "57", "58", "XX"])
 
@@ -77,8 +80,16 @@ _LASTING: Final = (
 
 #: Words of SQLite, libpq, the drivers and the poolers for what passes: locks, restarts, networks, full pools.
 _PASSING: Final = (
+    "bad record mac",
+    "broken pipe",
     "client connections exceeded",
+    "client_idle_timeout",
+    "client_login_timeout",
     "closed unexpectedly",
+    "conflict with recovery",
+    "connect to compute node",
+    "connection already closed",
+    "connection is closed",
     "connection refused",
     "connection reset",
     "connection slots",
@@ -88,38 +99,52 @@ _PASSING: Final = (
     "could not send data",
     "could not translate host name",
     "database is locked",
+    "due to user request",
     "eof detected",
     "failed to resolve host",
-    "is the server running",
+    "idle_transaction_timeout",
+    "is not accepting connections",
     "is not currently accepting connections",
+    "is the server running",
     "login has been failing",
+    "lost synchronization",
     "max client connections reached",
     "max clients reached",
     "max_client_conn",
+    "max_db_connections",
+    "max_user_connections",
     "network is unreachable",
     "no more connections allowed",
     "no route to host",
     "no such file or directory",
     "not yet accepting connections",
+    "out of memory",
     "pgbouncer cannot connect to server",
+    "pool exhausted",
+    "query_timeout",
     "query_wait_timeout",
     "recovery mode",
     "remaining connection slots",
     "resource temporarily unavailable",
     "server closed the connection",
     "server conn crashed",
+    "server is in hot standby mode",
+    "server_login_retry",
     "session is not read-write",
     "session is read-only",
-    "server is in hot standby mode",
     "shutting down",
     "ssl connection has been closed",
     "starting up",
     "temporary failure in name resolution",
     "terminating connection",
     "timed out",
+    "timed-out waiting",
     "timeout expired",
+    "to database not available",
     "too many clients",
     "too many connections",
+    "transaction_timeout",
+    "unexpected eof",
     "user requested cancel",
 )
 
@@ -158,9 +183,9 @@ def fault_of(error: BaseException) -> Fault | None:
     if error.connection_invalidated or is_another_server(error.orig):
         return Fault.PASSING
     state = sqlstate_of(error.orig)
-    if state is not None and state != _PROTOCOL:
-        return _by_state(state)
-    return _by_words(error)
+    if state is None or state == _PROTOCOL:
+        return _by_words(error)
+    return Fault.PASSING if state in _SAY_LITTLE and _passes(error) else _by_state(state)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -194,9 +219,12 @@ def _by_state(state: str) -> Fault:
 
 
 def _by_words(error: DBAPIError) -> Fault:
+    if isinstance(error, OperationalError | InterfaceError | InternalError):
+        return Fault.PASSING if _passes(error) else Fault.MENDABLE
+    return Fault.WRONG if isinstance(error, ProgrammingError | DataError) else Fault.MENDABLE
+
+
+def _passes(error: DBAPIError) -> bool:
     message = str(error.orig).lower()
     lasting = any(words in message for words in _LASTING)
-    if isinstance(error, OperationalError | InterfaceError | InternalError):
-        passing = not lasting and any(words in message for words in _PASSING)
-        return Fault.PASSING if passing else Fault.MENDABLE
-    return Fault.WRONG if isinstance(error, ProgrammingError | DataError) else Fault.MENDABLE
+    return not lasting and any(words in message for words in _PASSING)
