@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -41,11 +41,13 @@ class Service:
     """A service with other users; it lists its newest tasks, newest first.
 
     :param length: of its list; None for all.
+    :param behind: how much its clock is behind; None if its answers do not say what time it is.
     """
 
     length: int | None = None
     tasks: list[RemoteTask] = field(default_factory=list)
     lists: int = 0
+    behind: timedelta | None = None
 
     def takes(self, claim: Claim) -> Accepted:
         """Take an image, and bill it."""
@@ -60,11 +62,12 @@ class Service:
             task = RemoteTask(task_id, RemoteTaskStatus.SUCCESS, state="theirs", submit_time=submit_time)
             self.tasks.append(task)
 
-    async def search_list(self, look: Callable[[RemoteTask], bool]) -> None:
+    async def search_list(self, look: Callable[[RemoteTask], bool]) -> datetime | None:
         """Answer as novicezk or trueai do."""
         self.lists += 1
         newest_first = self.tasks[::-1]
         show(newest_first if self.length is None else newest_first[: self.length], look)
+        return None if self.behind is None else datetime.now(UTC) - self.behind
 
     @property
     def billed(self) -> list[str]:
@@ -297,6 +300,35 @@ def test_before_our_first_task_any_that_is_older_than_the_claim_is_a_witness(
     table.reconcile()
 
     assert table.statuses == [status]
+
+
+@pytest.mark.parametrize("shown_by", ["a task of ours", "the header of the answer"])
+@pytest.mark.parametrize("behind", [60.0, 0.0, -60.0])
+def test_a_task_that_only_a_slow_clock_makes_older_is_no_witness(table: Table, behind: float, shown_by: str) -> None:
+    """A service that has forgotten our task lists younger ones, which look older than it by its own clock."""
+    clock_of_service = timedelta(minutes=behind)
+    (lost,) = table.claim()
+    table.service.takes(lost)
+    table.pass_time(MOMENTS)
+    table.service.tasks.clear()
+    with table.database.reading() as tx:
+        moment = tx.now - clock_of_service
+    table.service.takes_of_others(3, moment)
+    if shown_by == "a task of ours":
+        (later,) = table.claim()
+        answer = table.service.takes(later)
+        table.service.tasks[-1] = replace(table.service.tasks[-1], submit_time=moment)
+        table.record(later, answer)
+    else:
+        table.service.behind = clock_of_service
+    for gone in (OVER, CONFIRMED, CONFIRMED):
+        table.pass_time(gone)
+        table.service.tasks = [
+            replace(task, submit_time=task.submit_time and task.submit_time - gone) for task in table.service.tasks
+        ]
+        table.reconcile()
+
+    assert table.statuses[0] is Status.IN_DOUBT
 
 
 def test_a_service_that_takes_a_post_long_after_its_client_hung_up_is_paid_once(table: Table) -> None:

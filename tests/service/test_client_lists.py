@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -147,6 +148,21 @@ def test_all_tasks_are_listed_in_their_order() -> None:
     tasks = ask(service, list_all)
     assert [task.id for task in tasks] == ["2", "1"]
     assert service.requests[0].url.path == "/mj-fast/mj/task/list"
+
+
+@pytest.mark.parametrize(
+    ("said", "moment"),
+    [
+        ("Mon, 30 Nov 2026 12:00:00 GMT", datetime(2026, 11, 30, 12, tzinfo=UTC)),
+        ("Mon, 30 Nov 2026 14:00:00 +0200", datetime(2026, 11, 30, 12, tzinfo=UTC)),
+        ("Mon, 30 Nov 2026 12:00:00", None),
+        ("tomorrow", None),
+        (None, None),
+    ],
+)
+def test_a_list_says_what_time_it_is_by_the_services_clock(said: str | None, moment: datetime | None) -> None:
+    answer = httpx.Response(200, json=[task_json("1")], headers={"Date": said} if said else {})
+    assert ask(Service(answer), lambda client: client.search_list(lambda _: False)) == moment
 
 
 def test_a_list_of_all_tasks_is_whole_or_an_error() -> None:

@@ -20,6 +20,7 @@ from tests.support.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from datetime import datetime
 
     from airflow_midjourney.describe.service.client import TaskListing
     from airflow_midjourney.describe.service.settings import ServiceSettings
@@ -136,10 +137,10 @@ class CrashingClient(MidjourneyClient):
         with self.points.around("list_by_condition"):
             return await super().list_by_condition(task_ids)
 
-    async def search_list(self, look: Callable[[RemoteTask], bool]) -> None:
+    async def search_list(self, look: Callable[[RemoteTask], bool]) -> datetime | None:
         """As the client does."""
         with self.points.around("search_list"):
-            await super().search_list(look)
+            return await super().search_list(look)
 
     async def check_access(self) -> None:
         """As the client does."""

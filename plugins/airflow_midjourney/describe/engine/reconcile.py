@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
@@ -43,7 +43,7 @@ async def reconcile(watcher: Watcher) -> int:
         return 0
     search = await database.read(_what_to_look_for, account.identity, missed.doubts)
     try:
-        await watcher.client.search_list(search.look)
+        search.note_clock(await watcher.client.search_list(search.look))
     except ListingUnsupportedError:
         watcher.finds_tasks = False
         await _give_up(watcher, missed.doubts)
@@ -88,16 +88,20 @@ class Search:
 
     :param wanted: tokens of submissions without a task.
     :param older: for each doubtful submission, the tokens of accepted ones that are older.
+    :param claimed: when accepted submissions were claimed, by their tokens.
     :param found: tasks that bear wanted tokens.
     :param seen: tokens of older submissions that the list shows.
-    :param oldest: when the oldest task that it shows was submitted.
+    :param oldest: when the oldest task that it shows was submitted, by the service's clock.
+    :param behind: by how much that clock is surely behind ours: no task of ours is older than its claim.
     """
 
     wanted: set[str]
     older: dict[str, frozenset[str]] = field(default_factory=dict)
+    claimed: dict[str, datetime] = field(default_factory=dict)
     found: list[RemoteTask] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     oldest: datetime | None = None
+    behind: timedelta = timedelta()
     _witnesses: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -113,15 +117,26 @@ class Search:
             self.found.append(task)
         if task.state in self._witnesses:
             self.seen.add(task.state)
-        if task.submit_time is not None and (self.oldest is None or task.submit_time < self.oldest):
-            self.oldest = task.submit_time
+        if task.submit_time is not None:
+            self.oldest = min(self.oldest or task.submit_time, task.submit_time)
+            if claimed_at := self.claimed.get(task.state):
+                self.behind = max(self.behind, claimed_at - task.submit_time)
         return not self.wanted
+
+    def note_clock(self, moment: datetime | None) -> None:
+        """Take note of what time it is by the service's own clock."""
+        if moment is not None:
+            self.behind = max(self.behind, datetime.now(UTC) - moment)
+
+    def reaches_back_to(self, moment: datetime) -> bool:
+        """Say whether the list shows a task that is older."""
+        return self.oldest is not None and self.oldest + self.behind < moment
 
 
 def _what_to_look_for(tx: Transaction, account: str, doubts: Sequence[Doubt]) -> Search:
     wanted = unanswered.without_a_task(tx, account) | {doubt.submit_token for doubt in doubts}
     older = {doubt.submit_token: in_doubt.witnesses(tx, account, doubt).submit_tokens for doubt in doubts}
-    return Search(set(wanted), older)
+    return Search(set(wanted), older, in_doubt.claims_of_accepted(tx, account) if doubts else {})
 
 
 def adopt(tx: Transaction, tasks: Sequence[RemoteTask]) -> set[str]:
@@ -181,6 +196,5 @@ def _has_witness(account: AccountSettings, doubt: Doubt, search: Search) -> bool
     """
     if older := search.older[doubt.submit_token]:
         return not older.isdisjoint(search.seen)
-    # The service's clock is not ours.
-    before = doubt.claimed_at - timedelta(seconds=account.doubt_grace)
-    return search.oldest is not None and search.oldest < before
+    # The service's clock is not ours, and may be wrong by more than is seen.
+    return search.reaches_back_to(doubt.claimed_at - timedelta(seconds=account.doubt_grace))

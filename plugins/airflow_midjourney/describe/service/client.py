@@ -26,10 +26,11 @@ from airflow_midjourney.describe.service.submit_response import (
     read_submit_answer,
 )
 from airflow_midjourney.describe.service.tasks import RemoteTask, parse_task
-from airflow_midjourney.describe.service.transport import Answer, NoAnswer, ReadRetries, Transport
+from airflow_midjourney.describe.service.transport import Answer, NoAnswer, ReadRetries, Transport, sent_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     import httpx
@@ -181,12 +182,13 @@ class MidjourneyClient:
             tasks.update(_asked_for(found, ids))
         return TaskListing(tasks, malformed)
 
-    async def search_list(self, look: Callable[[RemoteTask], bool]) -> None:
+    async def search_list(self, look: Callable[[RemoteTask], bool]) -> datetime | None:
         """Read the service's list of tasks, one after the other: all (novicezk), or the newest hundred (trueai).
 
         It is asked for once: a poll that does not get it is followed by another.
 
         :param look: is shown each task, and says whether it has seen enough.
+        :return: what time it is by the service's own clock, where it says so.
         :raises ListingUnsupportedError: if the service has no such route, as new-api, or refuses it while it answers
             other reads, as gateways with a list of allowed routes do.
         :raises ServiceDeniedError: if the key may not read anything.
@@ -197,11 +199,12 @@ class MidjourneyClient:
         """
         reading = ListReading(look)
         answer = await self._transport.stream("GET", "/task/list", reading.take, limit=_TASK_LIMIT)
-        if reading.has_seen_enough:
-            return
         if reading.has_begun and isinstance(answer, Answer):
-            self._require_all_read(reading)
-            return
+            if not reading.has_seen_enough:
+                self._require_all_read(reading)
+            return sent_at(answer.headers)
+        if reading.has_seen_enough:
+            return None
         try:
             await self._listed(answer)
         except ServiceDeniedError as error:
@@ -217,6 +220,7 @@ class MidjourneyClient:
                 f"Connection {self._settings.name!r}: the service fails at its list of tasks alone ({said})",
                 http_status=error.http_status,
             ) from None
+        return None
 
     def _require_all_read(self, reading: ListReading) -> None:
         if reading.malformed:

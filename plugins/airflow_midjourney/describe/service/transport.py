@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -24,6 +25,7 @@ from airflow_midjourney.describe.model.text import presentable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from types import TracebackType
 
     from airflow_midjourney.describe.service.settings import ServiceSettings
@@ -243,6 +245,18 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return float(_RETRY_AFTER.parse_retry_after(value.partition(".")[0]))
     except (InvalidHeader, ValueError, OverflowError):
         return None
+
+
+def sent_at(headers: Mapping[str, str]) -> datetime | None:
+    """Read ``Date``: when an answer was made, by the clock of the server; None where it does not say so.
+
+    :param headers: of the answer, in any case.
+    """
+    try:
+        moment = parsedate_to_datetime(httpx.Headers(dict(headers)).get("date", ""))
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 Exchange = Callable[[], Awaitable[Answer | NoAnswer]]

@@ -116,6 +116,18 @@ def witnesses(tx: Transaction, account: str, doubt: Doubt) -> Witnesses:
     return Witnesses(frozenset(tokens))
 
 
+def claims_of_accepted(tx: Transaction, account: str) -> dict[str, datetime]:
+    """Give when the latest accepted submissions were claimed, by their tokens: they show a wrong clock."""
+    submissions = tx.tables.submissions.c
+    rows = tx.connection.execute(
+        select(submissions.submit_token, submissions.claimed_at)
+        .where(submissions.account == account, submissions.outcome.in_(TAKEN))
+        .order_by(submissions.claimed_at.desc())
+        .limit(_WITNESSES)
+    )
+    return {row.submit_token: row.claimed_at for row in rows}
+
+
 def note_absent(tx: Transaction, doubt: Doubt) -> None:
     """Record since when the service's list lacks a doubtful submission; one list may leave a task out by mistake."""
     first_time = tx.tables.images.c.absent_since.is_(None)
