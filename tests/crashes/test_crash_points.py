@@ -69,8 +69,11 @@ ASKED: Final = ALWAYS | {"adopt"}
 NOT_ASKED: Final = ALWAYS | {"cannot_tell"}
 
 #: What it does when a claim comes after another's submission has closed the account, when there is room but nothing to
-#: send, and when so much time passed between claiming and sending that nothing is sent: a matter of moments.
-PERHAPS: Final = frozenset({"has_ended", "left_over_batches", "not_taken", "release", "reserve_left_over"})
+#: send, when so much time passed between claiming and sending that nothing is sent, and when a poll takes long: a
+#: matter of moments.
+PERHAPS: Final = frozenset(
+    {"has_ended", "hold_poll_turn", "left_over_batches", "not_taken", "release", "reserve_left_over"}
+)
 
 #: What it does for each image: killed amid them, too.
 OF_EACH_IMAGE: Final = ("_record", "_settle_rows", "claim", "read", "submit_describe")

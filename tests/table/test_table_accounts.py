@@ -53,7 +53,7 @@ def test_a_poller_that_died_is_followed_by_another(known: Database) -> None:
     with known.writing() as tx:
         assert poll_schedule.take_poll_turn(tx, rows.ACCOUNT)
         assert not poll_schedule.take_poll_turn(tx, rows.ACCOUNT)
-        assert state(tx).next_poll_at - tx.now == timedelta(seconds=rows.ACCOUNT.submit_deadline)
+        assert state(tx).next_poll_at - tx.now == timedelta(seconds=poll_schedule.TURN_LASTS)
 
         rows.set_account(tx, next_poll_at=tx.now)
         assert poll_schedule.take_poll_turn(tx, rows.ACCOUNT)
@@ -62,7 +62,7 @@ def test_a_poller_that_died_is_followed_by_another(known: Database) -> None:
 def test_polls_without_news_come_further_and_further_apart(known: Database) -> None:
     def next_pause(*, news: bool) -> float:
         with known.writing() as tx:
-            turn = poll_schedule.PollTurn(tx.now, called=False, heard_at=None)
+            turn = poll_schedule.PollTurn(tx.now, called=False, heard_at=None, until=tx.now)
             poll_schedule.set_next_poll(tx, rows.ACCOUNT, turn, news=news)
             return (state(tx).next_poll_at - tx.now).total_seconds()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +20,7 @@ from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.results import InFlight, RemoteTimes, TaskAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
     from airflow_midjourney.describe.engine.ask import Answers
@@ -55,8 +57,9 @@ async def settle(watcher: Watcher) -> int:
             await database.write(orphans.reclaim, account.identity)
         rows = await database.read(results.in_flight, account.identity)
         try:
-            ended = await _poll(watcher, rows)
-            ended += await reconcile(watcher)
+            async with _held(watcher, turn):
+                ended = await _poll(watcher, rows)
+                ended += await reconcile(watcher)
         except (ServiceUnavailableError, ServiceProtocolError):
             await database.write(poll_schedule.poll_failed, account)
             return ended
@@ -96,6 +99,24 @@ def _find_questions(tx: Transaction, account: str) -> _Questions:
         to_reclaim=to_reclaim,
         orphans=orphans.may_be_sought(tx, account),
     )
+
+
+@asynccontextmanager
+async def _held(watcher: Watcher, turn: PollTurn) -> AsyncIterator[None]:
+    """Hold the turn while the block polls, however long the service takes."""
+    holding = asyncio.create_task(_hold(watcher, turn.until))
+    try:
+        yield
+    finally:
+        holding.cancel()
+        await asyncio.wait([holding])
+
+
+async def _hold(watcher: Watcher, until: datetime | None) -> None:
+    with suppress(TableError):
+        while until is not None:
+            await asyncio.sleep(poll_schedule.turn_seconds(watcher.account) / 2)
+            until = await watcher.database.write(poll_schedule.hold_poll_turn, watcher.account, until)
 
 
 async def _poll(watcher: Watcher, rows: Sequence[InFlight]) -> int:

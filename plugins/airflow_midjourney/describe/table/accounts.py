@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Select, Table, func, select
 
 from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE, AccountSettings
-from airflow_midjourney.describe.model.status import IN_FLIGHT
+from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
 from airflow_midjourney.describe.table import callbacks
 from airflow_midjourney.describe.table.doubt import unanswered
 from airflow_midjourney.describe.table.schema import has_status
@@ -38,7 +38,8 @@ class AccountState:
     :param silence: seconds in all in which the service answered no process.
     :param queued: of those in flight, images that the service has not begun with, as far as it says.
     :param called: whether a callback has come for one of them since it was last asked about.
-    :param unanswered: whether one of them should have had the answer to its submission by now.
+    :param unanswered_from: from when on the first of them should have had the answer to its submission; None where
+        each of them has it.
     :param calls_from: from when on either is reason enough for a poll.
     """
 
@@ -55,7 +56,7 @@ class AccountState:
     silence: float
     queued: int = 0
     called: bool = False
-    unanswered: bool = False
+    unanswered_from: datetime | None = None
     calls_from: datetime | None = None
 
     @property
@@ -121,12 +122,12 @@ def read_account(tx: Transaction, identity: str) -> AccountState:
 
 def _state(tx: Transaction, row: Any) -> AccountState:
     images = tx.tables.images
-    in_flight, begun, called, overdue = tx.connection.execute(
+    in_flight, begun, called, oldest_claim = tx.connection.execute(
         select(
             func.count(),
             func.count(images.c.started_at),
             func.count().filter(callbacks.is_to_be_looked_at(images)),
-            func.count().filter(unanswered.is_unanswered(tx)),
+            func.min(images.c.updated_at).filter(images.c.status == Status.SUBMITTING),
         )
         .select_from(images)
         .where(images.c.account == row["account"], has_status(images, *IN_FLIGHT))
@@ -145,7 +146,7 @@ def _state(tx: Transaction, row: Any) -> AccountState:
         next_poll_at=row["next_poll_at"],
         silence=row["silence"],
         called=called > 0,
-        unanswered=overdue > 0,
+        unanswered_from=None if oldest_claim is None else unanswered.expected_by(oldest_claim),
         calls_from=row["calls_from"],
     )
 

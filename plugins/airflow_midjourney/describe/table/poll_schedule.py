@@ -58,6 +58,10 @@ SHORTEST_CALL_GAP: Final = 1.0
 CALL_GAP_OF_MANY: Final = 3.0
 
 
+#: Seconds that a turn lasts; a process that polls for longer lengthens it half way. So a dead poller is followed by
+#: another soon, however long a request may take.
+TURN_LASTS: Final = 10.0
+
 #: Answers that come within this share of what an image takes are fetched together.
 _TOGETHER: Final = 0.125
 
@@ -119,19 +123,20 @@ class PollTurn:
     :param taken_at: what was called before that is asked about in this turn.
     :param called: whether a callback had come.
     :param heard_at: when the service was heard before.
+    :param until: when it ends, unless it is held.
     """
 
     taken_at: datetime
     called: bool
     heard_at: datetime | None
+    until: datetime
 
 
 def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | None:
     """Take the turn if this process is the one to poll now; the others read the table.
 
     A turn is due at its time, or when a callback has come, or a submission should have had its answer by now, and the
-    last poll is long enough ago. It lasts for the deadline of a request, so that a poller that dies is followed by
-    another.
+    last poll is long enough ago. It lasts for some seconds, so that a poller that dies is followed by another.
     """
     accounts = tx.tables.accounts
     called_rows = callbacks.called_rows(tx.tables.images, settings.identity)
@@ -139,14 +144,39 @@ def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | Non
     due = accounts.c.next_poll_at <= tx.now
     if called or unanswered.any_unanswered(tx, settings.identity):
         due = or_(due, _calls_count(tx))
-    until = tx.now + timedelta(seconds=settings.submit_deadline)
+    until = _turn_ends(tx, settings)
     turn = tx.connection.execute(
         accounts.update()
         .where(accounts.c.account == settings.identity, due)
         .values(next_poll_at=until, calls_from=until, sought_at=None, sought_for=None, updated_at=tx.now)
         .returning(accounts.c.answered_at)
     ).first()
-    return None if turn is None else PollTurn(tx.now, called, turn.answered_at)
+    return None if turn is None else PollTurn(tx.now, called, turn.answered_at, until)
+
+
+def turn_seconds(settings: AccountSettings) -> float:
+    """Give how long a turn lasts that is not held."""
+    return min(TURN_LASTS, settings.submit_deadline)
+
+
+def hold_poll_turn(tx: Transaction, settings: AccountSettings, until: datetime) -> datetime | None:
+    """Lengthen the turn of a process that still polls.
+
+    :param until: when the turn ends, as the process knows it.
+    :return: when it ends now; None if another process has taken it meanwhile.
+    """
+    accounts = tx.tables.accounts
+    later = _turn_ends(tx, settings)
+    held = tx.connection.execute(
+        accounts.update()
+        .where(accounts.c.account == settings.identity, accounts.c.next_poll_at == until)
+        .values(next_poll_at=later, calls_from=later, updated_at=tx.now)
+    )
+    return later if held.rowcount else None
+
+
+def _turn_ends(tx: Transaction, settings: AccountSettings) -> datetime:
+    return tx.now + timedelta(seconds=turn_seconds(settings))
 
 
 def _calls_count(tx: Transaction) -> ColumnElement[bool]:
@@ -165,9 +195,10 @@ def is_called_for(tx: Transaction, identity: str) -> bool:
 
 def poll_due_at(state: AccountState) -> datetime:
     """Give when a process should ask the service next."""
-    if state.called or state.unanswered:
-        return min(state.next_poll_at, state.calls_from or state.now)
-    return state.next_poll_at
+    called_at = state.now if state.called else state.unanswered_from
+    if called_at is None:
+        return state.next_poll_at
+    return min(state.next_poll_at, max(called_at, state.calls_from or called_at))
 
 
 def expect_answer(tx: Transaction, settings: AccountSettings, state: AccountState) -> None:

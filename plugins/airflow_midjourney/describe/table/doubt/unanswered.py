@@ -14,6 +14,8 @@ from airflow_midjourney.describe.table.batches import in_scope
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
@@ -46,6 +48,11 @@ def is_unanswered(tx: Transaction) -> ColumnElement[bool]:
         images.status == Status.SUBMITTING,
         images.updated_at <= tx.now - timedelta(seconds=LOOKED_FOR_AFTER),
     )
+
+
+def expected_by(claimed_at: datetime) -> datetime:
+    """Give when a submission should have had its answer, that was claimed at a moment."""
+    return claimed_at + timedelta(seconds=LOOKED_FOR_AFTER)
 
 
 def any_unanswered(tx: Transaction, account: str) -> bool:
