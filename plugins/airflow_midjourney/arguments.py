@@ -12,6 +12,7 @@ from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.status import BotType, Status
 from airflow_midjourney.describe.model.text import shortened
 from airflow_midjourney.describe.storage.address import read_address
+from airflow_midjourney.describe.storage.keys import is_text, problem_of_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,6 +44,7 @@ def read_scope(
     wanted_bucket = _bucket(bucket)
     for key in wanted_keys:
         _refuse_address("keys", "key", key, wanted_bucket)
+        _refuse_what_is_no_key(key)
     prefixes = () if named and prefix is None else _prefixes(prefix, whole_bucket=whole_bucket)
     for one in prefixes:
         _refuse_address("prefix", "prefix", one, wanted_bucket)
@@ -220,6 +222,15 @@ def _refuse_address(argument: str, what: str, text: str, bucket: str) -> None:
     )
 
 
+def _refuse_what_is_no_key(key: str) -> None:
+    """Refuse a key that no object can have, and what a template has made of nothing."""
+    problem = "names no key" if key.strip() in _NOTHING else problem_of_key(key)
+    if problem:
+        raise SettingsError(
+            f"keys= has {shortened(key, _QUOTED)!r}, which {problem}. Give raw keys, as s3:ListObjects shows them."
+        )
+
+
 def _prefixes(prefix: str | Sequence[str] | None, *, whole_bucket: bool) -> tuple[str, ...]:
     if prefix is None and whole_bucket:
         return ("",)
@@ -231,6 +242,10 @@ def _prefixes(prefix: str | Sequence[str] | None, *, whole_bucket: bool) -> tupl
             f"A prefix is empty after templating ({list(prefixes)}), which would describe the whole bucket. If that"
             " is wanted, say whole_bucket=True."
         )
+    for one in prefixes:
+        if not is_text(one):
+            shown = shortened(one, _QUOTED)
+            raise SettingsError(f"prefix= has {shown!a}, with which no key begins: it holds NUL or half a letter.")
     return _without_nested(prefixes)
 
 

@@ -63,7 +63,7 @@ OURS = "airflow_midjourney"
 ENGINE_OF_A_DAG = (
     "._version .describe .describe.model .describe.model.batch .describe.model.errors .describe.model.status"
 )
-ARGUMENTS = ".arguments .describe.model.text .describe.storage .describe.storage.address"
+ARGUMENTS = ".arguments .describe.model.text .describe.storage .describe.storage.address .describe.storage.keys"
 HOOKS = ".hooks .hooks.image_prompts .hooks.images .hooks.lookup .hooks.midjourney"
 DESCRIBING = (
     f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .links .observability .observability.asset_events"
@@ -74,7 +74,7 @@ DESCRIBING = (
 LOADED = {
     "dags/describe_images.py": DESCRIBING,
     "dags/describe_manifest.py": DESCRIBING,
-    "dags/describe_on_arrival.py": f"{DESCRIBING} .arrivals .describe.storage.keys",
+    "dags/describe_on_arrival.py": f"{DESCRIBING} .arrivals",
     "dags/midjourney_resolve.py": f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
     " .operators.scope .settings",
     "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links",

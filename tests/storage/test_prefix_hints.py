@@ -115,3 +115,15 @@ def test_a_list_of_prefixes_that_a_template_made_text_of_is_a_list() -> None:
         scope(prefix='["in/", ""]')
     with pytest.raises(SettingsError, match="Give prefix="):
         scope(prefix="[]")
+
+
+@pytest.mark.parametrize("key", ["", "  ", "None", "../a.jpg", "a\0.jpg", "\ud800.jpg", "é" * 600])
+def test_a_key_that_no_object_has_is_refused_before_any_image(key: str) -> None:
+    with pytest.raises(SettingsError, match="raw keys"):
+        scope(keys=["in/a.jpg", key])
+
+
+@pytest.mark.parametrize("prefix", ["in/\0", "in/\ud800"])
+def test_a_prefix_that_cannot_be_asked_for_is_refused(prefix: str) -> None:
+    with pytest.raises(SettingsError, match="with which no key begins"):
+        scope(prefix=prefix)

@@ -3,7 +3,13 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from airflow_midjourney.describe.model.errors import StorageDeniedError, StorageError, StorageUnavailableError
+from airflow_midjourney.describe.model.errors import (
+    ImageRejectedError,
+    StorageDeniedError,
+    StorageError,
+    StorageUnavailableError,
+)
+from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.storage.objects import ImageStore
 from tests.support.stubbed_s3 import Stubbed, connect, listed
 
@@ -24,6 +30,11 @@ def test_unreachable_endpoint_is_unavailable() -> None:
         ("InvalidAccessKeyId", 403, "credentials"),
         ("SignatureDoesNotMatch", 403, "credentials"),
         ("ExpiredToken", 400, "credentials"),
+        ("AuthFailure", 403, "credentials"),
+        ("InvalidTokenId", 403, "credentials"),
+        ("RequestExpired", 400, "credentials"),
+        ("InvalidURI", 400, "a plainer one"),
+        ("XMinioInvalidObjectName", 400, "a plainer one"),
     ],
 )
 def test_denied_reads_name_connection_and_cure(code: str, status: int, cure: str) -> None:
@@ -35,6 +46,34 @@ def test_denied_reads_name_connection_and_cure(code: str, status: int, cure: str
     assert "AKIAEXAMPLE" not in str(caught.value)
     assert not caught.value.retry_helps
     assert (caught.value.code, caught.value.http_status) == (code, status)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        ("410", 410, Reason.MISSING),
+        ("Gone", 410, Reason.MISSING),
+        ("NoSuchVersion", 404, Reason.MISSING),
+        ("InvalidObjectState", 400, Reason.ARCHIVED),
+        ("ObjectNotInActiveTierError", 403, Reason.ARCHIVED),
+    ],
+)
+def test_what_became_of_an_object_is_read_from_the_words_of_other_stores(
+    code: str, status: int, reason: Reason
+) -> None:
+    stubbed = Stubbed()
+    stubbed.answers.add_client_error("get_object", code, http_status_code=status)
+    with pytest.raises(ImageRejectedError) as caught:
+        stubbed.store.read(listed())
+    assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize("words", ["Cannot download file, download bandwidth cap exceeded", "Quota exhausted"])
+def test_a_cap_of_the_store_is_no_missing_grant(words: str) -> None:
+    stubbed = Stubbed()
+    stubbed.answers.add_client_error("get_object", "AccessDenied", words, http_status_code=403)
+    with pytest.raises(StorageDeniedError, match="raise its cap"):
+        stubbed.store.read(listed())
 
 
 def test_kms_denial_hidden_in_an_access_denial_is_told_apart() -> None:

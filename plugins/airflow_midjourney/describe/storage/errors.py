@@ -62,6 +62,7 @@ _NO_CREDENTIALS: Final = (
     boto.TokenRetrievalError,
     boto.SSOError,
     boto.ProfileNotFound,
+    boto.MetadataRetrievalError,
 )
 
 _WRONG_ARGUMENTS: Final = (
@@ -79,10 +80,11 @@ _IMAGE_REASONS: Final = {
     "PreconditionFailed": Reason.REPLACED,
     "412": Reason.REPLACED,
     "InvalidObjectState": Reason.ARCHIVED,
+    "ObjectNotInActiveTierError": Reason.ARCHIVED,
 }
 
 #: The same of servers that have codes of their own.
-_STATUS_OF_IMAGES: Final[dict[int | None, Reason]] = {404: Reason.MISSING, 412: Reason.REPLACED}
+_STATUS_OF_IMAGES: Final[dict[int | None, Reason]] = {404: Reason.MISSING, 410: Reason.MISSING, 412: Reason.REPLACED}
 
 _IMAGE_MESSAGES: Final = {
     Reason.MISSING: "S3 has no object of this key any more.",
@@ -96,6 +98,7 @@ _BAD_CREDENTIALS: Final = frozenset(
     {
         "AccountProblem",
         "AllAccessDisabled",
+        "AuthFailure",
         "AuthorizationQueryParametersError",
         "CredentialsNotSupported",
         "ExpiredToken",
@@ -103,8 +106,10 @@ _BAD_CREDENTIALS: Final = frozenset(
         "InvalidClientTokenId",
         "InvalidSecurity",
         "InvalidToken",
+        "InvalidTokenId",
         "MissingSecurityHeader",
         "NotSignedUp",
+        "RequestExpired",
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",
@@ -129,6 +134,9 @@ _TRY_LATER: Final = frozenset(
 
 #: The server fails at one thing, rather than having too much to do.
 _FAILS_AT_IT: Final = frozenset({500, 502, 504})
+
+#: What a store says of a key that it cannot look for.
+_ABOUT_THE_KEY: Final = frozenset({"InvalidURI", "KeyTooLongError", "XMinioInvalidObjectName"})
 
 _PROXY_WANTS_A_LOGIN: Final = 407
 
@@ -218,7 +226,11 @@ def _translate(error: Exception, place: Place) -> DescribeError:
             " endpoint_url of the connection, and any proxy before it."
         )
         return StorageUnavailableError(message, retry_helps=True, image_uri=place.uri)
-    return StorageError(f"boto3 failed on {place} with {kind} (connection {place.connection!r}).", image_uri=place.uri)
+    return StorageError(
+        f"boto3 failed on {place} with {kind} (connection {place.connection!r}). Check the extra of that connection and"
+        " the AWS settings of this host; the log holds the cause.",
+        image_uri=place.uri,
+    )
 
 
 def _no_listing(error: OtherAnswerError, place: Place) -> StorageError:
@@ -306,6 +318,8 @@ def _object_denied(error: boto.ClientError, code: str, status: int | None, place
         what = f"S3 denies access to {place} with connection {place.connection!r} ({code}). "
     else:
         what = f"S3 refuses to give {place} with connection {place.connection!r} ({code}, HTTP {status}). "
+        if code in _ABOUT_THE_KEY:
+            what += "This store does not take such a key: copy the object to a plainer one. "
     return ObjectDeniedError(
         what + _cure(error, code, place),
         http_status=status,
@@ -322,6 +336,8 @@ def _cure(error: boto.ClientError, code: str, place: Place) -> str:
         return (
             "It is encrypted with a key of its owner (SSE-C), which cannot be given: store it with SSE-S3 or SSE-KMS."
         )
+    if "cap exceeded" in words or "quota" in words:
+        return "What the account of the store may read is used up: raise its cap, or wait until it begins anew."
     if place.key is None:
         return "Grant s3:ListBucket on the bucket; a requester-pays bucket also needs requester_pays."
     return (

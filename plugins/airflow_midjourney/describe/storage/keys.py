@@ -13,14 +13,14 @@ def problem_of_key(key: str) -> str:
         return "names no key"
     if len(key.encode("utf-8", "surrogatepass")) > _LONGEST:
         return "has a key of more than 1,024 bytes, which S3 has not"
-    if "\0" in key or _has_half_a_letter(key) or _leads_out(key):
+    if not is_text(key) or _leads_out(key):
         return "has a key that S3 does not take"
     return ""
 
 
-def _has_half_a_letter(key: str) -> bool:
-    """Say whether JSON brought a surrogate without its other half, which no encoding has."""
-    return any("\ud800" <= letter <= "\udfff" for letter in key)
+def is_text(text: str) -> bool:
+    """Say whether S3 can be asked for a text: JSON may bring NUL, or a surrogate without its other half."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _leads_out(key: str) -> bool:
