@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 
 from airflow_midjourney.describe.engine.context import Watcher
+from airflow_midjourney.describe.engine.list_pace import SHORT_LIST
 from airflow_midjourney.describe.engine.reconcile import reconcile
 from airflow_midjourney.describe.engine.send import Posted, _record
 from airflow_midjourney.describe.model.status import Status
@@ -47,6 +48,7 @@ class Service:
     length: int | None = None
     tasks: list[RemoteTask] = field(default_factory=list)
     lists: int = 0
+    shown: int = 0
     behind: timedelta | None = None
 
     def takes(self, claim: Claim) -> Accepted:
@@ -66,7 +68,12 @@ class Service:
         """Answer as novicezk or trueai do."""
         self.lists += 1
         newest_first = self.tasks[::-1]
-        show(newest_first if self.length is None else newest_first[: self.length], look)
+
+        def look_and_count(task: RemoteTask) -> bool:
+            self.shown += 1
+            return look(task)
+
+        show(newest_first if self.length is None else newest_first[: self.length], look_and_count)
         return None if self.behind is None else datetime.now(UTC) - self.behind
 
     @property
@@ -90,22 +97,33 @@ class Table:
             rows.list_images(tx, [rows.listed(f"{have + place}.jpg") for place in range(number)])
             return [rows.claim_next(tx, batch)[1] for _ in range(number)]
 
-    def pass_time(self, gone: timedelta) -> None:
-        """Let time go by in the database, and what it brings about."""
+    def pass_time(self, gone: timedelta, watcher: Watcher | None = None) -> None:
+        """Let time go by in the database, and what it brings about.
+
+        :param watcher: a process that remembers moments; None if there is none.
+        """
+        if watcher is not None and watcher.list_pace.read_at is not None:
+            watcher.list_pace.read_at -= gone
         with self.database.writing() as tx:
             rows.let_time_pass(tx, gone)
         with self.database.writing() as tx:
             submissions.doubt_overdue(tx)
 
-    def reconcile(self) -> int:
-        """Look for what has no answer, as a poll does."""
-        watcher = Watcher(
+    def watcher(self) -> Watcher:
+        """Give a process that polls."""
+        return Watcher(
             database=self.database,
             service=cast("Any", None),
             client=cast("Any", SimpleNamespace(search_list=self.service.search_list)),
             account=ACCOUNT,
         )
-        return asyncio.run(reconcile(watcher))
+
+    def reconcile(self, watcher: Watcher | None = None) -> int:
+        """Look for what has no answer, as a poll does.
+
+        :param watcher: None for a process that has not polled before.
+        """
+        return asyncio.run(reconcile(watcher or self.watcher()))
 
     def record(self, claim: Claim, outcome: SubmitOutcome) -> None:
         """Have the worker write down what it was told."""
@@ -368,3 +386,54 @@ def test_what_seemed_never_sent_and_shows_up_after_all_keeps_its_image_from_bein
 
     assert table.statuses[1] is Status.SUBMITTED
     assert table.bill[1] == "accepted"
+
+
+def test_a_long_list_is_read_ever_more_rarely_for_what_it_does_not_show(table: Table) -> None:
+    table.service.takes_of_others(SHORT_LIST + 1)
+    table.claim()
+    table.pass_time(MOMENTS)
+
+    polls = int((OVER - MOMENTS).total_seconds() // ACCOUNT.poll_interval)
+    watcher = table.watcher()
+    for _ in range(polls):
+        table.reconcile(watcher)
+        table.pass_time(timedelta(seconds=ACCOUNT.poll_interval), watcher)
+
+    assert polls > 50
+    assert 5 < table.service.lists < 20
+
+
+def test_a_short_list_is_read_at_each_poll_since_it_loses_sight_of_tasks(table: Table) -> None:
+    table.claim()
+    table.pass_time(MOMENTS)
+
+    watcher = table.watcher()
+    for _ in range(10):
+        table.reconcile(watcher)
+        table.pass_time(timedelta(seconds=ACCOUNT.poll_interval), watcher)
+
+    assert table.service.lists == 10
+
+
+def test_what_was_never_sent_a_while_ago_makes_no_poll_read_a_long_list_to_its_end(table: Table) -> None:
+    table.service.takes_of_others(SHORT_LIST + 1)
+    an_older_task(table)
+    table.claim()
+    for gone in (OVER, CONFIRMED):
+        table.pass_time(gone)
+        table.reconcile()
+    assert table.bill[-1] == "never_sent"
+
+    watcher = table.watcher()
+    shown = []
+    for _ in range(10):
+        (claim,) = table.claim()
+        table.service.takes(claim)
+        table.pass_time(MOMENTS, watcher)
+        before = table.service.shown
+        table.reconcile(watcher)
+        shown.append(table.service.shown - before)
+
+    assert table.statuses.count(Status.SUBMITTED) == 11
+    assert shown[0] > SHORT_LIST
+    assert max(shown[1:]) < 10

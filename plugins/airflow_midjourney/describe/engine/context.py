@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_midjourney.describe.engine.denials import Denials
 from airflow_midjourney.describe.engine.forbidden import Forbidden
 from airflow_midjourney.describe.engine.left_over import LeftOver
+from airflow_midjourney.describe.engine.list_pace import ListPace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -47,6 +48,7 @@ class Watcher:
     :param service: where the service is, for messages.
     :param client: an open client for it.
     :param finds_tasks: False once the service has said that it has no list of its tasks.
+    :param list_pace: what it remembers of that list.
     """
 
     database: Database
@@ -54,6 +56,7 @@ class Watcher:
     client: MidjourneyClient
     account: AccountSettings
     finds_tasks: bool = True
+    list_pace: ListPace = field(default_factory=ListPace)
 
 
 @asynccontextmanager

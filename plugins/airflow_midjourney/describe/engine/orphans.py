@@ -79,7 +79,7 @@ async def _look_for(watcher: Watcher, wanted: Sequence[Orphan]) -> list[RemoteTa
     """Look for submissions without an answer in the service's list."""
     if not wanted:
         return []
-    search = Search({one.submit_token for one in wanted})
+    search = Search(expected={one.submit_token for one in wanted})
     try:
         await watcher.client.search_list(search.look)
     except (ListingUnsupportedError, ServiceDeniedError):

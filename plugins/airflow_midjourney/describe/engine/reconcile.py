@@ -15,9 +15,10 @@ from airflow_midjourney.describe.table.doubt import in_doubt, unanswered
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_midjourney.describe.engine.context import Watcher, Worker
+    from airflow_midjourney.describe.engine.list_pace import ListPace
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.service.tasks import RemoteTask
@@ -33,15 +34,17 @@ async def reconcile(watcher: Watcher) -> int:
     A task that bears one of our tokens is adopted at once, also beside a worker that still waits for the answer: what
     that worker records is no news then. Absence proves something of doubtful rows only, whose time for an answer is
     over. new-api has no list of tasks: there, and wherever the list does not reach back far enough, they stay doubtful.
+    A long list is read no further than to the last submission that should be on it, and ever more rarely for one that
+    is not.
 
     :return: how many rows have found their task, or are not doubtful any more.
     :raises ServiceError: when the service cannot be asked now; the rows are asked about again later.
     """
     database, account = watcher.database, watcher.account
     missed = await database.read(_find_missed, account)
-    if not missed.is_worth_a_list(account.absence_confirmed_after, finds_tasks=watcher.finds_tasks):
+    if not missed.is_worth_a_list(watcher):
         return 0
-    search = await database.read(_what_to_look_for, account.identity, missed.doubts)
+    search = await database.read(_what_to_look_for, account.identity, missed, watcher.list_pace)
     try:
         search.note_clock(await watcher.client.search_list(search.look))
     except ListingUnsupportedError:
@@ -52,6 +55,8 @@ async def reconcile(watcher: Watcher) -> int:
         # A list that cannot be read now may be readable later, but not for ever.
         await _give_up(watcher, [doubt for doubt in missed.doubts if doubt.doubtful_for > account.lost_after])
         return 0
+    if search.expected:
+        watcher.list_pace.read_at, watcher.list_pace.tasks = missed.now, search.tasks
     adopted = await database.write(adopt, search.found)
     resolved = len(adopted)
     for doubt in missed.doubts:
@@ -64,44 +69,51 @@ async def reconcile(watcher: Watcher) -> int:
 class _Missed:
     """What has no answer.
 
-    :param unanswered: whether a submission that may still be answered should have been by now.
+    :param unanswered: submissions that should have been answered by now and may still be: when each was claimed.
     :param doubts: submissions whose time for an answer is over.
     """
 
-    unanswered: bool
+    now: datetime
+    unanswered: Mapping[str, datetime]
     doubts: list[Doubt]
 
-    def is_worth_a_list(self, confirmed_after: float, *, finds_tasks: bool) -> bool:
+    def is_worth_a_list(self, watcher: Watcher) -> bool:
         """Say whether the service's list is worth asking for: it may be tens of megabytes."""
-        if self.unanswered and finds_tasks:
+        pace, confirmed_after = watcher.list_pace, watcher.account.absence_confirmed_after
+        if watcher.finds_tasks and any(pace.is_due(claimed, self.now) for claimed in self.unanswered.values()):
             return True
         return any(doubt.absent_for is None or doubt.absent_for >= confirmed_after for doubt in self.doubts)
 
 
 def _find_missed(tx: Transaction, account: AccountSettings) -> _Missed:
-    return _Missed(unanswered.any_unanswered(tx, account.identity), in_doubt.unresolved(tx, account.identity))
+    return _Missed(tx.now, unanswered.unanswered(tx, account.identity), in_doubt.unresolved(tx, account.identity))
 
 
 @dataclass(slots=True)
 class Search:
     """What is looked for in the service's list, and what was seen of it; the list itself is not kept.
 
-    :param wanted: tokens of submissions without a task.
+    :param expected: tokens for which it is read to its end: of submissions that should be on it, or whose absence
+        proves something.
+    :param hoped: tokens of other submissions without a task, that are taken where they are seen.
     :param older: for each doubtful submission, the tokens of accepted ones that are older.
     :param claimed: when accepted submissions were claimed, by their tokens.
-    :param found: tasks that bear wanted tokens.
+    :param found: tasks that bear such tokens.
     :param seen: tokens of older submissions that the list shows.
     :param oldest: when the oldest task that it shows was submitted, by the service's clock.
     :param behind: by how much that clock is surely behind ours: no task of ours is older than its claim.
+    :param tasks: how many it has shown.
     """
 
-    wanted: set[str]
+    expected: set[str]
+    hoped: set[str] = field(default_factory=set)
     older: dict[str, frozenset[str]] = field(default_factory=dict)
     claimed: dict[str, datetime] = field(default_factory=dict)
     found: list[RemoteTask] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     oldest: datetime | None = None
     behind: timedelta = timedelta()
+    tasks: int = 0
     _witnesses: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -110,18 +122,20 @@ class Search:
     def look(self, task: RemoteTask) -> bool:
         """Take note of a task of the list.
 
-        :return: True if all that is wanted was found: then nothing has to be proved.
+        :return: True if all that is expected was found: then nothing has to be proved.
         """
-        if task.state in self.wanted:
-            self.wanted.remove(task.state)
-            self.found.append(task)
+        self.tasks += 1
+        for wanted in (self.expected, self.hoped):
+            if task.state in wanted:
+                wanted.remove(task.state)
+                self.found.append(task)
         if task.state in self._witnesses:
             self.seen.add(task.state)
         if task.submit_time is not None:
             self.oldest = min(self.oldest or task.submit_time, task.submit_time)
             if claimed_at := self.claimed.get(task.state):
                 self.behind = max(self.behind, claimed_at - task.submit_time)
-        return not self.wanted
+        return not self.expected
 
     def note_clock(self, moment: datetime | None) -> None:
         """Take note of what time it is by the service's own clock."""
@@ -133,10 +147,13 @@ class Search:
         return self.oldest is not None and self.oldest + self.behind < moment
 
 
-def _what_to_look_for(tx: Transaction, account: str, doubts: Sequence[Doubt]) -> Search:
-    wanted = unanswered.without_a_task(tx, account) | {doubt.submit_token for doubt in doubts}
-    older = {doubt.submit_token: in_doubt.witnesses(tx, account, doubt).submit_tokens for doubt in doubts}
-    return Search(set(wanted), older, in_doubt.claims_of_accepted(tx, account) if doubts else {})
+def _what_to_look_for(tx: Transaction, account: str, missed: _Missed, pace: ListPace) -> Search:
+    claimed = unanswered.without_a_task(tx, account)
+    due = {token for token, moment in claimed.items() if pace.is_due(moment, missed.now)}
+    expected = due | set(missed.unanswered) | {doubt.submit_token for doubt in missed.doubts}
+    older = {doubt.submit_token: in_doubt.witnesses(tx, account, doubt).submit_tokens for doubt in missed.doubts}
+    accepted = in_doubt.claims_of_accepted(tx, account) if missed.doubts else {}
+    return Search(expected, set(claimed) - expected, older, accepted)
 
 
 def adopt(tx: Transaction, tasks: Sequence[RemoteTask]) -> set[str]:

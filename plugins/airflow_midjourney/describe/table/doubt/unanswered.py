@@ -83,17 +83,25 @@ def unproved(tx: Transaction, batch: Batch, account: AccountSettings) -> Unprove
     return Unproved(number, max(0.0, (latest - tx.now).total_seconds() + account.absence_confirmed_after))
 
 
-def without_a_task(tx: Transaction, account: str) -> frozenset[str]:
-    """Give the tokens of the account's submissions of the last day of which the bill knows no task.
+def unanswered(tx: Transaction, account: str) -> dict[str, datetime]:
+    """Give the submissions of the account that should have had their answer by now: when each was claimed, by token."""
+    images = tx.tables.images
+    mine = (images.c.account == account, has_status(images, *IN_FLIGHT), is_unanswered(tx))
+    rows = tx.connection.execute(select(images.c.submit_token, images.c.updated_at).where(*mine))
+    return {row.submit_token: row.updated_at for row in rows}
+
+
+def without_a_task(tx: Transaction, account: str) -> dict[str, datetime]:
+    """Give the account's submissions of the last day of which the bill knows no task: when each was claimed, by token.
 
     Those of rows that have moved on are among them: the bill says what was paid, and a late answer is still taken.
     """
     submissions = tx.tables.submissions.c
-    tokens = tx.connection.execute(
-        select(submissions.submit_token).where(
+    rows = tx.connection.execute(
+        select(submissions.submit_token, submissions.claimed_at).where(
             submissions.account == account,
             submissions.claimed_at >= tx.now - timedelta(hours=ADOPTED_FOR),
             submissions.outcome.in_(_WITHOUT_A_TASK),
         )
-    ).scalars()
-    return frozenset(tokens)
+    )
+    return {row.submit_token: row.claimed_at for row in rows}
