@@ -218,6 +218,16 @@ def ramp(top: int, kind: Any = numpy.uint16) -> Any:
     return numpy.tile(numpy.linspace(0, top, 64).astype(kind), (48, 1))
 
 
+def plain_tiff(pixels: Any, sample_format: int = 1) -> bytes:
+    """A TIFF of one strip, written by hand: Pillow has no mode for numbers of 32 bits without a sign."""
+    height, width = pixels.shape
+    data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    tags = {256: width, 257: height, 258: 32, 259: 1, 262: 1, 277: 1, 278: height, 279: len(data), 339: sample_format}
+    tags[273] = 8 + 2 + 12 * (len(tags) + 1) + 4
+    entries = b"".join(struct.pack("<HHII", number, 4, 1, tags[number]) for number in sorted(tags))
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + data
+
+
 WIDE = {
     "10 bits": (tiff(ramp(1023), t281=1023), False),
     "12 bits": (tiff(ramp(4095), t281=4095), False),
@@ -230,6 +240,9 @@ WIDE = {
     # Pillow turns the values round as it writes them, so the picture is the same.
     "8 bits, white is zero": (tiff(ramp(255, numpy.uint8), t262=0), False),
     "floats": (tiff(ramp(1, numpy.float32)), False),
+    "32 bits": (plain_tiff(ramp(2**32 - 1, numpy.uint32)), False),
+    "31 of 32 bits": (plain_tiff(ramp(2**31 - 1, numpy.uint32)), False),
+    "32 bits with a sign": (plain_tiff(ramp(2**31 - 1, numpy.int32), sample_format=2), False),
 }
 
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from PIL import ExifTags, Image, ImageChops, ImageCms, ImagePalette
+from PIL import ExifTags, Image, ImageChops, ImageCms, ImageMath, ImagePalette
 
 from airflow_midjourney.describe.model.errors import ImageRejectedError
 from airflow_midjourney.describe.model.status import Reason
@@ -22,6 +22,8 @@ _PHOTOMETRIC: Final = 262
 _COLOUR_MAP: Final = 320
 _BITS_PER_SAMPLE: Final = 258
 _MAX_SAMPLE_VALUES: Final = (281, 341)
+_SAMPLE_FORMAT: Final = 339
+_SIGNED: Final = 2
 _WHITE_IS_ZERO: Final = 0
 
 #: Modes that shrink and convert well as they are.
@@ -54,19 +56,22 @@ class Appearance:
     :param white: the value that stands for white, None where the file does not say.
     :param frame: the part of the canvas that the first frame fills; None for all of it. The rest is transparent.
     :param drop_empty_alpha: an alpha channel that is zero throughout says nothing.
+    :param wrapped: values of 32 bits without a sign, of which the reader has made negative ones.
     """
 
     white_is_zero: bool = False
     white: float | None = None
     frame: tuple[int, int, int, int] | None = None
     drop_empty_alpha: bool = False
+    wrapped: bool = False
 
     @classmethod
     def of(cls, image: Image.Image) -> Appearance:
         """Read the header of an image that is opened and not yet loaded, and mend a palette that is known to be off."""
         if image.format == "TIFF":
             _scale_palette(image)
-            return cls(white_is_zero=_is_wide_and_white_is_zero(image), white=_max_sample_value(image))
+            wide = _is_wide_and_white_is_zero(image)
+            return cls(white_is_zero=wide, white=_max_sample_value(image), wrapped=_is_wrapped(image))
         if image.format == "GIF":
             return cls(frame=_first_frame(image))
         return cls(drop_empty_alpha=image.format in ("BMP", "DIB"))
@@ -79,9 +84,12 @@ class _Scale:
     factor: float
     offset: float
     inverted: bool
+    wrapped: bool
 
     def apply(self, strip: Image.Image) -> Image.Image:
-        narrow = strip.convert("F").point(lambda value: value * self.factor + self.offset).convert("L")
+        narrow = (
+            _values(strip, wrapped=self.wrapped).point(lambda value: value * self.factor + self.offset).convert("L")
+        )
         return ImageChops.invert(narrow) if self.inverted else narrow
 
 
@@ -199,13 +207,23 @@ def _brightened(image: Image.Image, seen: Appearance) -> Image.Image:
 
 def _scale(image: Image.Image, seen: Appearance) -> _Scale:
     # Pillow cuts wide pixels off at 255, which turns most of such an image white.
-    extremes = [strip.convert("F").getextrema() for _, strip in _strips(image, 1)]
+    extremes = [_values(strip, wrapped=seen.wrapped).getextrema() for _, strip in _strips(image, 1)]
     low, high = min(float(one[0]) for one in extremes), max(float(one[1]) for one in extremes)  # type: ignore[arg-type]
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ImageRejectedError(Reason.CORRUPT, "The pixels of the image are no finite numbers.")
     black, white = _black_and_white(low, high, seen.white)
     factor = 255.0 / (white - black) if white > black else 0.0
-    return _Scale(factor, 0.5 - black * factor, seen.white_is_zero)
+    return _Scale(factor, 0.5 - black * factor, seen.white_is_zero, seen.wrapped)
+
+
+def _values(strip: Image.Image, *, wrapped: bool) -> Image.Image:
+    values = strip.convert("F")
+    if not wrapped:
+        return values
+    whole: Image.Image = ImageMath.lambda_eval(
+        lambda given: given["values"] + (given["values"] < 0) * 2.0**32, values=values
+    )
+    return whole
 
 
 def _black_and_white(low: float, high: float, told: float | None) -> tuple[float, float]:
@@ -227,6 +245,10 @@ def _tag(image: Image.Image, number: int) -> object:
 
 def _is_wide_and_white_is_zero(image: Image.Image) -> bool:
     return image.mode.startswith(("I", "F")) and _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO
+
+
+def _is_wrapped(image: Image.Image) -> bool:
+    return image.mode == "I" and _tag(image, _BITS_PER_SAMPLE) == 32 and _tag(image, _SAMPLE_FORMAT) != _SIGNED
 
 
 def _max_sample_value(image: Image.Image) -> float | None:
