@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import func
 
+from airflow_midjourney.describe.model.batch import BatchOptions
 from airflow_midjourney.describe.model.status import Reason, Status
 
 if TYPE_CHECKING:
@@ -51,3 +53,23 @@ def test_workers_that_die_while_the_service_hangs_say_nothing_about_an_image(
     assert reserved == [0] * IMAGES
     assert site.statuses(errand) == [Status.SUCCEEDED] * IMAGES
     assert site.billed() == [1] * IMAGES
+
+
+@pytest.mark.parametrize("knows_its_task", [True, False], ids=["tried again", "described again"])
+def test_workers_that_die_while_they_ask_about_a_former_task_say_nothing_about_an_image(
+    knows_its_task: bool, make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]]
+) -> None:
+    site = make_site("novicezk", ("internal_error:first=1",))
+    errand = site.prepare(photos(1), options=BatchOptions(max_attempts=1))
+    errand.run()
+    forgotten = {} if knows_its_task else {"task_id": None, "submit_token": None, "redescribed_at": func.now()}
+    with site.database.writing() as tx:
+        again = {"status": Status.PENDING, "ended_at": None, "reason": None} | forgotten
+        tx.connection.execute(tx.tables.images.update().values(again))
+        tx.connection.execute(tx.tables.submissions.update().values(reason=Reason.TIMEOUT))
+
+    deaths = [errand.run_and_die("before fetch") for _ in range(4)]
+    errand.run()
+
+    assert deaths == [True] * 4
+    assert site.statuses(errand) == [Status.SUCCEEDED]

@@ -108,7 +108,7 @@ class ImageSender:
         """
         worker, database = self._worker, self._worker.database
         former = await self._find_former(row)
-        if former is not None and await needs_no_new_task(worker, row.id, former):
+        if former is not None and await self._is_spared(row, former):
             return True
         try:
             ready = await asyncio.to_thread(_read, worker, row, self._batch.options.strip_metadata, self._denials)
@@ -154,6 +154,18 @@ class ImageSender:
         if row.task_id is None or row.submit_token is None:
             return None
         return await self._worker.database.read(former_tasks.latest_of, row.id, row.submit_token)
+
+    async def _is_spared(self, row: ReservedImage, former: GivenUp) -> bool:
+        """Ask about the task that a row had last. A worker that is killed while the service hangs dies of no image."""
+        worker = self._worker
+        count = row.reservations - 1 if row.is_suspected else None
+        if count is not None:
+            await worker.database.write(leases.count_deaths, row.id, worker.holder, count)
+        if await needs_no_new_task(worker, row.id, former):
+            return True
+        if count is not None:
+            await worker.database.write(leases.count_deaths, row.id, worker.holder, row.reservations)
+        return False
 
     async def _keep(self, post: Posted) -> bool:
         await self._records(post)

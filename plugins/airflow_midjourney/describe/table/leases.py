@@ -36,6 +36,7 @@ class ReservedImage:
 
     :param task_id: of the submission before, if that was taken and came to nothing.
     :param submit_token: of the same.
+    :param reservations: leases in a row that ended without a claim or a release, this one included.
     """
 
     id: int
@@ -48,6 +49,12 @@ class ReservedImage:
     storage_class: str
     task_id: str | None
     submit_token: str | None
+    reservations: int = 1
+
+    @property
+    def is_suspected(self) -> bool:
+        """Whether a worker has died that held it, perhaps of its image."""
+        return self.reservations > 1
 
 
 def is_claimable(tx: Transaction) -> ColumnElement[bool]:
@@ -163,6 +170,13 @@ def end_leases(tx: Transaction, earlier: str) -> int:
         has_status(images, *OPEN),
         images.c.reserved_by.startswith(earlier, autoescape=True),
         images.c.reserved_until > tx.now,
+    )
+
+
+def count_deaths(tx: Transaction, image_id: int, holder: str, times: int) -> None:
+    """Say how many leases of a reserved row count against its image: none does in which it was not read."""
+    move_rows(
+        tx, Move.COUNT_DEATHS, tx.tables.images.c.id == image_id, held={"reserved_by": holder}, reservations=times
     )
 
 

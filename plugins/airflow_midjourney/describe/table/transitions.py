@@ -192,11 +192,18 @@ class Move(Enum):
         empties=_LEASE,
         zeroes=("reservations",),
     )
+    COUNT_DEATHS = Transition(
+        "Whether the lease of a suspected row counts: not while its worker only asks about a former task.",
+        source=(Status.PENDING,),
+        held=("reserved_by",),
+        takes=("reservations",),
+    )
     READ = Transition(
-        "The worker has read the object and knows its bytes.",
+        "The worker has read the object and knows its bytes: what it dies of after that is not the image.",
         source=(Status.PENDING,),
         held=("reserved_by",),
         takes=_CONTENT,
+        zeroes=("reservations",),
     )
     REJECT = Transition(
         "The worker has found that the image cannot be sent.",
