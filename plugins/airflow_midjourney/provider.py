@@ -72,6 +72,7 @@ def get_provider_info() -> dict[str, Any]:
             _modules(
                 f"{package}.operators.describe",
                 f"{package}.operators.export",
+                f"{package}.operators.pause",
                 f"{package}.operators.purge",
                 f"{package}.operators.reparse",
                 f"{package}.operators.resolve",

@@ -15,9 +15,13 @@ from airflow.sdk.serde import deserialize, serialize
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from airflow_midjourney.describe.engine import shared_watch
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table import batches
+from airflow_midjourney.describe.table.accounts import read_account
+from airflow_midjourney.describe.table.pauses import SeenPause, pause_accounts, resume_accounts
 from airflow_midjourney.hooks.image_prompts import open_metadata
+from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from airflow_midjourney.triggers import describe as triggers
 from airflow_midjourney.triggers.describe import BatchTrigger, Until
 from tests.support import airflow_connections as connections
@@ -108,6 +112,34 @@ def test_it_wakes_the_task_when_there_is_room(
     lift_the_cap(batch_id, bucket)
 
     assert asyncio.run(first_event(watching(batch_id, until))) == {"reason": "room", "open": 3}
+
+
+def test_a_task_that_sleeps_says_who_paused_its_account_and_is_woken_when_it_is_resumed(
+    bucket: str,
+    put_photos: Callable[..., None],
+    simulator: RunningSimulator,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_watch, "LOOK_ANYWAY_AFTER", 0.2)
+    simulator.change(latency=60)
+    put_photos("in/", 3)
+    batch_id = str(submit(bucket=bucket, prefix="in/", max_submissions=1).xcom("submit"))
+    lift_the_cap(batch_id, bucket)
+    database, account = open_metadata("image_prompts_db"), MidjourneyHook("midjourney_default").account()
+    database.write_here(pause_accounts, [account], "anna")
+
+    async def resumed_while_it_sleeps() -> dict[str, Any]:
+        event = asyncio.create_task(first_event(watching(batch_id)))
+        async with asyncio.timeout(60):
+            while "paused by anna" not in capsys.readouterr().out:
+                await asyncio.sleep(0.1)
+        assert not event.done()
+        state = await database.read(read_account, account.identity)
+        await database.write(resume_accounts, [SeenPause(account, state.paused_at)], "bob")
+        return await event
+
+    assert asyncio.run(resumed_while_it_sleeps())["reason"] == "room"
 
 
 def lift_the_cap(batch_id: str, bucket: str) -> None:

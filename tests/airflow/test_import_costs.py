@@ -33,6 +33,7 @@ READ = {
     "the DAG by manifest": "import runpy; runpy.run_path('dags/describe_manifest.py')",
     "the DAG by asset": "import runpy; runpy.run_path('dags/describe_on_arrival.py')",
     "the DAG for doubts": "import runpy; runpy.run_path('dags/midjourney_resolve.py')",
+    "the DAG that pauses": "import runpy; runpy.run_path('dags/midjourney_pause.py')",
 }
 
 #: Reads each in a child of a process that has loaded what any DAG file loads, and tells what it loaded beside that.
@@ -77,6 +78,8 @@ LOADED = {
     "dags/describe_on_arrival.py": f"{DESCRIBING} .arrivals",
     "dags/midjourney_resolve.py": f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
     " .operators.scope .settings",
+    "dags/midjourney_pause.py": f" ._version .describe .describe.model .describe.model.errors {HOOKS} .operators"
+    " .operators.pause .runs .runtime .settings",
     "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links",
 }
 

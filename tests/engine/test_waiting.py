@@ -162,3 +162,11 @@ def test_a_batch_that_is_still_listed_has_not_ended() -> None:
     now = progress(batch=replace(LISTED, listing_ended_at=None), open=OpenRows())
 
     assert (now.all_submitted, now.all_ended) == (False, False)
+
+
+def test_a_task_with_something_to_send_leaves_its_worker_at_once_while_a_person_has_paused_the_account() -> None:
+    paused = replace(ACCOUNT, paused=True)
+    unsent, all_sent = OpenRows(pending=5, claimable=5), OpenRows(submitted=1)
+
+    assert expected_wait(progress(account=paused, open=unsent), NOW) >= WORTH_DEFERRING
+    assert expected_wait(progress(account=paused, open=all_sent), NOW) == 0

@@ -84,12 +84,17 @@ class BatchTrigger(BaseTrigger):
         news = asyncio.Event()
         with ExitStack() as stack:
             seats = [stack.enter_context(taken) for taken in await self._seats(news)]
+            from airflow_midjourney.describe.engine.pause_report import PauseReport
+
+            pauses = [PauseReport(self.log.info) for _ in seats]
             while True:
                 await news.wait()
                 news.clear()
-                for seat in seats:
+                for seat, pause in zip(seats, pauses, strict=True):
                     if seat.error is not None:
                         raise seat.error
+                    if seat.progress is not None:
+                        pause.tell(seat.progress.account)
                 reason = self._reason(seats)
                 if reason is not None:
                     return _event(reason, open=sum(seat.progress.open.total for seat in seats if seat.progress))

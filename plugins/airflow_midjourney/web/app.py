@@ -5,8 +5,9 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 
 from airflow_midjourney.web import error_pages, static_files
+from airflow_midjourney.web.api import accounts as accounts_api
 from airflow_midjourney.web.api import batches as batches_api
-from airflow_midjourney.web.pages import batches, failures, gallery, pictures, redescribe, redescribe_filter
+from airflow_midjourney.web.pages import account, batches, failures, gallery, pictures, redescribe, redescribe_filter
 from airflow_midjourney.web.security.access import current_viewer
 from airflow_midjourney.web.security.headers import SecurityHeaders
 from airflow_midjourney.web.security.same_site import refuse_other_sites
@@ -15,6 +16,8 @@ ROUTERS = (
     static_files.router,
     batches.router,
     batches_api.router,
+    account.router,
+    accounts_api.router,
     gallery.router,
     pictures.router,
     failures.router,

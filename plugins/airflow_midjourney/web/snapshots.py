@@ -96,6 +96,11 @@ async def look_at(database: Database, batch: Batch) -> Look:
     return await watch.look(database, batch)
 
 
+def forget_looks(database: Database) -> None:
+    """Let the next look at every batch be a fresh one: a person has changed something that all of them show."""
+    _watches.pop(database, None)
+
+
 def _account_of(batch: Batch) -> AccountSettings | None:
     """Read the connection of a batch; None where this process cannot, since a page can do without."""
     from airflow_midjourney.hooks.midjourney import MidjourneyHook

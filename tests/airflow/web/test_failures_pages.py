@@ -12,11 +12,9 @@ import pytest
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.table import batches, results
-from airflow_midjourney.describe.table.database import open_database
-from airflow_midjourney.describe.table.migrations import ensure_tables
-from tests.support import airflow_connections as connections
 from tests.support import rows
 from tests.support.dag_by_dag import name_of
+from tests.support.metadata_tables import table_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,12 +32,8 @@ READER = name_of(reads="archive products")
 @pytest.fixture
 def table(place: MetadataPlace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A table that the API server reads, on SQLite and on Postgres."""
-    monkeypatch.setenv("AIRFLOW_CONN_IMAGE_PROMPTS_DB", connections.metadata(place))
-    monkeypatch.setenv("AIRFLOW__MIDJOURNEY__SCHEMA", place.names.schema or "")
-    database = open_database(place.url, place.names)
-    ensure_tables(database)
-    yield database
-    database.close()
+    with table_on(place, monkeypatch) as database:
+        yield database
 
 
 @pytest.fixture

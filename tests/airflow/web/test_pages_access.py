@@ -30,6 +30,10 @@ ASKED = {
     "/batch": ("GET", "/batch?id={batch}"),
     "/task": ("GET", "/task?dag_id=theirs&run_id=run&task_id=submit&map_index={{MAP_INDEX}}"),
     "/api/batch": ("GET", "/api/batch?id={batch}"),
+    "/account": ("POST", "/account"),
+    "/api/account": ("GET", "/api/account?connection=midjourney_default"),
+    "/api/account/pause": ("POST", "/api/account/pause"),
+    "/api/account/resume": ("POST", "/api/account/resume"),
     "/gallery": ("GET", "/gallery"),
     "/image": ("GET", "/image?id={image}"),
     "/picture": ("GET", "/picture?id={image}"),
@@ -43,6 +47,9 @@ ASKED = {
 
 #: Routes that show nothing of any DAG.
 ABOUT_NOTHING = {"/", "/static/{name}"}
+
+#: Routes that show nothing of any DAG, and need a right to the connection.
+ABOUT_ACCOUNTS = {"/account", "/api/account", "/api/account/pause", "/api/account/resume"}
 
 #: What a route answers to somebody who may not see what it is asked about: a list without it, or that it is not there.
 #: All others refuse.
@@ -114,10 +121,13 @@ def ask(api: TestClient, their_batch: str) -> Callable[..., Any]:
     def answer(route: str, headers: dict[str, str] | None = None, name: str = "somebody") -> Any:
         method, address = ASKED[route]
         address = address.format(batch=their_batch, image=1, failed=2)
-        form = None
-        if method == "POST":
-            form = {"question": QUESTIONS[route](name)}
-        return api.request(method, f"/midjourney{address}", headers=headers or {}, data=form, follow_redirects=False)
+        body: dict[str, Any] = {}
+        if route in QUESTIONS:
+            body = {"data": {"question": QUESTIONS[route](name)}}
+        elif method == "POST" and route in ABOUT_ACCOUNTS:
+            kind = "json" if route.startswith("/api/") else "data"
+            body = {kind: {"connection": "midjourney_default", "batch_id": their_batch, "order": "pause"}}
+        return api.request(method, f"/midjourney{address}", headers=headers or {}, follow_redirects=False, **body)
 
     return answer
 
@@ -149,7 +159,7 @@ def test_who_may_not_see_the_dag_sees_nothing_of_it(
         assert [word for word in THEIRS if word in answer.text] == []
 
 
-@pytest.mark.parametrize("route", sorted(set(routes()) - ABOUT_NOTHING - {"/picture", *QUESTIONS}))
+@pytest.mark.parametrize("route", sorted(set(routes()) - ABOUT_NOTHING - ABOUT_ACCOUNTS - {"/picture", *QUESTIONS}))
 def test_who_may_see_the_dag_sees_it(
     route: str, ask: Callable[..., Any], as_user: Callable[..., dict[str, str]]
 ) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Transaction
 
-#: Rows of one order; where there are more, the person asks again for those that are left.
+#: Rows of one order; where there are more, the person asks again for the rest.
 MOST_AT_ONCE: Final = 10_000
 
 #: A row that ended so short a time ago is not in the order: a transaction that began before the question may still be

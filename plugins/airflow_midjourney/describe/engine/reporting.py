@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_midjourney.describe.engine.pause_report import PauseReport
 from airflow_midjourney.describe.service.dialects import services_without
 from airflow_midjourney.describe.table.counts import count
 from airflow_midjourney.describe.table.doubt import orphans, unanswered
@@ -56,9 +57,11 @@ class ProgressReport:
         self._clock = clock
         self._last_line = float("-inf")
         self._first: tuple[float, int] | None = None
+        self._pause = PauseReport(write)
 
     async def tell(self, watcher: Watcher, progress: Progress) -> None:
         """Write a line if the last one is old enough; counting all rows costs too much for more."""
+        self._pause.tell(progress.account)
         now = self._clock()
         if now - self._last_line < SECONDS_BETWEEN_LINES:
             return
@@ -83,8 +86,10 @@ class ProgressReport:
             parts.append(f"{counts.failed} failed, {counts.rejected} rejected, {counts.in_doubt} in doubt")
         parts += self._rate(counts, now)
         parts.append(self._money(counts))
-        if progress.account.is_blocked:
-            parts.append(f"the service takes none right now: {progress.account.blocked_reason or 'paused'}")
+        if progress.account.paused:
+            parts.append("the account is paused")
+        elif progress.account.is_blocked:
+            parts.append(f"the service takes none right now: {progress.account.blocked_reason}")
         return "; ".join(parts)
 
     def _rate(self, counts: Counts, now: float) -> list[str]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: A shorter wait is not worth the seconds that deferring and resuming a task cost.
 WORTH_DEFERRING: Final = 15.0
 
+#: How long a wait for a person may last; no process knows.
+LONGEST_GUESS: Final = 3600.0
+
 #: Bounds of a pause between two looks, in seconds.
 SHORTEST_WAIT: Final = 0.2
 
@@ -49,6 +52,8 @@ def expected_wait(progress: Progress, idle_since: datetime) -> float:
     if progress.work_to_do:
         return 0.0
     account = progress.account
+    if account.paused and progress.open.claimable:
+        return LONGEST_GUESS
     blocked = 0.0 if account.blocked_until is None else (account.blocked_until - account.now).total_seconds()
     queue = queue_seconds(progress)
     waited = (account.now - idle_since).total_seconds()

@@ -41,6 +41,8 @@ class AccountState:
     :param unanswered_from: from when on the first of them should have had the answer to its submission; None where
         each of them has it.
     :param calls_from: from when on either is reason enough for a poll.
+    :param paused_by: who paused the account last, and when; it may be resumed since.
+    :param resumed_by: who resumed it last, and when.
     """
 
     now: datetime
@@ -58,6 +60,19 @@ class AccountState:
     called: bool = False
     unanswered_from: datetime | None = None
     calls_from: datetime | None = None
+    paused_by: str | None = None
+    paused_at: datetime | None = None
+    resumed_by: str | None = None
+    resumed_at: datetime | None = None
+
+    @property
+    def pause(self) -> str:
+        """By whom and since when the account is paused, in words; empty where it is not."""
+        if not self.paused:
+            return ""
+        if self.paused_at is None or (self.resumed_at is not None and self.resumed_at > self.paused_at):
+            return "by hand, in the database"
+        return f"by {self.paused_by} since {self.paused_at:%Y-%m-%d %H:%M:%S} UTC"
 
     @property
     def is_blocked(self) -> bool:
@@ -148,6 +163,7 @@ def _state(tx: Transaction, row: Any) -> AccountState:
         called=called > 0,
         unanswered_from=None if oldest_claim is None else unanswered.expected_by(oldest_claim),
         calls_from=row["calls_from"],
+        **{name: row[name] for name in ("paused_by", "paused_at", "resumed_by", "resumed_at")},
     )
 
 

@@ -89,12 +89,30 @@ async def show_batches(
 
 
 @router.get("/batch")
-async def show_batch(id: AskedText, request: Request, viewer: CurrentViewer, database: Metadata) -> HTMLResponse:  # noqa: A002
-    """Show where a batch stands."""
+async def show_batch(
+    id: AskedText,  # noqa: A002
+    request: Request,
+    viewer: CurrentViewer,
+    database: Metadata,
+    moved_on: bool = False,
+) -> HTMLResponse:
+    """Show where a batch stands.
+
+    :param moved_on: the account was paused or resumed by another person before this one's order.
+    """
     batch = await database.read_now(read_batch, id)
     await viewer.require_read(batch.origin.dag_id)
     look = await look_at(database, batch)
-    return page(request, "batch.html", here="batches", found=look.found, words=words(look.found), bar_width=BAR_WIDTH)
+    return page(
+        request,
+        "batch.html",
+        here="batches",
+        found=look.found,
+        words=words(look.found),
+        bar_width=BAR_WIDTH,
+        moved_on=moved_on,
+        may_pause=await viewer.may_edit_connection(batch.options.mj_conn_id),
+    )
 
 
 @router.get("/task")

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails
 from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.configuration import conf
+from airflow.models.connection import Connection
 from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException
 
@@ -72,6 +75,25 @@ class Viewer:
         """
         if not await self.may_edit(dag_id):
             raise HTTPException(403, "This needs the right to edit the DAG that it belongs to.")
+
+    async def may_edit_connection(self, conn_id: str) -> bool:
+        """Say whether this user may edit a connection: whatever stops or starts an account needs that."""
+        return await asyncio.to_thread(self._may_with_connection, conn_id, "PUT")
+
+    async def require_connection(self, conn_id: str, method: ResourceMethod) -> None:
+        """Refuse a request about the account of a connection that this user may not see, or edit.
+
+        :param method: ``GET`` to see it, ``PUT`` to edit it.
+        :raises HTTPException: 403.
+        """
+        if not await asyncio.to_thread(self._may_with_connection, conn_id, method):
+            right = "edit" if method == "PUT" else "see"
+            raise HTTPException(403, f"This needs the right to {right} the connection of the account.")
+
+    def _may_with_connection(self, conn_id: str, method: ResourceMethod) -> bool:
+        team = Connection.get_team_name(conn_id) if conf.getboolean("core", "multi_team") else None
+        details = ConnectionDetails(conn_id=conn_id, team_name=team)
+        return get_auth_manager().is_authorized_connection(method=method, user=self.user, details=details)
 
     def _allowed(self, dag_ids: Collection[str | None], method: ResourceMethod) -> frozenset[str]:
         """Ask team by team, as Airflow does for its own list of DAGs."""

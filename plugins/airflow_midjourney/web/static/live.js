@@ -56,6 +56,9 @@
     for (const element of place.querySelectorAll("[data-show]")) {
       put(element, words[element.dataset.show] ?? "");
     }
+    for (const field of place.querySelectorAll("[data-value]")) {
+      field.value = words[field.dataset.value] ?? "";
+    }
     const badge = place.querySelector("[data-badge]");
     badge.textContent = words.badge;
     badge.className = `badge ${words.badge_kind}`;

@@ -8,7 +8,12 @@ from airflow_midjourney.web.rendering import clock, count, money
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.queries.batch import AccountLook, BatchOverview
+    from airflow_midjourney.describe.table.accounts import AccountState
 
+
+#: What the button does, for everybody who uses the account.
+_PAUSING: Final = "Stops all submissions over this account, of all DAGs, until a person resumes it"
+_RESUMING: Final = "Tasks that wait go on within seconds"
 
 #: The width of a gauge in units of its own.
 GAUGE_WIDTH: Final = 1000
@@ -19,7 +24,8 @@ def account_words(found: BatchOverview) -> dict[str, Any]:
     account = found.account
     if account is None:
         unknown = f"Connection {found.batch.options.mj_conn_id} cannot be read here, or was never used"
-        return {"account": "Not known", "slots": unknown, "day": "Not known", "cap": "", "gauges": {}}
+        known = {"account": "Not known", "slots": unknown, "day": "Not known", "cap": "", "gauges": {}}
+        return known | _pause_words(None)
     in_flight, most = account.state.in_flight, account.settings.max_in_flight
     return {
         "gauges": {"slots": _gauge(in_flight / most), **_day_gauge(account)},
@@ -27,6 +33,29 @@ def account_words(found: BatchOverview) -> dict[str, Any]:
         "slots": f"{count(in_flight)} of {count(most)} slots in use",
         "day": state_of_day(account),
         "cap": _cap(account),
+        **_pause_words(account.state),
+    }
+
+
+def _pause_words(state: AccountState | None) -> dict[str, str]:
+    """Give by whom the account was paused or resumed, and what the button does.
+
+    :param state: None where the account was never used, or is not known.
+    """
+    paused = state is not None and state.paused
+    told, paused_at = "", ""
+    if state is not None:
+        if paused:
+            told = f"Paused {state.pause}"
+        elif state.resumed_by:
+            told = f"Resumed by {state.resumed_by} at {state.resumed_at:%Y-%m-%d %H:%M:%S} UTC"
+        paused_at = state.paused_at.isoformat() if state.paused_at else ""
+    return {
+        "paused": told,
+        "paused_at": paused_at,
+        "order": "resume" if paused else "pause",
+        "order_words": "Resume" if paused else "Pause",
+        "order_means": _RESUMING if paused else _PAUSING,
     }
 
 
@@ -37,7 +66,10 @@ def hindrance(found: BatchOverview) -> str:
         return ""
     state = account.state
     if state.paused:
-        return "The account is paused: nothing is sent until a person sets its paused back to false (see the runbook)."
+        return (
+            f"The account is paused {state.pause}: no image is sent, by any DAG, until a person resumes it below. What"
+            " is on its way is still fetched."
+        )
     if state.is_blocked and state.blocked_until is not None:
         why = f" The reason: {state.blocked_reason}." if state.blocked_reason else ""
         return f"The service wants a pause until {clock(state.blocked_until)}. Tasks go on by themselves.{why}"
