@@ -60,13 +60,15 @@ class CrashPoint:
 
 @dataclass
 class CrashPoints:
-    """The points that an engine passes, and the one at which it kills its process with ``SIGKILL``.
+    """The points that an engine passes, and the one at which it kills its process with ``SIGKILL``, or freezes it.
 
     :param delay: seconds that the process goes on for after the fatal point.
+    :param fate: the signal that it gets there.
     """
 
     fatal: CrashPoint | None = None
     delay: float = 0.0
+    fate: signal.Signals = signal.SIGKILL
     passed: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,9 +78,12 @@ class CrashPoints:
             self.passed[name] += 1
             here = CrashPoint(name, self.passed[name])
         if here == self.fatal and self.delay:
-            threading.Timer(self.delay, _die).start()
+            threading.Timer(self.delay, self._meet_it).start()
         elif here == self.fatal:
-            _die()
+            self._meet_it()
+
+    def _meet_it(self) -> None:
+        os.kill(os.getpid(), self.fate)
 
     @contextmanager
     def around(self, name: str) -> Iterator[None]:
@@ -88,10 +93,6 @@ class CrashPoints:
             yield
         finally:
             self.passing(f"after {name}")
-
-
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class CrashingDatabase(Database):

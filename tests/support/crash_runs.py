@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import httpx
+import psutil
 from sqlalchemy import create_engine, select
 
 from airflow_midjourney.describe.model.batch import BatchOptions, Scope
@@ -26,7 +29,8 @@ from tests.support.crash import CrashingDatabase, CrashingEngine, CrashPoint, Cr
 from tests.support.images import jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from multiprocessing.context import ForkServerProcess
 
     from simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
@@ -104,15 +108,44 @@ class Errand:
         assert exit_code in (0, -signal.SIGKILL), f"the process ended with {exit_code}"
         return exit_code != 0
 
+    @contextmanager
+    def frozen(self, name: str, occurrence: int = 1) -> Iterator[None]:
+        """Make the run in a process of its own that is frozen (``SIGSTOP``) at a point; it goes on after the block."""
+        process = self._start(CrashPoints(CrashPoint(name, occurrence), fate=signal.SIGSTOP))
+        assert process.pid is not None
+        try:
+            _wait_until_stopped(process.pid)
+            yield
+            os.kill(process.pid, signal.SIGCONT)
+        finally:
+            exit_code = _end_of(process)
+        assert exit_code == 0, f"the process ended with {exit_code}"
+
     def _run_in_process(self, points: CrashPoints) -> int | None:
-        process = _PROCESSES.Process(target=_run_in_a_hurry, args=(self, points.fatal, points.delay), daemon=True)
+        return _end_of(self._start(points))
+
+    def _start(self, points: CrashPoints) -> ForkServerProcess:
+        process = _PROCESSES.Process(
+            target=_run_in_a_hurry, args=(self, points.fatal, points.delay, points.fate), daemon=True
+        )
         with _ONE_AT_A_TIME:
             _start_forkserver()
             process.start()
-        wait([process.sentinel], _PATIENCE)
-        with _ONE_AT_A_TIME:
-            process.kill()
-            return process.exitcode
+        return process
+
+
+def _end_of(process: ForkServerProcess) -> int | None:
+    wait([process.sentinel], _PATIENCE)
+    with _ONE_AT_A_TIME:
+        process.kill()
+        return process.exitcode
+
+
+def _wait_until_stopped(pid: int) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline, "The process never came to its point."
+        time.sleep(0.05)
 
 
 def _start_forkserver() -> None:
@@ -131,9 +164,9 @@ def _start_forkserver() -> None:
             os.environ["PYTHONPATH"] = before
 
 
-def _run_in_a_hurry(errand: Errand, fatal: CrashPoint | None, delay: float) -> None:
+def _run_in_a_hurry(errand: Errand, fatal: CrashPoint | None, delay: float, fate: signal.Signals) -> None:
     hurry()
-    errand.run_here(CrashPoints(fatal, delay))
+    errand.run_here(CrashPoints(fatal, delay, fate))
     # A timer that has not gone off yet would hold up the end of the process.
     os._exit(0)
 
