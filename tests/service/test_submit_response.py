@@ -191,3 +191,33 @@ def test_no_credit_is_known_wherever_a_gateway_says_it(status: int, answer: dict
 
     assert isinstance(outcome, Denied)
     assert outcome.kind == "no_credit"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "预扣费额度失败, 用户剩余额度: ＄0.02, 需要预扣费额度: ＄0.2",
+        "預扣費額度失敗, 用戶剩餘額度: ＄0.02",
+        "user quota is not enough",
+        "token quota is not enough, token remain quota: ＄0.1",
+        "You exceeded your current quota, please check your plan and billing details.",
+        "Not enough credits",
+        "Your credit balance is too low",
+        "Insufficient funds",
+    ],
+)
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_no_credit_is_known_in_all_its_spellings(status: int, said: str) -> None:
+    answer = json.dumps({"error": {"message": said, "type": "new_api_error"}}).encode()
+
+    outcome = read_submit_answer(status, {}, answer)
+
+    assert isinstance(outcome, Denied)
+    assert outcome.kind == "no_credit"
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_failure_that_speaks_of_credit_may_still_come_after_the_image_was_taken(status: int) -> None:
+    answer = json.dumps({"error": {"message": "user quota is not enough", "type": "new_api_error"}}).encode()
+
+    assert isinstance(read_submit_answer(status, {}, answer), Ambiguous)

@@ -83,7 +83,9 @@ def read_envelope(body: bytes, *, hidden: Iterable[str] = ()) -> Envelope:
 def read_denial(status: int, envelope: Envelope) -> Denied | None:
     """Tell whether an answer, to a submit or to a read, refuses the key itself."""
     kind: DenialKind
-    if status < 500 and (status == 402 or dialects.says(Says.NO_CREDIT, envelope.words)):
+    # Another 5xx may come after the upstream has taken an image, whatever it says.
+    is_untaken = status < 500 or (envelope.made_by_gateway and dialects.comes_before_sending(status))
+    if status == 402 or (is_untaken and dialects.says(Says.NO_CREDIT, envelope.words)):
         kind = "no_credit"
     elif status == 401:
         kind = "unauthorised"

@@ -37,7 +37,15 @@ NEW_API: Final = Dialect(
     name="new-api",
     codes={5: Says.TRY_AGAIN, 30: Says.NO_ROOM},
     phrases={
-        Says.NO_CREDIT: ("quota_not_enough", "额度不足", "额度已用尽", "tokenstatusexhausted"),
+        Says.NO_CREDIT: (
+            "quota_not_enough",
+            "quota is not enough",
+            "额度不足",
+            "额度已用尽",
+            "预扣费额度失败",
+            "pre_consume_token_quota_failed",
+            "tokenstatusexhausted",
+        ),
         Says.MODEL_LIMIT: ("无权访问模型",),
         # Said when the upstream has taken the task and the quota is charged already.
         Says.PERHAPS_BILLED: (

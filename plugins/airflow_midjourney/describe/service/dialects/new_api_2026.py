@@ -22,6 +22,7 @@ NEW_API_2026: Final = replace(
             "token quota is exhausted",
             "額度已用盡",
             "額度不足",
+            "預扣費額度失敗",
         ),
         Says.MODEL_LIMIT: ("no access to model",),
         Says.TOO_LARGE: ("request body exceeds",),
