@@ -76,9 +76,11 @@ def _blocks(text: str) -> list[str]:
     plain = without_buttons(without_quoting(with_plain_breaks(text)))
     shadow = folded(plain)
     signs = marks_of_signs(shadow)
-    if len(signs) > 1 or (signs and not plain[: signs[0].start].strip()):
+    numbers = [] if any(mark.begins_line for mark in signs) else marks_of_numbers(shadow)
+    # Signs that stand only within the entries of a numbered list are part of them.
+    begins_with_number = bool(numbers) and not plain[: numbers[0].start].strip()
+    if (len(signs) > 1 and not begins_with_number) or (signs and not plain[: signs[0].start].strip()):
         return _numbered(plain, signs)
-    numbers = marks_of_numbers(shadow)
     if numbers and not is_notice(plain[: numbers[0].start]):
         return _numbered(plain, numbers)
     return _numbered(plain, signs) if signs else entries(text)

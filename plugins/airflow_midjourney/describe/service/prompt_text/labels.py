@@ -50,8 +50,8 @@ _FULL_LISTS: Final = tuple(_compiled(numerals, form) for numerals, form in _FORM
 _FROM_ZERO: Final = re.compile(rf"{_LEAD}(?P<numeral>[0-3]){_CLOSED}[.):][ \t]", re.MULTILINE)
 
 _ALIKE: Final = re.compile(
-    rf"{_LEAD}(?P<name>[^\W\d_]{{1,20}}[.º°]?)[ \t]{{0,2}}#?0?(?P<number>[1-9]){_CLOSED}[ \t]{{0,2}}"
-    rf"[:.)—-](?![0-9]){_CLOSED}",
+    rf"{_LEAD}(?P<name>[^\W\d_]{{1,20}}(?: [^\W\d_]{{1,20}}){{0,2}}[.º°]?)[ \t]{{0,2}}"
+    rf"#?0?(?P<number>[1-9]){_CLOSED}[ \t]{{0,2}}[:.)—-](?![0-9]){_CLOSED}",
     re.MULTILINE,
 )
 

@@ -11,6 +11,9 @@ from airflow_midjourney.describe.service.prompt_text.folding import with_plain_b
 #: The bot gives four; of a longer list only these are kept, since every reader counts on four.
 MOST_PROMPTS: Final = 4
 
+#: Entries of a list that has no numbers, and is longer than it should be.
+_MANY: Final = 8
+
 # A description does not speak to its reader. What exactly a service complains of is for the dialects to say.
 _NOTICE: Final = re.compile(
     r"\b(?:please|sorry|try again|you (?:have|are|can|cannot|must|need|may|do|were)"
@@ -116,7 +119,10 @@ def _divided_by_crlf(text: str) -> list[str]:
     if "\r\n" not in text:
         return []
     if len(lines) > MOST_PROMPTS:
-        lines = [block for block in re.split(r"\r\n[ \t]*+\r\n\s*+", text) if block.strip()]
+        blocks = [block for block in re.split(r"\r\n[ \t]*+\r\n\s*+", text) if block.strip()]
+        if len(blocks) == 1 and len(lines) <= _MANY and all(map(_is_a_line_of_its_own, lines)):
+            return lines
+        lines = blocks
     whole = len(lines) == MOST_PROMPTS or not any("\n" in line for line in lines)
     return lines if 2 <= len(lines) <= MOST_PROMPTS and whole else []
 
@@ -134,6 +140,10 @@ def _four(text: str) -> list[str]:
     lines = [line for line in text.split("\n") if line.strip()]
     found = blocks if len(blocks) == MOST_PROMPTS else lines
     return found if len(found) == MOST_PROMPTS and all(map(is_long_enough, found)) else []
+
+
+def _is_a_line_of_its_own(line: str) -> bool:
+    return "\n" not in line and is_long_enough(line)
 
 
 def is_long_enough(entry: str) -> bool:

@@ -8,11 +8,14 @@ from typing import Final
 
 from airflow_midjourney.describe.service.prompt_text.folding import folded
 
-_NUMBER: Final = r"\.?[0-9]{1,12}(?:\.[0-9]{1,5}){0,2}"
+_NUMBER: Final = r"\.?[0-9]{1,12}(?:[.,][0-9]{1,5}){0,2}"
 _CODE: Final = r"(?:[A-Za-z0-9_:.-]{0,40}?[0-9][A-Za-z0-9_:.-]{0,40}|random)(?![^ \t,.;!?)\]}。，])"
 
+_SIDE: Final = r"[0-9]{1,5}(?:[.,][0-9]{1,5})?"
 _ASPECT: Final = re.compile(
-    r"[ \t]{0,2}[=:]?[ \t]{0,2}([0-9]{1,5}(?:\.[0-9]{1,5})?) ?[:/x×] ?([0-9]{1,5}(?:\.[0-9]{1,5})?)(?![0-9A-Za-z])"
+    rf"[ \t]{{0,2}}[=:]?[ \t]{{0,2}}(?P<quote>[\"'“])?(?P<width>{_SIDE}) ?[:/x×-] ?(?P<height>{_SIDE})(?![0-9A-Za-z])"
+    r"(?(quote)[\"'”])",
+    re.IGNORECASE,
 )
 _ONE_NUMBER: Final = re.compile(rf"[ \t]{{0,2}}[=:]?[ \t]{{0,2}}{_NUMBER}(?![0-9A-Za-z:])")
 _STYLE: Final = re.compile(
@@ -76,7 +79,7 @@ _OF_ANY_LENGTH: Final = frozenset({"no", "sref", "cref", "oref"})
 
 # Longer runs of dashes are lines; the bound keeps the search linear.
 _PARAMETER: Final = re.compile(
-    r"(?<![-—])(?P<dashes>[-—]{1,4})(?P<space> ?)(?P<name>aspect[-_ ]ratio|[a-z]{1,20})(?![a-z])", re.IGNORECASE
+    r"(?<![-—])(?P<dashes>- -|[-—]{1,4})(?P<space> ?)(?P<name>aspect[-_ ]ratio|[a-z]{1,20})(?![a-z])", re.IGNORECASE
 )
 
 _BRACKETS: Final = {")": "(", "]": "[", "}": "{", "）": "（", "】": "【"}
@@ -148,13 +151,17 @@ def _read(shadow: str, match: re.Match[str]) -> _Found | None:
     glued = match.start() > 0 and not shadow[match.start() - 1].isspace()
     value = _VALUES[name].match(shadow, match.end()) if name in _VALUES else None
     if value is not None and _is_sure(match, name, glued=glued):
-        ratio = f"{value[1]}:{value[2]}" if name in _ASPECT_NAMES else None
+        ratio = f"{_side(value['width'])}:{_side(value['height'])}" if name in _ASPECT_NAMES else None
         return _Found(name, match.start(), value.end(), sure=True, doubtful=False, ratio=ratio)
     dashes = match["dashes"]
     may_be_one = dashes.count("-") >= 2 or ("—" in dashes and name in _KNOWN)
     if match["space"] or not may_be_one or (glued and (name not in _KNOWN or dashes == "—")):
         return None
     return _Found(name, match.start(), match.end(), sure=False, doubtful=glued or dashes == "—")
+
+
+def _side(number: str) -> str:
+    return re.sub(r"^0+(?=[0-9])", "", number.replace(",", "."))
 
 
 def _is_sure(match: re.Match[str], name: str, *, glued: bool) -> bool:
