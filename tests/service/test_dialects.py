@@ -33,7 +33,7 @@ from airflow_midjourney.describe.service.submit_response import (
     SubmitOutcome,
     Unavailable,
 )
-from airflow_midjourney.describe.service.tasks import Ended, read_answer
+from airflow_midjourney.describe.service.tasks import Ended, parse_task, read_answer
 from tests.support.remote import TASK, TASK_ID, Service, ask, check, fetch, list_all, settings_with, submit
 
 if TYPE_CHECKING:
@@ -152,6 +152,41 @@ def test_every_complaint_is_the_reason_of_a_task_that_came_to_nothing(dialect: D
                 answer = read_answer(task)
                 assert isinstance(answer, Ended)
                 assert answer.reason is reason, phrase
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("You have been blocked from accessing Midjourney.", Reason.SERVICE_ERROR),
+        ("Action needed to continue: verify you are human.", Reason.SERVICE_ERROR),
+        ("Your job queue is full. Please wait for a job to finish first.", Reason.SERVICE_ERROR),
+        ("You've run out of fast hours!", Reason.SERVICE_ERROR),
+        ("The application did not respond", Reason.SERVICE_ERROR),
+        ("Unable to download image from the link.", Reason.SERVICE_ERROR),
+        ("502 Bad Gateway", Reason.SERVICE_ERROR),
+        ("系统繁忙，请稍后再试", Reason.SERVICE_ERROR),
+        ("图片下载失败", Reason.SERVICE_ERROR),
+        ("context deadline exceeded", Reason.TIMEOUT),
+        ("图片审核不通过", Reason.BANNED),
+        ("图片过大", Reason.REFUSED),
+    ],
+)
+def test_sentences_that_relays_pass_on_are_known_in_place_of_prompts_and_in_failures(
+    sentence: str, reason: Reason
+) -> None:
+    for task in ({"status": "SUCCESS", "promptEn": sentence}, {"status": "FAILURE", "failReason": sentence}):
+        ended = read_answer(parse_task({"id": TASK_ID, **task}))
+
+        assert isinstance(ended, Ended)
+        assert ended.reason is reason
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a road sign that says slow down, rain", "a waiter at capacity, oil painting", "an old gateway, bad weather"],
+)
+def test_descriptions_are_no_complaints(prompt: str) -> None:
+    assert reason_in(prompt) is None
 
 
 def test_a_complaint_of_two_kinds_is_of_the_weightier(monkeypatch: pytest.MonkeyPatch) -> None:

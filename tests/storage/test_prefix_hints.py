@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_midjourney.arguments import read_scope
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.storage.prefix_hints import prefix_hint
+from tests.support.airflow_home import REPOSITORY
+
+CASES = REPOSITORY / "tests/fixtures/cases"
 
 
 @pytest.mark.parametrize(
@@ -45,6 +50,17 @@ def test_a_hint_says_what_to_write(prefix: str, instead: str) -> None:
 )
 def test_a_hint_says_what_s3_makes_of_it(prefix: str, words: str) -> None:
     assert words in prefix_hint(prefix, "photos")
+
+
+def test_the_cases_of_strangers() -> None:
+    address, wildcard = (
+        json.loads((CASES / f"{name}.json").read_text())["prefix"]
+        for name in ("pre01_uri_as_prefix", "pre02_wildcard_as_prefix")
+    )
+
+    with pytest.raises(SettingsError, match="Write 'in/'"):
+        scope(prefix=address)
+    assert "Write 'in/' and choose" in prefix_hint(wildcard, "photos")
 
 
 @pytest.mark.parametrize("prefix", ["in/", "", "in/a b/", "in/#1/", "in/日本/", "in/a.b/", ".hidden/", "in/50%/"])
