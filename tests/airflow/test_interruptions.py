@@ -114,6 +114,25 @@ def test_a_sensor_without_the_operators_xcom_finds_its_batch(
     assert simulator.counters()["billed"] == 2
 
 
+def test_a_sensor_finds_the_batch_of_a_task_that_is_not_just_before_it(
+    bucket: str, simulator: RunningSimulator, put_photos: Callable[..., None]
+) -> None:
+    put_photos("in/", 2)
+    with make_dag() as dag:
+        submit = DescribeImagesOperator(task_id="submit", bucket=bucket, prefix="in/", do_xcom_push=False)
+        gate = EmptyOperator(task_id="gate")
+        wait = DescribeImagesSensor(
+            task_id="wait", batch="{{ ti.xcom_pull(task_ids='submit') }}", poke_interval=0.2, deferrable=False
+        )
+        submit >> gate >> wait
+
+    run = run_dag(dag)
+
+    assert run.state == "success"
+    assert run.xcom("wait", "counts")[0]["succeeded"] == 2
+    assert simulator.counters()["billed"] == 2
+
+
 def test_a_mapped_sensor_without_an_xcom_waits_for_its_own_index_alone(
     bucket: str, simulator: RunningSimulator, put_photos: Callable[..., None]
 ) -> None:

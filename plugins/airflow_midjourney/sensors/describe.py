@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseSensorOperator, conf
@@ -18,7 +19,7 @@ from airflow_midjourney.operators.scope import ImageScopeOperator
 from airflow_midjourney.runtime import airflow_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airflow.sdk import Context
 
@@ -161,19 +162,28 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             return [origin.batch_id]
         if ids := self._found_ids or read_batch_ids(self.batch):
             return ids
-        tasks = sorted(self.upstream_task_ids)
-        ids = await open_metadata(self.db_conn_id).read(
-            batches_of_tasks, origin.dag_id or "", origin.run_id or "", tasks, origin.map_index
-        )
-        if not ids:
+        database, run = open_metadata(self.db_conn_id), (origin.dag_id or "", origin.run_id or "")
+        for tasks in self._tasks_before():
+            if ids := await database.read(batches_of_tasks, *run, tasks, origin.map_index):
+                break
+        else:
+            before = ", ".join(chain.from_iterable(self._tasks_before())) or "there is none"
             raise SettingsError(
-                f"batch= is empty, and no task before this one ({', '.join(tasks) or 'there is none'}) has opened a"
+                f"batch= is empty, and no task before this one ({before}) has opened a"
                 " batch in this run. Give the sensor the operator's output, batch=submit.output; if the operator was"
                 " marked successful before it ran, clear it."
             )
         self.log.info("batch= is empty: waiting for what the tasks before this one have opened: %s", ", ".join(ids))
         self._found_ids = ids
         return ids
+
+    def _tasks_before(self) -> Iterator[list[str]]:
+        """Give the ids of the tasks that run before this one, step by step, the nearest first."""
+        step, seen = set(self.upstream_task_ids), {self.task_id}
+        while step:
+            yield sorted(step)
+            seen |= step
+            step = {before for one in step for before in self.dag.get_task(one).upstream_task_ids} - seen
 
     async def _begin(self, context: Context) -> None:
         """Open the batch, or note that a new try of it starts; a rescheduled sensor has done so already."""
