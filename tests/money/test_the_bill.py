@@ -265,6 +265,28 @@ def test_an_image_is_given_up_only_if_it_was_turned_away_again_and_again_while_o
 
 
 @pytest.mark.parametrize(
+    ("outcome", "reason"), [(Outcome.UNAVAILABLE, Reason.SERVICE_ERROR), (Outcome.DENIED, Reason.REFUSED)]
+)
+def test_an_image_that_is_given_up_says_how_it_was_turned_away(
+    database: Database, outcome: Outcome, reason: Reason
+) -> None:
+    with database.writing() as tx:
+        wanted, other = sent(tx, 2)
+        rows.accepted(tx, other.submit_token, "7", YES)
+        for _ in range(submissions.MOST_TURNED_AWAY):
+            rows.set_columns(tx, wanted.image_id, not_before=None)
+            if rows.image_row(tx, wanted.image_id)["status"] == "pending":
+                _, wanted = rows.claim_next(tx, wanted.batch, account=PRICED)
+            assert submissions.not_taken(tx, wanted.submit_token, outcome, PostFacts(403, None, "<html>"))
+
+        row = rows.image_row(tx, wanted.image_id)
+        last = rows.bill(tx)[-1]
+    assert (row["status"], row["reason"]) == ("failed", reason)
+    assert row["detail"].endswith("<html>")
+    assert (last["outcome"], last["result"], last["reason"]) == (outcome, "failed", reason)
+
+
+@pytest.mark.parametrize(
     ("story", "both"),
     [("at one time", True), ("by two accounts", False), ("long apart", False), ("with two ids", False)],
 )
