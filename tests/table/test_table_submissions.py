@@ -361,3 +361,54 @@ def test_an_image_sent_side_by_side_tells_of_another_if_it_was_taken_after_the_o
 
     with database.reading() as tx:
         assert rows.image_row(tx, sent.image_id)["status"] == status
+
+
+ALONE_FOR = timedelta(minutes=35)
+
+
+@pytest.mark.parametrize(
+    ("answers", "gone", "others", "status"),
+    [
+        ([PostFacts(500)] * 5, ALONE_FOR, 0, "failed"),
+        ([PostFacts(200, 9)] * 5, ALONE_FOR, 0, "failed"),
+        ([PostFacts(500)] * 4, ALONE_FOR, 0, "pending"),
+        ([PostFacts(500)] * 5, ALONE_FOR / 2, 0, "pending"),
+        ([PostFacts()] * 5, ALONE_FOR, 0, "pending"),
+        ([PostFacts(503)] * 5, ALONE_FOR, 0, "pending"),
+        ([PostFacts(500)] * 5, ALONE_FOR, 1, "pending"),
+    ],
+    ids=["by HTTP 500", "in its own words", "seldom", "soon", "silence", "a gateway", "others, too"],
+)
+def test_an_image_that_is_there_alone_is_given_up_once_the_service_itself_has_long_answered_it_with_errors(
+    database: Database, answers: list[PostFacts], gone: timedelta, others: int, status: str
+) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed("alone.jpg")])
+        for place, answer in enumerate(answers):
+            _, sent = rows.claim_next(tx, batch)
+            submissions.not_taken(tx, sent.submit_token, Outcome.UNAVAILABLE, answer)
+            if place == 1 and others:
+                rows.list_images(tx, [rows.listed("other.jpg")])
+                _, other = rows.claim_next(tx, batch)
+                assert other.image_id != sent.image_id
+                submissions.not_taken(tx, other.submit_token, Outcome.UNAVAILABLE, answer)
+                rows.set_columns(tx, other.image_id, not_before=tx.now + timedelta(days=1))
+            if place < len(answers) - 1:
+                rows.let_time_pass(tx, gone / (len(answers) - 1))
+                rows.set_columns(tx, sent.image_id, not_before=None)
+
+        row = rows.image_row(tx, sent.image_id)
+        assert (row["status"], row["reason"]) == (status, "service_error" if status == "failed" else None)
+
+
+def test_what_a_list_has_proved_never_taken_keeps_the_answer_to_its_post(database: Database) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed("alone.jpg")])
+        _, sent = rows.claim_next(tx, batch)
+        submissions.ambiguous(tx, sent.submit_token, PostFacts(500, detail="Internal Server Error"))
+        submissions.not_taken(tx, sent.submit_token, Outcome.BROKEN_OFF, PostFacts(detail="never sent"))
+
+        (entry,) = rows.bill(tx)
+        assert (entry["outcome"], entry["http_status"]) == ("broken_off", 500)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Row, and_, case, func, literal, not_, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_midjourney.describe.model.events import Event, EventKind
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, ScalarSelect
 
     from airflow_midjourney.describe.table.database import Transaction
 
@@ -36,6 +36,12 @@ _SAME_TIME: Final = timedelta(minutes=10)
 
 #: An image that is turned away this often in a day, while others are taken, is the reason itself.
 MOST_TURNED_AWAY: Final = 5
+
+#: So is one that was there alone, if the service itself has answered with an error, by its own words or HTTP 500, as
+#: often and for so long: a run that has nothing else to send stops each time.
+_ANSWERED_BY_ITSELF: Final = (200, 500)
+_ALONE_FOR: Final = timedelta(minutes=30)
+_ALONE_WITHIN: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +130,50 @@ def not_taken(tx: Transaction, submit_token: str, outcome: Outcome, facts: PostF
 
 
 def _is_the_image(tx: Transaction, submit_token: str) -> bool:
-    """Say whether an image was turned away so often that it is the reason: the service took others meanwhile.
+    """Say whether an image was turned away so often that it is the reason, and not the service."""
+    return _is_turned_away_alone(tx, submit_token) or _others_were_taken(tx, submit_token)
+
+
+def _is_turned_away_alone(tx: Transaction, submit_token: str) -> bool:
+    """Say whether the service itself has answered so with an error for long, and no other image was there to try.
+
+    A service that is away, or a gateway without one behind it, answers otherwise or not at all.
+    """
+    submissions = tx.tables.submissions
+    this_one = submissions.c.image_id == _image_of(tx, submit_token)
+    times, first, last = tx.connection.execute(
+        select(func.count(), func.min(submissions.c.claimed_at), func.max(submissions.c.claimed_at)).where(
+            this_one,
+            submissions.c.outcome.in_(TURNED_AWAY),
+            submissions.c.http_status.in_(_ANSWERED_BY_ITSELF),
+            submissions.c.claimed_at > tx.now - _ALONE_WITHIN,
+        )
+    ).one()
+    if times < MOST_TURNED_AWAY or last - first < _ALONE_FOR:
+        return False
+    account = select(submissions.c.account).where(submissions.c.submit_token == submit_token).scalar_subquery()
+    others = select(submissions.c.id).where(
+        submissions.c.account == account,
+        submissions.c.claimed_at >= first,
+        not_(this_one),
+        submissions.c.outcome.not_in(TAKEN),
+    )
+    return tx.connection.execute(others.limit(1)).first() is None
+
+
+def _image_of(tx: Transaction, submit_token: str) -> ScalarSelect[int]:
+    submissions = tx.tables.submissions.c
+    return select(submissions.image_id).where(submissions.submit_token == submit_token).scalar_subquery()
+
+
+def _others_were_taken(tx: Transaction, submit_token: str) -> bool:
+    """Say whether the service took other images whenever it had turned this one away.
 
     Others that were sent side by side with it count if the service said yes to them when it had said no to this one:
     where few images are left, no others come later.
     """
     submissions = tx.tables.submissions
     turned_away, other = submissions.alias("turned_away"), submissions.alias("other")
-    this_one = select(submissions.c.image_id).where(submissions.c.submit_token == submit_token).scalar_subquery()
     others_taken = select(other.c.id).where(
         other.c.account == turned_away.c.account,
         other.c.image_id != turned_away.c.image_id,
@@ -146,7 +188,7 @@ def _is_the_image(tx: Transaction, submit_token: str) -> bool:
     )
     passed_over = func.sum(case((others_taken.exists(), 1), else_=0))
     query = select(func.count(), passed_over).where(
-        turned_away.c.image_id == this_one,
+        turned_away.c.image_id == _image_of(tx, submit_token),
         turned_away.c.outcome.in_(TURNED_AWAY),
         turned_away.c.claimed_at > tx.now - timedelta(days=1),
     )
@@ -277,8 +319,9 @@ def _note_post(
         .values(
             outcome=outcome.value,
             task_id=task_id,
-            http_status=facts.http_status,
-            code=None if facts.code is None else str(facts.code),
+            # What is found out later has no answer of its own.
+            http_status=func.coalesce(facts.http_status, submissions.c.http_status),
+            code=func.coalesce(None if facts.code is None else str(facts.code), submissions.c.code),
             detail=facts.detail or None,
             result=result.value if result else None,
             reason=reason.value if reason else None,
