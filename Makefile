@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 DEMO := .venv-demo
 DEMO_STAMP := $(DEMO)/.installed
+# What stands on make's command line; the shell takes the value from the environment, with its spaces and quotes.
+demo-option = $(if $(filter command,$(origin $(1))),--$(shell echo $(1) | tr A-Z a-z) "$$$(1)")
 LOWEST := .venv-lowest
 LOWEST_STAMP := $(LOWEST)/.installed
 # Airflow's own constraints file pins what was new when it was released; the index tells what that was.
@@ -63,8 +65,8 @@ help: ## list the commands
 
 setup: $(STAMP) ## make .venv with everything that the lock file names
 
-demo: $(DEMO_STAMP) ## describe a dozen photographs on this machine, with a simulated service (UI=1 leaves Airflow running)
-	@$(DEMO)/bin/python -m demo $(if $(UI),--ui)
+demo: $(DEMO_STAMP) ## describe a dozen photographs on this machine, with a simulated service (UI=1 leaves Airflow running; PHOTOS=~/pictures: a folder of yours)
+	@$(DEMO)/bin/python -m demo $(if $(UI),--ui) $(foreach name,PHOTOS SERVICE EXPORT,$(call demo-option,$(name)))
 
 env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=https://... for a real service)
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from demo.airflow_log import LogLine, read_line
 from demo.folder import shown
-from demo.photos import BUCKET, PREFIX
 from demo.processes import ProcessError, last_lines, read_lines, wait_for_end
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
 DAG_ID: Final = "describe_images"
 
-#: Seconds that the database or the run may take.
-_LIMIT: Final = 300.0
+#: Seconds that the database, or a run over the demo's own images, may take.
+LIMIT: Final = 300.0
 
 
 class RunError(ProcessError):
@@ -64,21 +63,29 @@ class Airflow:
         :raises ProcessError: if it cannot be made.
         """
         if migration is not None:
-            wait_for_end(migration, _LIMIT, self.interruption)
+            wait_for_end(migration, LIMIT, self.interruption)
             self._migrated_with.write_text(_version(), encoding="utf-8")
 
     def run_dag(
-        self, connections: Mapping[str, str], on_line: Callable[[LogLine], None], on_tick: Callable[[], None]
+        self,
+        conf: Mapping[str, object],
+        variables: Mapping[str, str],
+        on_line: Callable[[LogLine], None],
+        on_tick: Callable[[], None],
+        limit: float | None = None,
     ) -> None:
         """Run the DAG over the images once.
 
+        :param conf: its parameters.
+        :param variables: connections and settings, as environment variables.
         :param on_line: gets each line that Airflow writes.
         :param on_tick: is called a few times a second.
+        :param limit: seconds that it may take; None for as long as it goes on.
         :raises RunError: if a task fails; the demo does not wait for Airflow's retries.
         """
-        child = self._start_run(connections)
+        child = self._start_run(conf, variables)
         failures: list[LogLine] = []
-        deadline = time.monotonic() + _LIMIT
+        deadline = time.monotonic() + (limit or float("inf"))
         with self.folder.airflow_log.open("a", encoding="utf-8") as log:
             for lines in read_lines(child, self.interruption):
                 for line in map(read_line, lines):
@@ -89,7 +96,7 @@ class Airflow:
                 if failures:
                     raise RunError(self._explained(failures))
                 if time.monotonic() > deadline:
-                    raise RunError(f"The run took more than {_LIMIT:.0f} seconds.\n{self._explained([])}")
+                    raise RunError(f"The run took more than {limit:.0f} seconds.\n{self._explained([])}")
         if child.process.returncode != 0:
             raise RunError(self._explained([]))
 
@@ -109,14 +116,14 @@ class Airflow:
             folder=self.folder.airflow_home,
         )
 
-    def _start_run(self, connections: Mapping[str, str]) -> Child:
+    def _start_run(self, conf: Mapping[str, object], variables: Mapping[str, str]) -> Child:
         dag_file = self.repository / "dags" / f"{DAG_ID}.py"
-        conf = json.dumps({"bucket": BUCKET, "prefix": PREFIX})
+        given = ("-f", str(dag_file), "--conf", json.dumps(conf))
         return self.children.start_with_pipe(
             "airflow dags test",
-            (sys.executable, "-m", "airflow", "dags", "test", DAG_ID, "-f", str(dag_file), "--conf", conf),
+            (sys.executable, "-m", "airflow", "dags", "test", DAG_ID, *given),
             log=self.folder.airflow_log,
-            environment=self._environment({"AIRFLOW__LOGGING__JSON_LOGS": "True", **connections}),
+            environment=self._environment({"AIRFLOW__LOGGING__JSON_LOGS": "True", **variables}),
             folder=self.folder.airflow_home,
         )
 
@@ -138,7 +145,7 @@ class Airflow:
             told = last_lines(self.folder.airflow_log)
         return (
             f"The run of {DAG_ID} failed:\n{told}\nAll that Airflow said: {shown(self.folder.airflow_log)}\n"
-            f"To start afresh, remove {shown(self.folder.path)}."
+            f"{self.folder.way_out}"
         )
 
     @property

@@ -26,14 +26,23 @@ class DemoFolder:
     """Where things are; no path is used before :meth:`locked`.
 
     :param path: absolute.
+    :param kept: another folder for the metadata table, where its answers were paid for: no demo removes that one.
     """
 
     path: Path
+    kept: Path | None = None
 
     @property
     def table(self) -> Path:
         """The SQLite file with the metadata table."""
-        return self.path / "image_prompts.sqlite"
+        return (self.kept or self.path) / "image_prompts.sqlite"
+
+    @property
+    def way_out(self) -> str:
+        """What to do after a run that failed."""
+        if self.kept is not None:
+            return "Run it again when the cause is mended: paid answers are kept, and nothing is paid for twice."
+        return f"To start afresh, remove {shown(self.path)}."
 
     @property
     def photos(self) -> Path:
@@ -64,8 +73,9 @@ class DemoFolder:
 
         :raises FolderError: if it holds something else, another demo runs in it, or it cannot be written.
         """
-        if harmful := [character for character in _NOT_IN_A_PATH if character in str(self.path)]:
-            raise FolderError(f"Airflow cannot live in {self.path} because of the {harmful[0]}: use another --folder.")
+        for path in filter(None, (self.path, self.kept)):
+            if harmful := [character for character in _NOT_IN_A_PATH if character in str(path)]:
+                raise FolderError(f"Airflow cannot live in {path} because of the {harmful[0]}: use another --folder.")
         mark = self.path / _MARK
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -81,10 +91,24 @@ class DemoFolder:
                 raise FolderError(f"Another demo is running in {shown(self.path)}: let it end, or stop it.") from error
             self.airflow_home.mkdir(exist_ok=True)
             self.photos.mkdir(exist_ok=True)
+            self._make_kept()
             yield
 
+    def _make_kept(self) -> None:
+        if self.kept is None:
+            return
+        try:
+            self.kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise FolderError(f"{self.kept} cannot be made: {error.strerror or error}.") from error
+
     def forget_table(self) -> None:
-        """Remove the metadata table."""
+        """Remove the metadata table, which holds the simulator's answers alone.
+
+        :raises FolderError: if they were paid for.
+        """
+        if self.kept is not None:
+            raise FolderError(f"{self.table} holds answers that were paid for: it stays.")
         for ending in ("", "-wal", "-shm", "-journal"):
             self.table.with_name(self.table.name + ending).unlink(missing_ok=True)
 

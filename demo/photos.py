@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
+from demo.pictures import Pictures
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -20,6 +22,8 @@ BUCKET: Final = "photos"
 
 #: The day is a fixed one, so that a second demo finds the same keys, whenever it runs.
 PREFIX: Final = "incoming/2026-01-31/"
+
+PICTURES: Final = Pictures(BUCKET, PREFIX)
 
 #: Side in pixels that the service's own limit of 2,048 makes the product convert.
 _LARGE: Final = 2964

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from demo.airflow_log import LogLine
+    from demo.pictures import Pictures
     from demo.screen import Screen
 
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
@@ -29,9 +30,12 @@ class Progress:
     :param clock: seconds that only grow.
     """
 
-    def __init__(self, screen: Screen, table: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, screen: Screen, table: Path, pictures: Pictures, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._screen = screen
         self._table = table
+        self._pictures = pictures
         self._clock = clock
         self._next_look = clock()
         self._shown = self._done()
@@ -51,12 +55,12 @@ class Progress:
         done = self._done()
         if done > self._shown:
             self._shown = done
-            counted = tally(read_rows(self._table))
+            counted = tally(read_rows(self._table, self._pictures))
             self._screen.step(f"{counted.done} of {counted.total} done, {counted.on_the_way} on their way")
 
     def _done(self) -> int:
         try:
-            return tally(read_rows(self._table)).done
+            return tally(read_rows(self._table, self._pictures)).done
         except sqlite3.OperationalError:
             # The table is being made at this moment.
             return 0

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.model.batch import Listed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from demo.pictures import Pictures
 
 _ON_THE_WAY: Final = ("submitting", "submitted")
 _UNFINISHED: Final = ("pending", *_ON_THE_WAY, "in_doubt")
@@ -19,7 +24,7 @@ _QUERY: Final = """
     SELECT image.key, image.status, image.reason, image.detail, other.key,
            image.prompt_1, image.prompt_2, image.prompt_3, image.prompt_4
     FROM image_prompts AS image LEFT JOIN image_prompts AS other ON other.id = image.shares_id
-    WHERE image.is_current ORDER BY image.key
+    WHERE image.is_current AND image.bucket = ? AND substr(image.key, 1, length(?)) = ? ORDER BY image.key
 """
 
 
@@ -89,8 +94,8 @@ def tally(rows: Sequence[ImageRow]) -> Tally:
     )
 
 
-def read_rows(table: Path) -> list[ImageRow]:
-    """Read the rows of the current version of each image, by key; none where there is no table yet.
+def read_rows(table: Path, pictures: Pictures) -> list[ImageRow]:
+    """Read the rows of the current version of each picture, by key; none where there is no table yet.
 
     :raises sqlite3.DatabaseError: if the file is no database.
     """
@@ -101,8 +106,39 @@ def read_rows(table: Path) -> list[ImageRow]:
             return []
         return [
             ImageRow(key, status, reason, detail, shares, tuple(prompt for prompt in prompts if prompt))
-            for key, status, reason, detail, shares, *prompts in connection.execute(_QUERY)
+            for key, status, reason, detail, shares, *prompts in connection.execute(
+                _QUERY, (pictures.bucket, pictures.prefix, pictures.prefix)
+            )
         ]
+
+
+def read_planned(table: Path) -> int:
+    """Read how many images the latest batch would submit, or has to.
+
+    :raises sqlite3.DatabaseError: if the file is no database, or has no batch.
+    """
+    with _reading(table) as connection:
+        query = "SELECT listed FROM image_prompts_batches ORDER BY started_at DESC LIMIT 1"
+        (listed,) = connection.execute(query).fetchone() or ("{}",)
+    return Listed.from_json(json.loads(listed)).to_describe
+
+
+def read_paid(table: Path) -> int:
+    """Read how many submissions any service has accepted; none where there is no table yet.
+
+    :raises sqlite3.DatabaseError: if the file is no database.
+    """
+    if not table.exists():
+        return 0
+    with _reading(table) as connection:
+        if (
+            connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'image_prompts_submissions'").fetchone()
+            is None
+        ):
+            return 0
+        query = "SELECT count(*) FROM image_prompts_submissions WHERE outcome = 'accepted'"
+        (number,) = connection.execute(query).fetchone()
+    return int(number)
 
 
 @contextlib.contextmanager

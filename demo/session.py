@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from demo.airflow_run import DAG_ID, Airflow
+from demo.airflow_run import DAG_ID, LIMIT, Airflow
 from demo.airflow_ui import keep_open
 from demo.folder import shown
-from demo.photos import BUCKET, PREFIX, make_images
+from demo.photos import PICTURES, make_images
 from demo.processes import Children
 from demo.progress import Progress
 from demo.report import report
 from demo.rows import read_rows, tally
-from demo.services import connections, fill_bucket, read_bill, start_object_store, start_simulator
+from demo.services import connections, fill_bucket, read_bill, simulated, start_object_store, start_simulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from demo.folder import DemoFolder
     from demo.interruption import Interruption
     from demo.photos import StoredImage
+    from demo.pictures import Pictures
     from demo.screen import Screen
     from demo.services import Bill
+
+_EXAMPLE_QUERY: Final = "SELECT key, status, prompt_1 FROM image_prompts"
 
 
 def run_demo(folder: DemoFolder, repository: Path, screen: Screen, interruption: Interruption) -> int:
@@ -68,13 +72,14 @@ class _Described:
 
 def _prepare(screen: Screen, folder: DemoFolder) -> None:
     _introduce(screen, folder)
-    _forget_what_was_interrupted(screen, folder)
+    forget_what_was_interrupted(screen, folder, PICTURES)
     folder.airflow_log.write_text("", encoding="utf-8")
 
 
 def _report(airflow: Airflow, screen: Screen, described: _Described) -> int:
-    rows = read_rows(airflow.folder.table)
-    report(screen, airflow.folder, airflow.repository, rows, described.bill)
+    rows = read_rows(airflow.folder.table, PICTURES)
+    report(screen, PICTURES, rows, described.bill)
+    _say_where_next(airflow, screen, described.bill)
     return 1 if tally(rows).unfinished or not rows else 0
 
 
@@ -88,10 +93,10 @@ def _introduce(screen: Screen, folder: DemoFolder) -> None:
     screen.say()
 
 
-def _forget_what_was_interrupted(screen: Screen, folder: DemoFolder) -> None:
+def forget_what_was_interrupted(screen: Screen, folder: DemoFolder, pictures: Pictures) -> None:
     """Remove a table with images on their way: each simulator is a new one and knows nothing of them."""
     try:
-        unfinished = tally(read_rows(folder.table)).unfinished
+        unfinished = tally(read_rows(folder.table, pictures)).unfinished
     except sqlite3.DatabaseError:
         screen.step(f"{shown(folder.table)} cannot be read: starting afresh")
         folder.forget_table()
@@ -109,15 +114,34 @@ def _describe(airflow: Airflow, screen: Screen) -> _Described:
     store = start_object_store(airflow.children, folder, airflow.repository)
     images = _make_images(folder, interruption)
     s3_url = store.url(interruption)
-    fill_bucket(s3_url, BUCKET, images, interruption)
-    screen.step(f"{len(images)} objects are in s3://{BUCKET}/{PREFIX}")
+    fill_bucket(s3_url, PICTURES.bucket, images, interruption)
+    screen.step(f"{len(images)} objects are in s3://{PICTURES.bucket}/{PICTURES.prefix}")
     simulator_url = simulator.url(interruption)
     airflow.finish_migration(migration)
     screen.step(f"Airflow runs the DAG {DAG_ID} (takes some seconds to start)")
-    progress = Progress(screen, folder.table)
-    found = connections(simulator_url, s3_url, folder.table)
-    airflow.run_dag(found, progress.hear, progress.look)
+    progress = Progress(screen, folder.table, PICTURES)
+    found = connections(simulated(simulator_url), s3_url, folder.table)
+    conf = {"bucket": PICTURES.bucket, "prefix": PICTURES.prefix}
+    airflow.run_dag(conf, found, progress.hear, progress.look, LIMIT)
     return _Described(read_bill(simulator_url), found)
+
+
+def _say_where_next(airflow: Airflow, screen: Screen, bill: Bill) -> None:
+    folder = airflow.folder
+    screen.say()
+    screen.say("Where to look next:")
+    say_how_to_read(screen, folder)
+    screen.say(f"  {shown(folder.photos)}: the images; {shown(folder.airflow_log)}: all that Airflow said")
+    screen.say("  make demo UI=1: the same, and then Airflow's pages in a browser")
+    screen.say("  make demo PHOTOS=~/pictures: a folder of your own")
+    screen.say(f"  {shown(airflow.repository / 'README.md')}: the same with your own bucket and service")
+    if bill.billed:
+        screen.say("Run it once more: it will pay for nothing, because every image has its row now.")
+
+
+def say_how_to_read(screen: Screen, folder: DemoFolder) -> None:
+    """Name a command that reads the table."""
+    screen.say(f"  sqlite3 {shlex.quote(shown(folder.table))} '{_EXAMPLE_QUERY}'")
 
 
 def _make_images(folder: DemoFolder, interruption: Interruption) -> list[StoredImage]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from demo.airflow_log import read_line
+from demo.photos import PICTURES
 from demo.progress import Progress
 from demo.screen import Screen
 
@@ -27,7 +28,7 @@ def json_line(event: str, logger: str = OPERATOR, level: str = "info", **more: o
 
 def shown(tmp_path: Path, *lines: str) -> str:
     output = io.StringIO()
-    progress = Progress(Screen(Console(file=output, width=100)), tmp_path / "none.sqlite")
+    progress = Progress(Screen(Console(file=output, width=100)), tmp_path / "none.sqlite", PICTURES)
     for line in lines:
         progress.hear(read_line(line))
     return output.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -21,19 +22,23 @@ from demo.__main__ import REPOSITORY
 from demo.airflow_run import Airflow, RunError
 from demo.folder import DemoFolder
 from demo.interruption import Interruption
+from demo.photos import make_images
 from demo.processes import Children
 from tests.support.browser import started_browser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from simulator.serving import RunningSimulator
 
-def start_demo(folder: Path, *options: str) -> subprocess.Popen[str]:
+
+def start_demo(folder: Path, *options: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "demo", "--folder", str(folder), *options],
         cwd=REPOSITORY,
-        env=os.environ | {"COLUMNS": "100"},
+        env=os.environ | {"COLUMNS": "100"} | variables,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -52,8 +57,8 @@ def stop_on_the_way(folder: Path) -> tuple[int, str]:
     return demo.wait(), output
 
 
-def run_to_its_end(folder: Path) -> tuple[int, str]:
-    demo = start_demo(folder)
+def run_to_its_end(folder: Path, *options: str, **variables: str) -> tuple[int, str]:
+    demo = start_demo(folder, *options, **variables)
     output, _ = demo.communicate()
     return demo.returncode, output
 
@@ -109,6 +114,97 @@ def test_it_can_be_stopped_and_run_again_and_pays_once(tmp_path: Path) -> None:
     assert "\ndescribed 8 of 12 images, 1 shared, 3 rejected\nNothing to pay for: all 12 images" in output
     assert "billed 0 descriptions in this run: 0.00 USD" in output
     assert_nothing_is_left(folder)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Real photographs, and what lies beside them in a folder of a person."""
+    folder = tmp_path / "My Pictures ü"
+    made = {image.name: image.body for image in make_images()}
+    for name in ("camera.jpg", "cat.jpg", "rocket.jpg", "coffee.webp", "cut-off.jpg"):
+        path = folder / ("a trip, 2024" if name == "cat.jpg" else "") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(made[name])
+    (folder / "a trip, 2024" / "the same (1).jpg").write_bytes(made["cat.jpg"])
+    (folder / "to do.txt").write_text("buy a frame")
+    (folder / "camera.txt").write_text("my own caption")
+    (folder / "a trip, 2024" / "up").symlink_to(folder)
+    return folder
+
+
+def captions(pictures: Path) -> dict[str, str]:
+    return {str(path.relative_to(pictures)): path.read_text() for path in pictures.rglob("*.txt")}
+
+
+@pytest.mark.timeout(600)
+def test_a_folder_of_one_s_own_is_described_once_and_gets_its_captions(tmp_path: Path, pictures: Path) -> None:
+    options = ("--photos", str(pictures))
+    before = {path: path.read_bytes() for path in pictures.rglob("*") if path.is_file()}
+
+    status, output = run_to_its_end(tmp_path / ".demo", *options)
+
+    assert status == 0, output
+    assert "6 pictures among 8 files" in output
+    assert "links to folders, which are not followed: 1" in output
+    assert "\ndescribed 4 of 6 images, 1 shared, 1 rejected\n" in output
+    assert "\na trip, 2024/the same" in output
+    assert "billed 4 descriptions in this run" in output
+    assert {path: path.read_bytes() for path in pictures.rglob("*") if path.is_file()} == before
+
+    status, output = run_to_its_end(tmp_path / ".demo", *options)
+
+    assert status == 0, output
+    assert "Nothing to pay for: all 6 images" in output
+    assert "billed 0 descriptions in this run" in output
+
+    status, output = run_to_its_end(tmp_path / ".demo", *options, "--export", "kohya")
+
+    assert status == 0, output
+    assert "billed 0 descriptions in this run" in output
+    assert "Captions: 4 written beside the pictures, 0 unchanged." in output
+    assert "1 exist and were not written here, or were edited; they stay as they are: camera.txt" in output
+    assert sorted(captions(pictures)) == [
+        "a trip, 2024/cat.txt",
+        "a trip, 2024/the same (1).txt",
+        "camera.txt",
+        "coffee.txt",
+        "rocket.txt",
+        "to do.txt",
+    ]
+    assert captions(pictures)["camera.txt"] == "my own caption"
+    assert len(captions(pictures)["rocket.txt"]) > 20
+    assert_nothing_is_left(tmp_path / ".demo")
+
+
+@pytest.mark.timeout(600)
+def test_a_real_service_is_paid_once_and_its_key_is_written_nowhere(
+    tmp_path: Path, pictures: Path, simulate: Callable[..., RunningSimulator]
+) -> None:
+    key = "sk-of-a-real-service"
+    service = simulate(dialect="new-api", key=key, latency=0.2, price=0.02)
+    options = ("--photos", str(pictures), "--service", service.root)
+    data = tmp_path / "data"
+    variables = {"MIDJOURNEY_KEY": key, "PRICE": "0.02", "XDG_DATA_HOME": str(data)}
+
+    status, output = run_to_its_end(tmp_path / ".demo", *options, **variables, PAY="yes")
+
+    assert status == 0, output
+    assert f"6 images of {pictures} would be sent to {service.root}, at most 0.12 USD at 0.02 each." in output
+    assert "took 4 images in this run: 0.08 USD" in output
+    assert service.counters()["billed"] == 4
+    told = [output]
+
+    # What `make clean` removes is not what was paid for.
+    shutil.rmtree(tmp_path / ".demo")
+    status, output = run_to_its_end(tmp_path / ".demo", *options, "--export", "kohya", **variables, PAY="yes")
+
+    assert status == 0, output
+    assert "Nothing to pay for: all 6 images" in output
+    assert "Captions: 4 written" in output
+    assert service.counters()["requests"]["submit"] == 4
+    files = [path for folder in (tmp_path / ".demo", data, pictures) for path in folder.rglob("*") if path.is_file()]
+    told += [output, *(path.read_bytes().decode("latin-1") for path in files)]
+    assert [text for text in told if key in text] == []
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +276,7 @@ def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
     with folder.locked(), Interruption() as interruption, Children() as children:
         airflow = Airflow(folder, tmp_path / "a folder without DAGs", children, interruption)
         with pytest.raises(RunError) as caught:
-            airflow.run_dag({}, lambda line: None, lambda: None)
+            airflow.run_dag({}, {}, lambda line: None, lambda: None)
 
     assert "The run of describe_images failed:" in str(caught.value)
     assert "airflow.log" in str(caught.value)
