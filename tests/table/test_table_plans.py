@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy.schema import CreateSchema
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.status import BotType, Reason, Status
 from airflow_midjourney.describe.queries import batch as batch_module
-from airflow_midjourney.describe.queries import failures, gallery
+from airflow_midjourney.describe.queries import failures, gallery, spend
 from airflow_midjourney.describe.queries.filters import Filters, Span
 from airflow_midjourney.describe.queries.gallery import Cursor
 from airflow_midjourney.describe.service.callback_url import digest_of
@@ -37,8 +38,9 @@ from tests.support import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
-    from airflow_midjourney.describe.table.database import Database
+    from airflow_midjourney.describe.table.database import Database, Transaction
 
 FINISHED = 100_000
 #: The new images lie between the finished ones, as a prefix that is described again and again has them.
@@ -287,6 +289,30 @@ def test_counting_reasons_looks_at_failures_only(full: Database) -> None:
         failures.count_reasons(tx, Filters(within=Span.WEEK), frozenset({"dag"}))
     assert walked(found) == []
     assert uses(found, "ix_image_prompts_of_dag_end", "ix_image_prompts_of_dag_reason")
+
+
+def test_a_day_of_the_bill_is_read_along_its_index_and_no_other_day(full: Database) -> None:
+    with full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
+        rows.submit_next(tx, batch)
+        today = tx.now.date()
+    with rows.plans(full) as found, full.reading() as tx:
+        lines = [line for day in spend.days_until(today - timedelta(days=1), 3) for line in _spend_of(tx, day)]
+    assert lines == []
+    of_the_bill = [plan for plan in found if "image_prompts_submissions" in plan]
+    assert len(of_the_bill) == 3
+    assert all("ix_image_prompts_submissions_day" in plan for plan in of_the_bill)
+    assert not any("Seq Scan on image_prompts_submissions" in plan for plan in found)
+
+    with full.reading() as tx:
+        (line,) = _spend_of(tx, today)
+    with rows.plans(full) as found, full.reading() as tx:
+        assert spend.connections_of(tx, [line]) == {rows.ACCOUNT.identity: "midjourney_default"}
+    assert scans(found) == []
+
+
+def _spend_of(tx: Transaction, day: date) -> list[spend.SpendLine]:
+    return spend.spend_of_day(tx, day, frozenset({"dag"}))
 
 
 def walked(found: list[str]) -> list[str]:

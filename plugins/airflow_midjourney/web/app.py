@@ -7,7 +7,16 @@ from fastapi import Depends, FastAPI
 from airflow_midjourney.web import error_pages, static_files
 from airflow_midjourney.web.api import accounts as accounts_api
 from airflow_midjourney.web.api import batches as batches_api
-from airflow_midjourney.web.pages import account, batches, failures, gallery, pictures, redescribe, redescribe_filter
+from airflow_midjourney.web.pages import (
+    account,
+    batches,
+    failures,
+    gallery,
+    pictures,
+    redescribe,
+    redescribe_filter,
+    spend,
+)
 from airflow_midjourney.web.security.access import current_viewer
 from airflow_midjourney.web.security.headers import SecurityHeaders
 from airflow_midjourney.web.security.same_site import refuse_other_sites
@@ -23,6 +32,7 @@ ROUTERS = (
     failures.router,
     redescribe.router,
     redescribe_filter.router,
+    spend.router,
 )
 
 

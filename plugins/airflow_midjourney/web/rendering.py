@@ -31,6 +31,7 @@ NAVIGATION: Final = (
     ("batches", "batches", "Batches"),
     ("gallery", "gallery", "Gallery"),
     ("failures", "failures", "Failures"),
+    ("spend", "spend", "Spend"),
 )
 
 #: Controls, marks that turn the direction of text, and halves of characters that no encoding takes.

@@ -43,6 +43,8 @@ ASKED = {
     "/again-all": ("GET", "/again-all?reason=banned"),
     "/describe-all-again": ("POST", "/describe-all-again"),
     "/asked": ("GET", "/asked?request_id=asked/theirs"),
+    "/spend": ("GET", "/spend"),
+    "/spend.csv": ("GET", "/spend.csv?days=2"),
 }
 
 #: Routes that show nothing of any DAG.
@@ -61,6 +63,8 @@ IN_THE_DARK = {
     "/failures": 200,
     "/again": 200,
     "/again-all": 200,
+    "/spend": 200,
+    "/spend.csv": 200,
     "/image": 404,
     "/picture": 404,
     "/asked": 404,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, DateTime, Integer, Text
+from sqlalchemy import BigInteger, DateTime, Float, Integer, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -63,6 +63,25 @@ def _plain(element: FilteredText, compiler: SQLCompiler, **options: Any) -> str:
 @compiles(FilteredText, "sqlite")
 def _not_for_an_index(element: FilteredText, compiler: SQLCompiler, **options: Any) -> str:
     return f"+{compiler.process(element.clauses, **options)}"
+
+
+class SecondsBetween(FunctionElement[float]):
+    """Seconds from one moment to a later one, which each database spells in its own way."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(SecondsBetween, "postgresql")
+def _by_interval(element: SecondsBetween, compiler: SQLCompiler, **options: Any) -> str:
+    first, last = (compiler.process(moment, **options) for moment in element.clauses)
+    return f"date_part('epoch', {last} - {first})"
+
+
+@compiles(SecondsBetween, "sqlite")
+def _by_julian_day(element: SecondsBetween, compiler: SQLCompiler, **options: Any) -> str:
+    first, last = (compiler.process(moment, **options) for moment in element.clauses)
+    return f"((julianday({last}) - julianday({first})) * 86400.0)"
 
 
 class UTCDateTime(TypeDecorator[datetime]):

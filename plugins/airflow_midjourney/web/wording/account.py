@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_midjourney.web.rendering import clock, count, money
 
 if TYPE_CHECKING:
+    from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.queries.batch import AccountLook, BatchOverview
     from airflow_midjourney.describe.table.accounts import AccountState
+    from airflow_midjourney.describe.table.budgets import Spent
 
 
 #: What the button does, for everybody who uses the account.
@@ -28,11 +30,11 @@ def account_words(found: BatchOverview) -> dict[str, Any]:
         return known | _pause_words(None)
     in_flight, most = account.state.in_flight, account.settings.max_in_flight
     return {
-        "gauges": {"slots": _gauge(in_flight / most), **_day_gauge(account)},
+        "gauges": {"slots": _gauge(in_flight / most), **gauge_of_day(account.settings, account.spent)},
         "account": _state(account),
         "slots": f"{count(in_flight)} of {count(most)} slots in use",
-        "day": state_of_day(account),
-        "cap": _cap(account),
+        "day": state_of_day(account.settings, account.spent),
+        "cap": cap_of(account.settings),
         **_pause_words(account.state),
     }
 
@@ -81,11 +83,30 @@ def hindrance(found: BatchOverview) -> str:
     return ""
 
 
-def state_of_day(account: AccountLook) -> str:
+def state_of_day(settings: AccountSettings, spent: Spent) -> str:
     """Say what was sent over the account today, by all DAGs."""
-    spent, settings = account.spent, account.settings
     sent = f"{count(spent.submissions)} sent"
     return f"{sent}, {money(spent.cost, settings.currency)}" if settings.price or spent.cost else sent
+
+
+def gauge_of_day(settings: AccountSettings, spent: Spent) -> dict[str, int]:
+    """Give how much of the day's caps is used, by the one that is nearer; nothing where there is none."""
+    shares = []
+    if settings.max_submissions_per_day:
+        shares.append(spent.submissions / settings.max_submissions_per_day)
+    if settings.max_cost_per_day:
+        shares.append(float(spent.cost / settings.max_cost_per_day))
+    return {"day": _gauge(max(shares))} if shares else {}
+
+
+def cap_of(settings: AccountSettings) -> str:
+    """Say what the account may send in a day."""
+    caps = []
+    if settings.max_submissions_per_day is not None:
+        caps.append(f"{count(settings.max_submissions_per_day)} images")
+    if settings.max_cost_per_day is not None:
+        caps.append(money(settings.max_cost_per_day, settings.currency))
+    return f"The cap is {' and '.join(caps)} a day" if caps else "No cap for the day"
 
 
 def _state(account: AccountLook) -> str:
@@ -99,25 +120,5 @@ def _state(account: AccountLook) -> str:
     return "Ready"
 
 
-def _day_gauge(account: AccountLook) -> dict[str, int]:
-    settings, spent = account.settings, account.spent
-    shares = []
-    if settings.max_submissions_per_day:
-        shares.append(spent.submissions / settings.max_submissions_per_day)
-    if settings.max_cost_per_day:
-        shares.append(float(spent.cost / settings.max_cost_per_day))
-    return {"day": _gauge(max(shares))} if shares else {}
-
-
 def _gauge(share: float) -> int:
     return min(GAUGE_WIDTH, round(GAUGE_WIDTH * share))
-
-
-def _cap(account: AccountLook) -> str:
-    settings = account.settings
-    caps = []
-    if settings.max_submissions_per_day is not None:
-        caps.append(f"{count(settings.max_submissions_per_day)} images")
-    if settings.max_cost_per_day is not None:
-        caps.append(money(settings.max_cost_per_day, settings.currency))
-    return f"The cap is {' and '.join(caps)} a day" if caps else "No cap for the day"
