@@ -39,12 +39,14 @@ OTHER_PYTHONS ?= 3.12 3.13
 # What uses the dependencies directly, and what is made for Airflow; the rest is said with the newest ones.
 LOWEST_TESTS ?= tests/model tests/service tests/imaging tests/storage tests/table tests/queries tests/admin $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
 # No more of Airflow is in them than in the others, and they take long.
-SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage describe_manifest_dag describe_then_export_dag \
+SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage monitoring describe_manifest_dag describe_then_export_dag \
 	empty_scopes real_store)
 # The table's tests run each statement on both databases; whole batches run on SQLite first, and on Postgres later.
 FIRST_DATABASES := table or not postgres
 # An S3 server that is neither AWS nor moto, from Go's module proxy.
 VERSITYGW := v1.8.0
+# What makes Prometheus' metrics of Airflow's StatsD.
+STATSD_EXPORTER := v0.28.0
 # scikit-image is there for its photographs; what it computes with is left out.
 UNUSED := scipy networkx imageio tifffile lazy-loader
 COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
@@ -57,7 +59,7 @@ SPREAD := -n $(WORKERS) --dist worksteal
 # Tests start hundreds of processes, and each would compile Airflow again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo env check test test-airflow test-postgres versitygw test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
+.PHONY: help setup demo env check test test-airflow test-postgres versitygw statsd-exporter test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
 .PHONY: format lock clean
 
 help: ## list the commands
@@ -90,7 +92,13 @@ test-postgres: $(TEST_STAMP) ## run whole batches on Postgres, and the tests of 
 	$(BIN)/python -m pytest $(SPREAD) -ra -k "not ($(FIRST_DATABASES))" $(ROOMS_ONLY)
 	$(BIN)/python -m pytest $(SPREAD) -ra --postgres-driver=psycopg2 -k postgres tests/table
 
-test-airflow: setup versitygw ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks
+statsd-exporter: ## build the exporter for the tests of deploy/monitoring, where Go is on this machine
+	@if command -v go >/dev/null; then \
+		GOBIN=$(CURDIR)/build/go go install github.com/prometheus/statsd_exporter@$(STATSD_EXPORTER) || \
+			test "$$CI" != true; \
+	else echo "Left out: there is no Go on this machine to build statsd_exporter with."; fi
+
+test-airflow: setup versitygw statsd-exporter ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks
 	$(BIN)/python -m pytest $(SPREAD) -ra --durations=10 $(AIRFLOW_REST)
 	$(BIN)/python -m pytest -n 2 -ra $(BROWSER)
 

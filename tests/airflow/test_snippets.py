@@ -24,6 +24,7 @@ from tests.support.airflow_runs import FinishedRun, run_dag, submit_and_wait
 from tests.support.asset_events import forget_events, hand_over
 from tests.support.documents import Snippet, TriggerCommand, pages, snippets, templates, trigger_commands
 from tests.support.example_dags import load_example
+from tests.support.mail import smtp_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +129,32 @@ def test_a_dag_of_a_document_describes_images(
 
     assert (run.state, run.state_of("wait")) == ("success", "success")
     assert run.xcom("wait", "counts")[0]["succeeded"] == simulator.counters()["billed"] == 2
+
+
+def test_a_run_that_fails_sends_the_mail_of_a_document(
+    sqlite_place: MetadataPlace,
+    bucket: str,
+    simulator: RunningSimulator,
+    connect: Callable[..., None],
+    put_photos: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (snippet,) = [one for one in snippets() if "SmtpNotifier(" in one.text]
+    connect(simulator, sqlite_place)
+    put_photos("incoming/", 2)
+    simulator.set_scenarios(["banned_image:first=2"])
+    with smtp_server() as (connection, mails):
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", connection)
+
+        run = run_dag(dag_of(written(snippet, bucket)), **MOMENTS["by hand"])
+
+    assert (run.state, run.state_of("wait")) == ("failed", "failed")
+    (mail,) = mails
+    assert mail["To"] == "on-call@example.com"
+    assert mail["Subject"] == "describe_or_tell: images were not described"
+    (text,) = [part.get_payload(decode=True).decode() for part in mail.walk() if part.get_content_type() == "text/html"]
+    assert "banned: 2" in text
+    assert "/midjourney/batch?id=describe_or_tell" in text
 
 
 @pytest.fixture
