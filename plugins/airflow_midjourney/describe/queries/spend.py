@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: Answers are counted by the first of these numbers of seconds within which they came; the last has all others, too.
 WITHIN: Final = (15, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 86400)
 
-#: Outcomes that cost something, and those that cost something until the service gave it back.
+#: Outcomes that cost something, or did until the service gave it back.
 _TOLD: Final = tuple(outcome for outcome in Outcome if outcome.counts_as_paid or outcome is Outcome.REFUNDED)
 
 
