@@ -61,7 +61,7 @@ class Waits:
 class Figures:
     """What a part of the bill comes to. Parts add up.
 
-    :param paid: submissions that count as paid, as in the caps: those that perhaps were among them.
+    :param paid: submissions that count as paid, as in the caps, undecided ones among them.
     :param perhaps: of these, submissions whose answer is not known.
     :param unpriced: of the paid ones, those for which the connection had no price.
     :param cost: what the paid ones cost.
