@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from sqlalchemy import Column, Text, create_engine, event, inspect, select
+from sqlalchemy import Column, Text, create_engine, event, inspect, literal, select, text
 
 from airflow_midjourney.describe.model.errors import TableError
 from airflow_midjourney.describe.table.database import Database, open_database
@@ -77,6 +78,20 @@ def columns_and_indexes(database: Database) -> dict[str, Any]:
     return found
 
 
+def columns_and_indexes_of_today(place: MetadataPlace) -> dict[str, Any]:
+    fresh = open_database(place.url, replace(place.names, table="fresh"))
+    ensure_tables(fresh)
+    found = {
+        name.replace("fresh", "image_prompts"): (
+            columns,
+            {str(index).replace("fresh", "image_prompts"): facts for index, facts in indexes.items()},
+        )
+        for name, (columns, indexes) in columns_and_indexes(fresh).items()
+    }
+    fresh.close()
+    return found
+
+
 def with_mood(database: Database) -> Database:
     """Let a database object be that of the next release."""
     database.tables.images.append_column(Column("mood", Text))
@@ -105,22 +120,12 @@ def test_frozen_tables_become_those_of_today(
     place: MetadataPlace, opened: Database, revision: int, tmp_path: Path
 ) -> None:
     make_frozen(place, revision)
-    fresh = open_database(place.url, replace(place.names, table="fresh"))
-    ensure_tables(fresh)
 
     ensure_tables(opened)
 
-    renamed = {
-        name.replace("fresh", "image_prompts"): (
-            columns,
-            {str(index).replace("fresh", "image_prompts"): facts for index, facts in indexes.items()},
-        )
-        for name, (columns, indexes) in columns_and_indexes(fresh).items()
-    }
     hint = "Name what was added in describe/table/migrations.py, under the next number."
-    assert columns_and_indexes(opened) == renamed, hint
+    assert columns_and_indexes(opened) == columns_and_indexes_of_today(place), hint
     assert images_are_described(opened)
-    fresh.close()
 
 
 def test_rows_of_the_release_before_are_still_there(place: MetadataPlace, opened: Database) -> None:
@@ -226,6 +231,65 @@ def test_several_processes_at_once_upgrade_once(place: MetadataPlace, opened: Da
 
     assert sum(altered) == columns_added
     assert revision_of(opened) == NEXT.number
+
+
+def wait_until_one_waits_for_a_lock(place: MetadataPlace) -> None:
+    engine = create_engine(place.url)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with engine.connect() as connection:
+            if connection.execute(waiting).scalar_one():
+                engine.dispose()
+                return
+        time.sleep(0.02)
+    pytest.fail("The upgrade waits for no lock.")
+
+
+@pytest.mark.parametrize("held", ["images", "submissions", "batches"])
+def test_an_upgrade_holds_no_table_while_it_waits_for_another(postgres_place: MetadataPlace, held: str) -> None:
+    """A worker of the release before may read one table and then others in one transaction, without a deadlock."""
+    make_frozen(postgres_place)
+    worker = open_database(postgres_place.url, postgres_place.names)
+    database = open_database(postgres_place.url, postgres_place.names)
+    tables = worker.tables
+
+    with ThreadPoolExecutor(1) as pool:
+        with worker.engine.begin() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+            connection.execute(select(literal(1)).select_from(getattr(tables, held)))
+            upgraded = pool.submit(ensure_tables, database)
+            wait_until_one_waits_for_a_lock(postgres_place)
+            for other in (tables.images, tables.submissions, tables.batches):
+                connection.execute(select(literal(1)).select_from(other))
+        upgraded.result(timeout=60)
+
+    assert revision_of(database) == latest()
+    database.close()
+    worker.close()
+
+
+@pytest.mark.parametrize("changes", [1, 2, 9, 20])
+def test_an_upgrade_that_is_killed_is_ended_by_the_next(place: MetadataPlace, opened: Database, changes: int) -> None:
+    make_frozen(place)
+    left = changes
+
+    def kill(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        nonlocal left
+        left -= statement.startswith(("ALTER", "CREATE"))
+        if not left:
+            raise KeyboardInterrupt
+
+    killed = open_database(place.url, place.names)
+    event.listen(killed.engine, "before_cursor_execute", kill)
+    with pytest.raises(KeyboardInterrupt):
+        ensure_tables(killed)
+    killed.close()
+
+    ensure_tables(opened)
+
+    assert columns_and_indexes(opened) == columns_and_indexes_of_today(place)
+    assert revision_of(opened) == latest()
 
 
 def test_frozen_files_of_this_revision_are_what_is_printed_today() -> None:

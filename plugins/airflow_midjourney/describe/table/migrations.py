@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -153,13 +154,12 @@ def ensure_tables(
         found = _made(database)
         if found is not None and found.version > SCHEMA_VERSION:
             raise _too_new(database, found.version)
-        if manage_schema and (found is None or found.revision < latest(revisions)):
-            with database.writing() as tx:
-                _create(tx, revisions)
-        elif found is None:
-            raise _no_tables(database)
-        elif not manage_schema:
+        if not manage_schema:
             _check(database, found)
+        elif found is None:
+            _create(database, revisions)
+        elif found.revision < latest(revisions):
+            _add(database, found.revision, revisions)
     except SQLAlchemyError as error:
         raise database.explained(error) from error
 
@@ -243,21 +243,24 @@ def _read_facts(connection: Connection, tables: Tables) -> _Made | None:
     return _Made(int(facts[_VERSION]), int(facts.get(_REVISION, FIRST)))
 
 
-def _create(tx: Transaction, revisions: tuple[Revision, ...]) -> None:
-    """Make or complete the tables, behind a lock: a process that waited for it finds nothing left to do."""
-    if tx.is_postgres:
-        tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
-    meta = tx.tables.meta
-    found = None
-    if inspect(tx.connection).has_table(meta.name, schema=meta.schema):
-        found = _read_facts(tx.connection, tx.tables)
-    if found is None:
-        _define(tx)
-        _note(tx, _VERSION, SCHEMA_VERSION)
-    elif found.revision < latest(revisions):
-        _add(tx, found.revision, revisions)
-    if found is None or found.revision < latest(revisions):
-        _note(tx, _REVISION, latest(revisions))
+def _create(database: Database, revisions: tuple[Revision, ...]) -> None:
+    """Make the tables, behind a lock: a process that waited for it finds nothing left to do."""
+    with _changing(database) as tx:
+        if not inspect(tx.connection).has_table(tx.tables.meta.name, schema=tx.tables.meta.schema):
+            _define(tx)
+            _note(tx, _VERSION, SCHEMA_VERSION)
+            _note(tx, _REVISION, latest(revisions))
+
+
+@contextmanager
+def _changing(database: Database) -> Iterator[Transaction]:
+    """Open a transaction that changes tables; one process at a time does."""
+    with database.writing() as tx:
+        if tx.is_postgres:
+            tx.connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
+            # An ALTER that waits for a long transaction makes every other statement on the table wait behind it.
+            tx.connection.execute(text("SET LOCAL lock_timeout = '20s'"))
+        yield tx
 
 
 def _define(tx: Transaction) -> None:
@@ -267,15 +270,21 @@ def _define(tx: Transaction) -> None:
         tx.connection.exec_driver_sql(statement)
 
 
-def _add(tx: Transaction, since: int, revisions: tuple[Revision, ...]) -> None:
-    if tx.is_postgres:
-        # An ALTER that waits for a long transaction makes every other statement on the table wait behind it.
-        tx.connection.execute(text("SET LOCAL lock_timeout = '20s'"))
-    inspector = inspect(tx.connection)
-    for addition in additions(tx.tables, since, revisions):
-        if not addition.is_there(inspector):
-            for statement in addition.statements(tx.connection.dialect):
-                tx.connection.exec_driver_sql(statement)
+def _add(database: Database, since: int, revisions: tuple[Revision, ...]) -> None:
+    """Add what tables of an earlier release lack, each in a transaction of its own.
+
+    A transaction that changes one table waits for the workers of the earlier release, and they for it, never both: one
+    that changed several would end in a deadlock with them. A process that is killed here leaves less for the next one.
+    """
+    for addition in additions(database.tables, since, revisions):
+        with _changing(database) as tx:
+            if not addition.is_there(inspect(tx.connection)):
+                for statement in addition.statements(tx.connection.dialect):
+                    tx.connection.exec_driver_sql(statement)
+    with _changing(database) as tx:
+        found = _read_facts(tx.connection, tx.tables)
+        if found is not None and found.revision < latest(revisions):
+            _note(tx, _REVISION, latest(revisions))
 
 
 def _note(tx: Transaction, name: str, value: int) -> None:
@@ -287,11 +296,13 @@ def _note(tx: Transaction, name: str, value: int) -> None:
     )
 
 
-def _check(database: Database, found: _Made) -> None:
+def _check(database: Database, found: _Made | None) -> None:
     """Say what a DBA still has to add; columns that are there are enough, whatever the revision says.
 
     :raises TableError: if a table or column is missing.
     """
+    if found is None:
+        raise _no_tables(database)
     with database.reading() as tx:
         lacking = missing(database.tables, inspect(tx.connection))
     if lacking:
