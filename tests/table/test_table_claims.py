@@ -184,6 +184,16 @@ def test_what_was_read_is_kept_for_its_own_row_when_there_is_no_room(database: D
             assert (read["content_sha256"], read["reader"]) == (rows.content("bytes").content_sha256, rows.READER)
 
 
+def test_a_row_that_has_ended_is_not_claimed_though_its_lease_still_holds(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 1)
+        (row,) = leases.reserve(tx, batch, "holder", 1)
+        rows.set_columns(tx, row.id, status="failed")
+
+        assert rows.claim_alone(tx, rows.request(batch, row)) is ClaimResult.LOST
+        assert rows.bill(tx) == []
+
+
 def test_a_claim_whose_commit_went_unheard_is_repeated_for_nothing(database: Database) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 1)

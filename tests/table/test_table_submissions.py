@@ -10,7 +10,7 @@ import pytest
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table import results, submissions
-from airflow_midjourney.describe.table.doubt import late_results
+from airflow_midjourney.describe.table.doubt import former_tasks, late_results
 from airflow_midjourney.describe.table.results import RemoteTimes
 from airflow_midjourney.describe.table.submissions import PostFacts
 from tests.support import rows
@@ -237,6 +237,51 @@ def test_a_late_answer_that_meets_the_next_attempt_is_still_there_when_that_fail
 
         assert late_results.answered_late(tx, rows.ACCOUNT.identity, stale, rows.four_prompts(), "late", TIMES)
         assert (the_row(tx)["status"], the_row(tx)["prompt_4"]) == ("succeeded", "four")
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_late_answer_is_written_to_a_row_that_has_none_and_is_not_on_its_way(
+    database: Database, status: Status
+) -> None:
+    waits = status in (Status.FAILED, Status.PENDING, Status.IN_DOUBT)
+    with database.writing() as tx:
+        row = submitted(tx, max_attempts=1)
+        results.ended(tx, row, Reason.TIMEOUT, "too long", TIMES, "")
+        (given_up,) = late_results.given_up(tx, rows.ACCOUNT.identity)
+        soon = tx.now + timedelta(minutes=5)
+        lease = {"reserved_by": "holder", "reserved_until": soon, "not_before": soon, "reservations": 1}
+        doubt = {"in_doubt_after": soon, "doubt_checked_at": soon, "absent_since": soon}
+        rows.set_columns(tx, row.id, status=status.value, **lease, **doubt)
+
+        assert bool(late_results.given_up(tx, rows.ACCOUNT.identity)) == waits
+        assert late_results.answered_late(tx, rows.ACCOUNT.identity, given_up, rows.four_prompts(), "", TIMES) == waits
+        found = the_row(tx)
+
+    assert found["status"] == ("succeeded" if waits else status)
+    assert found["prompt_1"] == ("one" if waits else None)
+    if waits:
+        left = {name: found[name] for name in ("reason", "detail", *lease, *doubt)}
+        assert left == dict.fromkeys(left) | {"reservations": 0}
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_task_that_still_runs_is_waited_for_again_by_a_row_that_was_given_up_or_is_to_be_sent_again(
+    database: Database, status: Status
+) -> None:
+    waits = status in (Status.FAILED, Status.PENDING)
+    with database.writing() as tx:
+        row = submitted(tx, max_attempts=1)
+        results.ended(tx, row, Reason.TIMEOUT, "too long", TIMES, "")
+        former = former_tasks.latest_of(tx, row.id, row.submit_token)
+        assert former is not None
+        rows.set_columns(tx, row.id, status=status.value, submit_token=None, task_id=None)
+        entry = the_entry(tx)
+
+        assert former_tasks.resume(tx, former) == waits
+        found = the_row(tx)
+        assert found["status"] == ("submitted" if waits else status)
+        assert found["task_id"] == ("0123" if waits else None)
+        assert the_entry(tx) == entry | ({"result": None, "reason": None, "settled_at": None} if waits else {})
 
 
 def test_a_late_answer_whose_row_has_prompts_is_not_asked_for_again(database: Database) -> None:
