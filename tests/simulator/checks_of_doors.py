@@ -44,6 +44,7 @@ for _name, _status, _text, _reason, _where in (
     ("http_429_on_reads", 429, "", "", "reads"),
     ("cloudflare_403_html", 403, "Cloudflare", "forbidden", "both"),
     ("firewall_on_submit", 403, "Cloudflare", "forbidden", "submits"),
+    ("unauthorised_on_submit", 401, "Authorization failed.", "unauthorised", "submits"),
     ("http_413", 413, "", "too_large", "submits"),
     ("http_500_spring", 500, "Internal Server Error", "crash", "submits"),
     ("http_500_on_reads", 500, "", "", "reads"),
