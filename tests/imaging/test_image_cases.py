@@ -300,6 +300,22 @@ def test_a_drawing_on_transparency_never_vanishes(mode: str, image_format: str, 
     assert high - low > 60  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(
+    ("mode", "image_format"), [("RGBA", "PNG"), ("LA", "PNG"), ("P", "PNG"), ("RGBA", "WEBP"), ("RGBA", "GIF")]
+)
+@pytest.mark.parametrize(("ink", "vanishes"), [("white", True), ("#fdfdfd", True), ("black", False)])
+def test_a_small_drawing_that_white_would_swallow_is_not_sent_as_it_is(
+    mode: str, image_format: str, ink: str, vanishes: bool
+) -> None:
+    options = {"lossless": True} if image_format == "WEBP" else {}
+
+    found = prepared(encode(line_art(mode, (240, 120), ink), image_format, **options))
+
+    assert (found.sent_media_type == "image/jpeg") == vanishes
+    low, high = sent_image(found).convert("RGBA").convert("L").getextrema()
+    assert not vanishes or high - low > 60  # type: ignore[operator]
+
+
 def test_a_drawing_that_shows_on_white_is_laid_on_white() -> None:
     image = sent_image(prepared(encode(line_art("RGBA", (2400, 300), "red"), "PNG"))).convert("RGB")
 

@@ -137,6 +137,16 @@ def on_background(image: Image.Image) -> Image.Image:
     return _laid_on(layer, alpha, _GREY) if low != high and _shows_nothing(on_white) else on_white
 
 
+def vanishes_on_white(image: Image.Image) -> bool:
+    """Say whether a loaded image is a drawing on transparency of which nothing is left on white."""
+    if not image.has_transparency_data:
+        return False
+    layer = image.convert("RGBA")
+    alpha = layer.getchannel("A")
+    low, high = alpha.getextrema()
+    return low != high and _shows_nothing(_laid_on(layer, alpha, (255, 255, 255)))
+
+
 def orientation_of(image: Image.Image) -> int:
     """Give the EXIF orientation, 1 to 8; upright where the EXIF data cannot be read.
 

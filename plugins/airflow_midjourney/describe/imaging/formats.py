@@ -128,8 +128,8 @@ def open_image(body: bytes, image_format: ImageFormat) -> Image.Image:
     return Image.open(WatchedFile(body), formats=(image_format.name,))
 
 
-def read_through(body: bytes, image_format: ImageFormat) -> None:
-    """Decode an image to its end, and forget it: damage and missing parts show.
+def read_through(body: bytes, image_format: ImageFormat) -> Image.Image:
+    """Decode an image to its end: damage and missing parts show.
 
     Of a JPEG all data is read, but only an eighth of its size is drawn, which takes half the time and little memory.
 
@@ -140,6 +140,7 @@ def read_through(body: bytes, image_format: ImageFormat) -> None:
     image = open_image(body, image_format)
     image.draft(image.mode, (max(1, image.width // 8), max(1, image.height // 8)))
     image.load()
+    return image
 
 
 def _recognise_by_brands(body: bytes) -> ImageFormat | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from airflow_midjourney.describe.imaging import formats
-from airflow_midjourney.describe.imaging.appearance import UPRIGHT, orientation_of
+from airflow_midjourney.describe.imaging.appearance import UPRIGHT, orientation_of, vanishes_on_white
 from airflow_midjourney.describe.imaging.jpeg import to_small_jpeg
 from airflow_midjourney.describe.imaging.limits import check_cost
 from airflow_midjourney.describe.imaging.metadata import pixels_only
@@ -78,8 +78,8 @@ def prepare(body: bytes, *, image_uri: str, strip_metadata: bool = True) -> Prep
     """Check an image by reading it once to its end, and bring it into the form that is sent.
 
     A PNG, JPEG, WebP or GIF of at most 2 MB and 2,048 pixels a side keeps its pixels untouched; EXIF, GPS,
-    XMP, comments and texts are cut out of the file. Anything else, animations and images with a colour
-    profile or an orientation among it, becomes a JPEG of its first frame. Blocks while two others are decoded.
+    XMP, comments and texts are cut out of the file. Anything else, animations, images with a colour profile or an
+    orientation and drawings of which white would leave nothing among it, becomes a JPEG of its first frame. Blocks while two others are decoded.
 
     :param body: the original bytes.
     :param image_uri: the image, for the error.
@@ -215,12 +215,18 @@ def _encode(body: bytes, image_format: ImageFormat, *, strip_metadata: bool) -> 
     image = _opened(body, image_format, MAX_PIXELS)
     if image_format.sent_as_is and _needs_no_change(image):
         as_it_is = pixels_only(body, image_format.media_type) if strip_metadata else body
-        if as_it_is is not None and len(as_it_is) <= MAX_SENT_BYTES:
-            # What is sent is what has to be whole.
-            formats.read_through(as_it_is, image_format)
+        if as_it_is is not None and len(as_it_is) <= MAX_SENT_BYTES and _shows_something(as_it_is, image_format):
             return _Encoded(as_it_is, image_format.media_type, image.width, image.height)
     small = to_small_jpeg(image, most_pixels_a_side=MAX_SENT_SIDE, most_bytes=MAX_SENT_BYTES)
     return _Encoded(small.body, formats.JPEG.media_type, small.width, small.height)
+
+
+def _shows_something(body: bytes, image_format: ImageFormat) -> bool:
+    """Read what is sent through, which has to be whole, and say whether anything of it is left on white.
+
+    :raises Exception: whatever Pillow raises on bytes that are not what they seem.
+    """
+    return not vanishes_on_white(formats.read_through(body, image_format))
 
 
 def _needs_no_change(image: Image.Image) -> bool:
