@@ -77,6 +77,10 @@ def test_four_prompts_come_out_of_every_wrapping(
     assert parsed.aspect_ratio == ("3:2" if suffix else None)
 
 
+def escaped_all(prompts: list[str]) -> list[str]:
+    return [html.escape(prompt) for prompt in prompts]
+
+
 def with_keycaps(prompts: list[str]) -> str:
     return "\n\n".join(f"{number}\ufe0f\u20e3 {prompt}" for number, prompt in enumerate(prompts, 1))
 
@@ -112,6 +116,22 @@ def with_keycaps(prompts: list[str]) -> str:
         lambda prompts: "".join(f"<p>{number}. {html.escape(prompt)}</p>" for number, prompt in enumerate(prompts, 1)),
         lambda prompts: "<ol>" + "".join(f"<li><b>{html.escape(prompt)}</b></li>" for prompt in prompts) + "</ol>",
         lambda prompts: "".join(f"<prompt>{html.escape(prompt)}</prompt>" for prompt in prompts),
+        lambda prompts: "".join(f"<prompt><![CDATA[{prompt}]]></prompt>" for prompt in prompts),
+        lambda prompts: html.escape("".join(f"<p>{html.escape(prompt)}</p>" for prompt in prompts)),
+        lambda prompts: (
+            "<ol>" + "".join(f"<li>{one.replace(', ', ',<br>', 1)}</li>" for one in escaped_all(prompts)) + "</ol>"
+        ),
+        lambda prompts: "<ol>" + "".join(f"<li>{html.escape(prompt)}" for prompt in prompts) + "</ol>",
+        lambda prompts: json.dumps({"prompts": prompts, "tags": ["a tag of an image", "and one more tag"]}),
+        lambda prompts: json.dumps([[prompt] for prompt in prompts]),
+        lambda prompts: json.dumps({"images": [{"description": {"text": prompt}} for prompt in prompts]}),
+        lambda prompts: repr(with_keycaps(prompts)),
+        lambda prompts: repr(with_keycaps(prompts).encode()),
+        lambda prompts: repr([prompt.encode() for prompt in prompts]),
+        lambda prompts: "\n".join(f"prompt_{n} = {prompt}" for n, prompt in enumerate(prompts, 1)),
+        lambda prompts: "\n".join(f"- [ ] {prompt}" for prompt in prompts),
+        lambda prompts: "\n".join(f"<b>{n}.</b> <i>{html.escape(prompt)}</i>" for n, prompt in enumerate(prompts, 1)),
+        lambda prompts: f"<@123456789> <t:1712345678:R>\n{with_keycaps(prompts)}\n-# described by a bot",
     ],
 )
 def test_a_list_of_prompts_is_read(wrap: Callable[[list[str]], str], suffix: str) -> None:

@@ -79,7 +79,8 @@ def prepare(body: bytes, *, image_uri: str, strip_metadata: bool = True) -> Prep
 
     A PNG, JPEG, WebP or GIF of at most 2 MB and 2,048 pixels a side keeps its pixels untouched; EXIF, GPS,
     XMP, comments and texts are cut out of the file. Anything else, animations, images with a colour profile or an
-    orientation and drawings of which white would leave nothing among it, becomes a JPEG of its first frame. Blocks while two others are decoded.
+    orientation and drawings of which white would leave nothing among it, becomes a JPEG of its first frame. Blocks
+    while two others are decoded.
 
     :param body: the original bytes.
     :param image_uri: the image, for the error.

@@ -14,6 +14,9 @@ _FENCE: Final = re.compile(r"```[a-z]{0,12}[ \t]*\r?\n(?P<inside>[^`]*)```", re.
 #: A value behind the words that announce it.
 _ANNOUNCED: Final = re.compile(r"[^\[{]{1,400}[:：]\s*(?=[\[{])")
 
+#: With what a value begins, text and bytes as Python prints them among them.
+_BEGINNINGS: Final = ("[", "{", "(", '"', "'", "b'", 'b"')
+
 #: Characters of a value that are read; four prompts have a few thousand.
 _LONGEST: Final = 100_000
 
@@ -25,6 +28,9 @@ _NAMES: Final = ("prompt", "text", "content", "description", "caption", "prompts
 
 #: An object that has one of these says what went wrong.
 _COMPLAINTS: Final = frozenset({"error", "errors", "warnings", "detail", "details"})
+
+#: What they call a list of them, beside lists of something else.
+_LISTS: Final = ("prompts", "descriptions", "captions")
 
 _NUMBERED_NAME: Final = re.compile(r"(?:(?:prompt|description|caption|option|text)[ _-]?)?([1-9])", re.IGNORECASE)
 
@@ -50,7 +56,7 @@ def _candidates(text: str) -> list[str]:
     bare = text.strip().lstrip("\ufeff")
     if len(bare) > _LONGEST:
         return []
-    if bare.startswith(("[", "{", "(", '"')):
+    if bare.startswith(_BEGINNINGS):
         return [bare]
     fenced = _FENCE.search(bare)
     announced = _ANNOUNCED.match(bare)
@@ -60,7 +66,7 @@ def _candidates(text: str) -> list[str]:
 
 def _value(text: str) -> Any:
     """Read a value; None where a text is none."""
-    if not text.startswith(("[", "{", "(", '"')):
+    if not text.startswith(_BEGINNINGS):
         return None
     for read in (json.loads, _objects_a_line, ast.literal_eval):
         try:
@@ -77,8 +83,9 @@ def _objects_a_line(text: str) -> list[Any]:
 def _texts_of(value: Any, depth: int) -> list[str]:
     if depth > _DEEPEST:
         return []
-    if isinstance(value, str):
-        return _texts_of_text(value, depth + 1) or [value]
+    if isinstance(value, str | bytes):
+        text = _text_of(value, depth)
+        return _texts_of_text(text, depth + 1) or [text] if text else []
     if isinstance(value, list | tuple):
         return _texts_of_list(list(value), depth)
     return _texts_of_object(value, depth) if isinstance(value, dict) else []
@@ -88,8 +95,8 @@ def _texts_of_list(items: list[Any], depth: int) -> list[str]:
     """Give texts, or what objects call their prompt; nothing if one of several items is no description."""
     if len(items) == 1:
         return _texts_of(items[0], depth + 1)
-    found = [_prompt_of(item) if isinstance(item, dict) else item for item in items]
-    texts = [text for text in found if isinstance(text, str) and is_long_enough(text)]
+    found = [_text_of(item, depth) for item in items]
+    texts = [text for text in found if is_long_enough(text)]
     return texts if len(texts) == len(items) else []
 
 
@@ -102,10 +109,24 @@ def _texts_of_object(value: dict[Any, Any], depth: int) -> list[str]:
     inside = [one for one in value.values() if isinstance(one, list | tuple | dict)]
     if _COMPLAINTS.intersection(map(str, value)):
         return []
+    named = next((value[name] for name in _LISTS if isinstance(value.get(name), list | tuple)), None)
+    if named is not None:
+        return _texts_of(named, depth + 1)
     if len(inside) == 1:
         return _texts_of(inside[0], depth + 1)
     whole = _prompt_of(value) if not inside else None
     return _texts_of(whole, depth + 1) if isinstance(whole, str) else []
+
+
+def _text_of(item: Any, depth: int) -> str:
+    """Give the text that an item is, that it calls its prompt, or that a list of one holds; else nothing."""
+    if isinstance(item, bytes):
+        return item.decode("utf-8", "replace")
+    if isinstance(item, str) or depth > _DEEPEST:
+        return item if isinstance(item, str) else ""
+    if isinstance(item, list | tuple):
+        return _text_of(item[0], depth + 1) if len(item) == 1 else ""
+    return _text_of(_prompt_of(item), depth + 1) if isinstance(item, dict) else ""
 
 
 def _prompt_of(item: dict[Any, Any]) -> Any:

@@ -15,8 +15,17 @@ _INLINE: Final = re.compile(
 )
 _ITEM: Final = re.compile(r"<li\b[^<>]{0,100}>([^<>]*)</li>", re.IGNORECASE)
 _BLOCK: Final = re.compile(
-    r"</?(?:p|div|section|li|ol|ul|h[1-6]|html|body|prompts?|items?|descriptions?|captions?)(?:\s[^<>]{0,300})?>",
+    r"</?(?:p|div|section|li|ol|ul|dl|dt|dd|h[1-6]|html|body|results?|prompts?|items?|descriptions?|captions?)"
+    r"(?:\s[^<>]{0,300})?>|<\?xml[^<>]{0,100}>|<!\[CDATA\[|\]\]>",
     re.IGNORECASE,
+)
+_OPENS_ITEM: Final = re.compile(r"<li\b", re.IGNORECASE)
+_BREAK: Final = re.compile(r"<br ?/?>", re.IGNORECASE)
+_ESCAPED_TAG: Final = re.compile(r"&lt;(?:p|div|li|ol|ul|br|h[1-6])\b", re.IGNORECASE)
+
+#: Mentions, moments and emoji of Discord, and the small print of its bots.
+_OF_DISCORD: Final = re.compile(
+    r"<(?:t:\d{1,20}(?::[a-zA-Z])?|a?:\w{2,32}:\d{5,25}|@[!&]?\d{5,25}|#\d{5,25})>|^-# [^\n]*$", re.MULTILINE
 )
 
 _ESCAPED: Final = re.compile(r"\\([\\`*_{}\[\]()#+.!|>~-])")
@@ -42,17 +51,25 @@ def unwrapped(text: str) -> str:
     if len(listed) == 1:
         # JSON of one text holds the whole answer.
         text, listed = listed[0], []
-    text = _UNIT.sub(_letter, text)
-    plain = _INLINE.sub("", text)
-    prompts = listed or _ITEM.findall(plain)
+    text = _OF_DISCORD.sub("", _UNIT.sub(_letter, text))
+    if "<" not in text and _ESCAPED_TAG.search(text):
+        text = html.unescape(text)
+    text = _INLINE.sub("", text)
+    prompts = listed or _items(text)
     if len(prompts) >= _FEWEST:
         text = "\n\n".join(prompts if _are_numbered(prompts) else _numbered(prompts))
-    elif _BLOCK.search(plain):
-        text = _BLOCK.sub("\n\n", plain)
+    else:
+        text = _BLOCK.sub("\n\n", text)
     # A relay behind a relay escapes what is escaped.
     for _ in range(2):
         text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
     return _without_references(_ESCAPED.sub(r"\1", text))
+
+
+def _items(text: str) -> list[str]:
+    """Give the items of a list in HTML, if each of them is closed."""
+    items: list[str] = _ITEM.findall(_BREAK.sub(" ", text))
+    return items if len(items) == len(_OPENS_ITEM.findall(text)) else []
 
 
 def _ungarbled(text: str) -> str:
