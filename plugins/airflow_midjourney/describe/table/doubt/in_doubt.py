@@ -175,7 +175,9 @@ def _that_may_be_sent_again(tx: Transaction, found: Sequence[Any]) -> list[Any]:
     submissions, batches = tx.tables.submissions.c, tx.tables.batches.c
     sent = tx.connection.execute(
         select(submissions.submit_token, submissions.batch_id).where(
-            submissions.submit_token.in_([row.submit_token for row in found])
+            submissions.submit_token.in_([row.submit_token for row in found]),
+            # What was surely taken is in doubt only until a connection of its account polls again.
+            submissions.outcome.not_in(TAKEN),
         )
     )
     senders = {row.submit_token: row.batch_id for row in sent}
