@@ -213,6 +213,8 @@ def _left(found: BatchOverview) -> str:
         if found.latest_end is None:
             return "All has ended"
         return f"All ended within {duration((found.latest_end - found.batch.started_at).total_seconds())}"
+    if found.counts.pending and found.account is not None and found.account.state.paused:
+        return "Waits for a person to resume the account"
     seconds = _seconds_left(found)
     if seconds is None:
         return "Nothing ended in five minutes"
