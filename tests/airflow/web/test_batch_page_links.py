@@ -41,4 +41,6 @@ def test_every_number_leads_to_its_images_and_the_run_to_airflow(
         assert wanted in asked
         shown = api.get(f"/midjourney/{wanted[0]}", params=wanted[1], headers=as_user("viewer")).text
         assert "b.jpg" in shown if wanted[1].get("status") == ["pending"] else "a.jpg" in shown
+    for wanted in (("spend", {}), ("spend", {"dag_id": ["dag"]}), ("gallery", {"status": ["submitted"]})):
+        assert wanted in asked
     assert "../dags/dag/runs/a%20run/tasks/task" in links

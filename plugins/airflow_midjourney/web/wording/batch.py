@@ -123,6 +123,8 @@ def _addresses(found: BatchOverview) -> dict[str, str]:
     return parts | {
         "run": _images_address("gallery", found, status=ANY),
         "scope": f"gallery?{urlencode({'status': ANY, 'prefix': below})}",
+        "cost": f"spend?{urlencode({'dag_id': found.batch.origin.dag_id or ''})}",
+        "day": "spend",
         "slots": f"gallery?{urlencode({'status': Status.SUBMITTED.value})}",
     }
 
