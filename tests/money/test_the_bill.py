@@ -59,6 +59,17 @@ ANSWERS: dict[str, tuple[Callable[[Transaction, str], object], dict[str, Any]]] 
         {"outcome": "accepted", "code": "1", "http_status": 200, "detail": "提交成功", "task_id": "7"}
         | {"result": None, "reason": None, "answered_at": True, "settled_at": False},
     ),
+    "ambiguous once more": (
+        lambda tx, token: [submissions.ambiguous(tx, token, PostFacts(status)) for status in (500, 502)],
+        {"outcome": "ambiguous", "http_status": 500},
+    ),
+    "refused, as is known later": (
+        lambda tx, token: (
+            submissions.ambiguous(tx, token, PostFacts(500)),
+            submissions.refused(tx, token, Reason.BANNED, NO),
+        ),
+        {"outcome": "refused", "http_status": 200, "result": "failed", "settled_at": True},
+    ),
     "taken, though it was given up": (
         lambda tx, token: (
             submissions.note_result(tx, token, Status.FAILED, Reason.LOST),
