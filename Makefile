@@ -190,6 +190,7 @@ endif
 	@touch $@
 
 $(DEMO_STAMP): requirements-demo.lock
+	@echo "Installing what the demo needs into $(DEMO), once: 0.5 GB, a minute or two."
 	$(call install,$(DEMO))
 	@$(DEMO)/bin/python -m pip uninstall --quiet --yes --disable-pip-version-check uv
 	@touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -140,8 +141,12 @@ def _say_where_next(airflow: Airflow, screen: Screen, bill: Bill) -> None:
 
 
 def say_how_to_read(screen: Screen, folder: DemoFolder) -> None:
-    """Name a command that reads the table."""
-    screen.say(f"  sqlite3 {shlex.quote(shown(folder.table))} '{_EXAMPLE_QUERY}'")
+    """Name a command that reads the table; not every machine has it."""
+    table = shlex.quote(shown(folder.table))
+    if shutil.which("sqlite3"):
+        screen.say(f"  sqlite3 {table} '{_EXAMPLE_QUERY}'")
+    else:
+        screen.say(f"  {table}: the table, a file of SQLite for any program that reads such")
 
 
 def _make_images(folder: DemoFolder, interruption: Interruption) -> list[StoredImage]:
