@@ -120,9 +120,19 @@ class Elsewhere(Engine):
             yield worker
 
 
-@pytest.mark.parametrize("has_connection", [True, False])
-def test_what_another_account_has_paid_for_is_asked_through_the_connection_of_its_batch(
-    database: Database, s3: S3Client, scope: Scope, slow: Callable[..., RunningSimulator], has_connection: bool
+@pytest.mark.parametrize(
+    ("has_connection", "has_moved", "times_paid"),
+    [(True, True, 1), (False, False, 1), (False, True, 2)],
+    ids=["the connection of its batch", "its own, to the same host", "none"],
+)
+def test_what_another_account_has_paid_for_is_asked_through_a_connection_that_can(
+    database: Database,
+    s3: S3Client,
+    scope: Scope,
+    slow: Callable[..., RunningSimulator],
+    has_connection: bool,
+    has_moved: bool,
+    times_paid: int,
 ) -> None:
     service = slow(seconds=1.5)
     first = Engine(database, s3, service.url, key="old-key", account=PATIENT)
@@ -130,13 +140,14 @@ def test_what_another_account_has_paid_for_is_asked_through_the_connection_of_it
     time.sleep(2.0)
     service.set_scenarios([])
     other = first if has_connection else None
-    second = Elsewhere(database, s3, service.url, key="new-key", account=PATIENT, other=other)
+    account = PATIENT | ({"identity": "https://moved.example:443#me"} if has_moved else {})
+    second = Elsewhere(database, s3, service.url, key="new-key", account=account, other=other)
 
     _, counts = work_on(second, scope, options(redescribe="failed"), origin("again"))
 
     assert counts.succeeded == IMAGES
     assert set(second.opened) == {("midjourney_default", first.settings.identity)}
-    assert service.counters()["billed"] == (IMAGES if has_connection else 2 * IMAGES)
+    assert service.counters()["billed"] == times_paid * IMAGES
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.engine.settle import take_late_answer
@@ -13,6 +14,7 @@ from airflow_midjourney.describe.model.errors import (
     ServiceProtocolError,
     ServiceUnavailableError,
 )
+from airflow_midjourney.describe.service.settings import host_of
 from airflow_midjourney.describe.service.tasks import Waiting, read_answer
 from airflow_midjourney.describe.table import leases
 from airflow_midjourney.describe.table.batches import read_batch
@@ -65,7 +67,11 @@ async def _ask(worker: Worker, former: GivenUp) -> RemoteTask | None:
 
 
 async def _ask_elsewhere(worker: Worker, former: GivenUp) -> RemoteTask | None:
-    """Ask for a task of another account, through the connection that the batch of its submission names."""
+    """Ask for a task of another account, through the connection that the batch of its submission names.
+
+    Where that is not the same account any more, the worker's own asks, if it is to the same host: a new key often sees
+    what the former one has paid for.
+    """
     try:
         batch = await worker.database.read(read_batch, former.batch_id)
         async with worker.open_other_account(batch.options.mj_conn_id, former.account) as client:
@@ -73,6 +79,10 @@ async def _ask_elsewhere(worker: Worker, former: GivenUp) -> RemoteTask | None:
                 return await client.fetch(former.task_id)
     except (BatchError, ServiceDeniedError) as error:
         log.debug("Task %s of another account: %s", former.task_id, error)
+    if host_of(former.account) == host_of(worker.account.identity):
+        with suppress(ServiceDeniedError):
+            if task := await worker.client.fetch(former.task_id):
+                return task
     log.warning(
         "Task %s of account %s was paid for with the same bytes, and no connection can ask for it any more: they are"
         " sent again. Restore the connection, or give it a fixed extra 'account'.",
