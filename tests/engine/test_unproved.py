@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.engine.reporting import Waits, waits_in_words
+from airflow_midjourney.describe.engine.reporting import OtherWaits, waits_in_words
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Status
@@ -89,7 +89,7 @@ def test_what_nothing_can_be_proved_of_waits_for_no_proof(database: Database) ->
 
 @pytest.mark.parametrize(("seconds", "told"), [(61.2, "62 s"), (250.0, "5 min"), (0.0, "0 s")])
 def test_they_are_told_with_the_time_left(seconds: float, told: str) -> None:
-    (words,) = waits_in_words("midjourney_default", Waits(Unproved(2, seconds)))
+    (words,) = waits_in_words("midjourney_default", OtherWaits(Unproved(2, seconds)))
 
     assert words.startswith("2 had no answer to their submission")
     assert f"for {told} at most" in words

@@ -109,7 +109,7 @@ class ProgressReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class OtherWaits:
     """What a batch waits for beside the answers of its own account.
 
     :param unproved: images that were cut in the middle of their POST.
@@ -120,12 +120,12 @@ class Waits:
     elsewhere: Sequence[WaitedFor] = ()
 
 
-def find_waits(tx: Transaction, batch: Batch, account: AccountSettings) -> Waits:
+def find_waits(tx: Transaction, batch: Batch, account: AccountSettings) -> OtherWaits:
     """Find out for what else a batch waits."""
-    return Waits(unanswered.unproved(tx, batch, account), orphans.accounts_waited_for(tx, batch, account.identity))
+    return OtherWaits(unanswered.unproved(tx, batch, account), orphans.accounts_waited_for(tx, batch, account.identity))
 
 
-def waits_in_words(connection: str, waits: Waits) -> list[str]:
+def waits_in_words(connection: str, waits: OtherWaits) -> list[str]:
     """Say for what else a batch waits, for how long, and what a person can do."""
     told = []
     if waits.unproved is not None:

@@ -8,7 +8,7 @@ from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from airflow_midjourney.describe.engine.reporting import Waits, waits_in_words
+from airflow_midjourney.describe.engine.reporting import OtherWaits, waits_in_words
 from airflow_midjourney.describe.engine.verdict import summary
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.web.filters import ANY
@@ -230,7 +230,7 @@ def _oldest(found: BatchOverview) -> str:
 
 
 def _waits(found: BatchOverview) -> str:
-    waits = Waits(None if found.account is None else found.account.unproved, found.elsewhere)
+    waits = OtherWaits(None if found.account is None else found.account.unproved, found.elsewhere)
     return " ".join(f"{told}." for told in waits_in_words(found.batch.options.mj_conn_id, waits))
 
 

@@ -196,7 +196,7 @@ def reclaim(tx: Transaction, account: str) -> int:
 def accounts_waited_for(tx: Transaction, batch: Batch, account: str | None) -> list[WaitedFor]:
     """Give the other accounts by which images of a batch are on their way.
 
-    :param account: the batch's own; None where that is not known: then those that no connection polls.
+    :param account: the batch's own; None where it is not known: then only accounts that no connection polls.
     """
     images, accounts = tx.tables.images, tx.tables.accounts
     found = tx.connection.execute(
