@@ -90,6 +90,7 @@ def test_no_list_is_an_error_and_not_an_absence(body: bytes) -> None:
     with pytest.raises(ServiceProtocolError) as caught:
         listing(Service(httpx.Response(200, content=body)), "1")
     assert not isinstance(caught.value, ListingUnsupportedError)
+    assert "Check the host" in str(caught.value)
 
 
 MISSING_ROUTES = [

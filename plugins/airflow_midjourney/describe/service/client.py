@@ -17,7 +17,7 @@ from airflow_midjourney.describe.model.errors import (
 from airflow_midjourney.describe.service.callback_url import callback_address
 from airflow_midjourney.describe.service.json_codec import encode
 from airflow_midjourney.describe.service.list_reading import ListReading
-from airflow_midjourney.describe.service.read_response import data_of, is_missing_route, is_unknown_task
+from airflow_midjourney.describe.service.read_response import CHECK_ADDRESS, data_of, is_missing_route, is_unknown_task
 from airflow_midjourney.describe.service.submit_response import (
     Ambiguous,
     HeldBack,
@@ -284,7 +284,10 @@ class MidjourneyClient:
         if data is None:
             return []
         if not isinstance(data, list):
-            raise ServiceProtocolError(f"Connection {self._settings.name!r}: a list of tasks is a JSON array")
+            raise ServiceProtocolError(
+                f"Connection {self._settings.name!r}: a list of tasks is a JSON array, and {self._settings.base_url}"
+                f" gives something else. {CHECK_ADDRESS}"
+            )
         return data
 
     async def _read(

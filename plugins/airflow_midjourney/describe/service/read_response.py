@@ -33,7 +33,7 @@ _CHECK_REACH: Final = (
     "Check host and port, whether the service is up, and whether this machine may reach it; workers and the triggerer"
     " need to reach it, too."
 )
-_CHECK_ADDRESS: Final = "Check the host, and the path before /mj: it has to be the address of the service's API."
+CHECK_ADDRESS: Final = "Check the host, and the path before /mj: it has to be the address of the service's API."
 
 _SENT_AS: Final[dict[AuthMode, str]] = {
     "bearer": "'Authorization: Bearer' and 'mj-api-secret'",
@@ -117,7 +117,7 @@ def _protocol_error(
     answer: Answer, said: str, settings: ServiceSettings, task_id: str | None, *, code: int | None = None
 ) -> ServiceProtocolError:
     return ServiceProtocolError(
-        f"Connection {settings.name!r}: HTTP {answer.status} from {settings.base_url}: {said}. {_CHECK_ADDRESS}",
+        f"Connection {settings.name!r}: HTTP {answer.status} from {settings.base_url}: {said}. {CHECK_ADDRESS}",
         http_status=answer.status,
         code=code,
         task_id=task_id,
