@@ -29,6 +29,7 @@ _OVERLOADED: Final = (
     '{"error":{"message":"system cpu overloaded (current: 92.6%, threshold: 90%)","type":"new_api_error",'
     '"param":"","code":"system_cpu_overloaded"}}'
 )
+_NO_PATH: Final = "<html><head><title>404 Not Found</title></head></html>"
 _OUTAGE: Final = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
 
 
@@ -113,6 +114,11 @@ DOORS: Final = (
         "bad_gateway",
         "502 HTML on submit; nothing is accepted",
         CannedAnswer(SUBMITS, 502, "outage", _BAD_GATEWAY, _HTML),
+    ),
+    Scenario(
+        "no_path",
+        "404 HTML everywhere, as from a proxy that has lost its service",
+        CannedAnswer(EVERYWHERE, 404, "outage", _NO_PATH, _HTML),
     ),
     Scenario("outage", "503 HTML everywhere", CannedAnswer(EVERYWHERE, 503, "outage", _OUTAGE, _HTML)),
     Scenario(

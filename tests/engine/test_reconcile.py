@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select
 
+from airflow_midjourney.describe.engine.settle import settle
 from airflow_midjourney.describe.model.batch import BatchOptions, Scope
 from airflow_midjourney.describe.model.status import Status
+from tests.support.batches import options, work_on
 from tests.support.engine import Engine
 from tests.support.images import jpeg
 
@@ -80,6 +83,28 @@ def test_a_list_that_is_refused_or_fails_alone_leaves_its_rows_doubtful_and_the_
     _, counts = engine.run(scope, replace(BatchOptions(), in_doubt="hold"))
 
     assert (counts.succeeded, counts.in_doubt) == (3, 5)
+    assert simulator.counters()["billed"] == 8
+
+
+def test_while_a_server_before_the_service_knows_no_path_nothing_is_concluded(
+    database: Database, s3: S3Client, scope: Scope, simulate: Callable[..., RunningSimulator]
+) -> None:
+    simulator = simulate(dialect="novicezk", latency=0.2, scenarios=("ambiguous_submit_reset:first=5",))
+    engine = Engine(database, s3, simulator.url, account=QUICK_DOUBT | {"max_in_flight": 5})
+    work_on(engine, scope, options(max_submissions=5), until=lambda progress: progress.open.submitting > 0)
+    simulator.set_scenarios(["no_path"])
+
+    async def poll_for_a_while() -> None:
+        async with engine.worker() as worker:
+            for _ in range(20):
+                await settle(worker)
+                await asyncio.sleep(0.1)
+
+    asyncio.run(poll_for_a_while())
+    simulator.set_scenarios([])
+    _, counts = engine.run(scope)
+
+    assert (counts.succeeded, counts.in_doubt) == (8, 0)
     assert simulator.counters()["billed"] == 8
 
 

@@ -105,7 +105,17 @@ def test_a_service_without_lists(answer: httpx.Response) -> None:
     with pytest.raises(ListingUnsupportedError):
         listing(Service(answer), "1")
     with pytest.raises(ListingUnsupportedError):
+        ask(
+            lambda request: httpx.Response(204) if request.method == "GET" and "fetch" in request.url.path else answer,
+            list_all,
+        )
+
+
+@pytest.mark.parametrize("answer", MISSING_ROUTES)
+def test_a_server_that_knows_no_path_at_all_says_nothing_about_a_list(answer: httpx.Response) -> None:
+    with pytest.raises(ServiceProtocolError) as caught:
         ask(Service(answer), list_all)
+    assert not isinstance(caught.value, ListingUnsupportedError)
 
 
 REFUSED_LISTS = [

@@ -49,6 +49,7 @@ for _name, _status, _text, _reason, _where in (
     ("http_500_spring", 500, "Internal Server Error", "crash", "submits"),
     ("http_500_on_reads", 500, "", "", "reads"),
     ("bad_gateway", 502, "Bad Gateway", "outage", "submits"),
+    ("no_path", 404, "Not Found", "outage", "both"),
     ("outage", 503, "Unavailable", "outage", "both"),
 ):
     plays(_name, *ALL)(

@@ -48,4 +48,7 @@ async def _ask_one_by_one(watcher: Watcher, task_ids: Sequence[str]) -> Answers:
             if not found:
                 raise
             break
+    if task_ids and not found:
+        # Where not one answer can be read, it may be a server before the service that gives them all.
+        await watcher.client.check_access()
     return found

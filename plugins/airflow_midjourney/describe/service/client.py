@@ -207,6 +207,10 @@ class MidjourneyClient:
             return None
         try:
             await self._listed(answer)
+        except ListingUnsupportedError:
+            # What says so of every path is no service at the moment, but a server before it.
+            await self.check_access()
+            raise
         except ServiceDeniedError as error:
             await self.check_access()
             raise ListingUnsupportedError(
