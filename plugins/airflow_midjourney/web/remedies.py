@@ -34,7 +34,8 @@ CURES: Final[dict[Reason, Cure]] = {
     ),
     Reason.REFUSED: Cure(
         meaning=(
-            "The service, or a firewall before it (403), does not take this image, for a reason that `detail` quotes"
+            "The service, or a firewall before it (401, 403), does not take this image, for a reason that `detail`"
+            " quotes"
         ),
         remedy=(
             "Read `detail`. Many in a row are not the images' fault and stop the run. A firewall that looks into"
@@ -61,7 +62,7 @@ CURES: Final[dict[Reason, Cure]] = {
     Reason.SERVICE_ERROR: Cure(
         meaning=(
             "The service failed on the image: upload, captcha, the account behind it; or it takes others and "
-            "turned this one away five times in a day"
+            "turned this one away five times in a day; or it answered this one alone with errors for half an hour"
         ),
         remedy='Read `detail`; mend the service, then describe again (page *Failures*, or `redescribe="failed"`)',
     ),
