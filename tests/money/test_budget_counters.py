@@ -237,6 +237,29 @@ def test_a_day_counts_what_is_paid_alone_and_nothing_of_the_day_before_whatever_
         assert budgets.paid(tx, budgets.day_that_pays(tx, PAYING.identity)) == (3, 3 * PRICE)
 
 
+def test_a_day_begins_with_its_first_moment(database: Database) -> None:
+    with database.writing() as tx:
+        run = History(tx)
+        run.claim(tx, 1)
+        midnight = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        tx.connection.execute(tx.tables.submissions.update().values(claimed_at=midnight))
+
+        assert budgets.paid(tx, budgets.day_that_pays(tx, PAYING.identity)) == (1, PRICE)
+
+
+@pytest.mark.parametrize("cap", [{"max_submissions": 2}, {"max_cost": "0.1"}])
+def test_a_run_is_capped_once_it_has_paid_for_all_that_it_may(database: Database, cap: dict[str, Any]) -> None:
+    with database.writing() as tx:
+        run = History(tx)
+        batch = rows.open_batch(tx, **(NO_CAPS | cap))
+        found = []
+        for _ in range(2):
+            run.claim(tx, 1)
+            found.append(budgets.run_is_capped(tx, batch, PAYING))
+
+        assert found == [False, True]
+
+
 def test_a_day_counts_nothing_of_the_day_before(database: Database) -> None:
     with database.writing() as tx:
         run = History(tx)
