@@ -288,7 +288,7 @@ def test_counting_reasons_looks_at_failures_only(full: Database) -> None:
     with rows.plans(full) as found, full.reading() as tx:
         failures.count_reasons(tx, Filters(within=Span.WEEK), frozenset({"dag"}))
     assert walked(found) == []
-    assert uses(found, "ix_image_prompts_of_dag_end", "ix_image_prompts_of_dag_reason")
+    assert uses(found, *(f"ix_image_prompts_of_{what}" for what in ("dag_end", "run_end", "dag_reason")))
 
 
 def test_a_day_of_the_bill_is_read_along_its_index_and_no_other_day(full: Database) -> None:

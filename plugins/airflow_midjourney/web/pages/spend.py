@@ -72,11 +72,11 @@ class SpendFilters:
         return dag_ids & {self.dag_id} if self.dag_id else dag_ids
 
 
-Filtered = Annotated[SpendFilters, Depends()]
+ChosenSpend = Annotated[SpendFilters, Depends()]
 
 
 @router.get("/spend")
-async def show_spend(request: Request, dag_ids: ReadableDags, database: Metadata, filters: Filtered) -> HTMLResponse:
+async def show_spend(request: Request, dag_ids: ReadableDags, database: Metadata, filters: ChosenSpend) -> HTMLResponse:
     """Show what was spent, account by account."""
     days = days_until(await database.read_now(today_of), min(filters.days, max(PERIODS)))
     lines = [line for day in days for line in await read_day(database, day, filters.of(dag_ids))]
@@ -98,7 +98,7 @@ async def show_spend(request: Request, dag_ids: ReadableDags, database: Metadata
 
 
 @router.get("/spend.csv")
-async def download_spend(dag_ids: ReadableDags, database: Metadata, filters: Filtered) -> StreamingResponse:
+async def download_spend(dag_ids: ReadableDags, database: Metadata, filters: ChosenSpend) -> StreamingResponse:
     """Give the same lines as a file, day by day: it is written as it is read, and costs no memory."""
     days = days_until(await database.read_now(today_of), filters.days)
     name = f"spend-{days[0]}-to-{days[-1]}.csv"

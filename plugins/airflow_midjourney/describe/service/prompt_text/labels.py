@@ -56,10 +56,10 @@ _ALIKE: Final = re.compile(
 )
 
 #: A number, and where its mark begins and ends.
-Found = tuple[int, int, int]
+NumberMark = tuple[int, int, int]
 
 
-def full_list(text: str) -> list[Found]:
+def full_list(text: str) -> list[NumberMark]:
     """Find one to four in words, letters or bare digits, with which a text begins; also nought to three."""
     for numerals, pattern in _FULL_LISTS:
         found = list(pattern.finditer(text))
@@ -71,7 +71,7 @@ def full_list(text: str) -> list[Found]:
     return []
 
 
-def numbered_alike(text: str) -> list[Found]:
+def numbered_alike(text: str) -> list[NumberMark]:
     """Find one to four behind one and the same word, such as "No. 1:" or "Вариант 1:"."""
     found = list(_ALIKE.finditer(text))
     if len({match["name"].casefold() for match in found}) != 1 or [match["number"] for match in found] != list("1234"):
