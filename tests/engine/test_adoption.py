@@ -12,7 +12,7 @@ import pytest
 
 from airflow_midjourney.describe.engine.context import Watcher
 from airflow_midjourney.describe.engine.list_pace import SHORT_LIST
-from airflow_midjourney.describe.engine.reconcile import reconcile
+from airflow_midjourney.describe.engine.reconcile import Search, reconcile
 from airflow_midjourney.describe.engine.send import Posted, _record
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.service.submit_response import Accepted, Ambiguous, Unavailable
@@ -318,6 +318,21 @@ def test_before_our_first_task_any_that_is_older_than_the_claim_is_a_witness(
     table.reconcile()
 
     assert table.statuses == [status]
+
+
+@pytest.mark.parametrize("part", [0.0, 0.4, 0.999])
+@pytest.mark.parametrize("seconds_to_answer", [0, 30])
+def test_a_right_clock_that_names_whole_seconds_is_not_taken_for_one_that_is_behind(
+    part: float, seconds_to_answer: int
+) -> None:
+    asked_at = datetime(2026, 11, 30, 12, tzinfo=UTC) + timedelta(seconds=part)
+    search = Search(expected={"ours"})
+    search.look(RemoteTask("1", RemoteTaskStatus.SUCCESS, state="theirs", submit_time=asked_at - timedelta(seconds=60)))
+
+    search.note_clock(asked_at, (asked_at + timedelta(seconds=seconds_to_answer)).replace(microsecond=0))
+
+    assert search.reaches_back_to(asked_at - timedelta(seconds=59.9))
+    assert not search.reaches_back_to(asked_at - timedelta(seconds=60))
 
 
 @pytest.mark.parametrize("shown_by", ["a task of ours", "the header of the answer"])

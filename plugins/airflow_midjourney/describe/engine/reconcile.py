@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
 from airflow_midjourney.describe.model.outcome import Outcome
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: ``Date`` leaves out the part of a second (RFC 9110, 5.6.7).
+_PART_OF_A_SECOND: Final = timedelta(seconds=1)
+
 
 async def reconcile(watcher: Watcher) -> int:
     """Look for submissions without an answer in the service's list of tasks.
@@ -45,8 +48,9 @@ async def reconcile(watcher: Watcher) -> int:
     if not missed.is_worth_a_list(watcher):
         return 0
     search = await database.read(_what_to_look_for, account.identity, missed, watcher.list_pace)
+    asked_at = datetime.now(UTC)
     try:
-        search.note_clock(await watcher.client.search_list(search.look))
+        search.note_clock(asked_at, await watcher.client.search_list(search.look))
     except ListingUnsupportedError:
         watcher.finds_tasks = False
         await _give_up(watcher, missed.doubts)
@@ -137,10 +141,10 @@ class Search:
                 self.behind = max(self.behind, claimed_at - task.submit_time)
         return not self.expected
 
-    def note_clock(self, moment: datetime | None) -> None:
-        """Take note of what time it is by the service's own clock."""
+    def note_clock(self, asked_at: datetime, moment: datetime | None) -> None:
+        """Take note of what time it was by the service's own clock when it answered, some time after it was asked."""
         if moment is not None:
-            self.behind = max(self.behind, datetime.now(UTC) - moment)
+            self.behind = max(self.behind, asked_at - moment - _PART_OF_A_SECOND)
 
     def reaches_back_to(self, moment: datetime) -> bool:
         """Say whether the list shows a task that is older."""
