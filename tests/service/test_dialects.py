@@ -34,7 +34,7 @@ from airflow_midjourney.describe.service.submit_response import (
     Unavailable,
 )
 from airflow_midjourney.describe.service.tasks import Ended, parse_task, read_answer
-from tests.support.remote import TASK, TASK_ID, Service, ask, check, fetch, list_all, settings_with, submit
+from tests.support.remote import TASK, TASK_ID, Handler, Service, ask, check, fetch, list_all, settings_with, submit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,11 +220,16 @@ def test_every_answer_for_an_unknown_task_is_none(dialect: Dialect) -> None:
             assert fetch(Service(answer)) is None
 
 
+def of_lists(answer: httpx.Response) -> Handler:
+    """A service that gives an answer for its lists, and knows no task where it is asked for one."""
+    return lambda request: answer if "/task/list" in request.url.path else httpx.Response(204)
+
+
 def test_every_answer_for_a_missing_path_is_a_list_that_is_not_there(dialect: Dialect) -> None:
     for form in dialect.missing_route:
         for answer in answers_of(form):
             with pytest.raises(ListingUnsupportedError):
-                ask(Service(answer), list_all)
+                ask(of_lists(answer), list_all)
             with pytest.raises(ListingUnsupportedError):
                 ask(Service(answer), lambda client: client.list_by_condition(["1"]))
 
@@ -282,7 +287,7 @@ def outcome_of(path: str, answer: httpx.Response) -> str:
         return f"Denied {outcome.kind}" if isinstance(outcome, Denied) else type(outcome).__name__
     try:
         if path.endswith("/task/list"):
-            ask(service, list_all)
+            ask(of_lists(answer), list_all)
             return "listed"
         task = fetch(service, path.split("/")[-2])
     except ServiceError as error:

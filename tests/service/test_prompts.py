@@ -128,7 +128,8 @@ def test_hostile_repetition_is_read_in_time(piece: str) -> None:
 
 #: What a notice says to its reader, which lines without numbers may not; hypothesis takes such words from our source.
 SPEAKS = re.compile(
-    r"please|sorry|again|you|not|n['’]t|unable|failed|invalid|denied|status|moderation|acknowledge|prompts|descr|capt",
+    r"please|sorry|again|you|not|n['’]t|unable|failed|invalid|denied|status|moderation|acknowledge|prompts|descr|capt"
+    r"|抱歉|失败|无法|请|错误|提示词|描述|希望|如",
     re.IGNORECASE,
 )
 WORDS = (

@@ -38,14 +38,14 @@ def pause_accounts(tx: Transaction, accounts: Sequence[AccountSettings], paused_
     :param paused_by: a user of Airflow, or a DAG run.
     :return: the accounts that were paused by this.
     """
-    table = tx.tables.accounts
+    known = tx.tables.accounts.c
     for account in accounts:
         ensure_account(tx, account)
     rows = tx.connection.execute(
-        table.update()
-        .where(table.c.account.in_([account.identity for account in accounts]), table.c.paused == false())
+        tx.tables.accounts.update()
+        .where(known.account.in_([account.identity for account in accounts]), known.paused == false())
         .values(paused=True, paused_by=paused_by, paused_at=tx.now, updated_at=tx.now)
-        .returning(table.c.account)
+        .returning(known.account)
     )
     return sorted(rows.scalars())
 
@@ -56,17 +56,17 @@ def resume_accounts(tx: Transaction, seen: Sequence[SeenPause], resumed_by: str)
     :param resumed_by: a user of Airflow, or a DAG run.
     :return: the accounts that go on because of this.
     """
-    table = tx.tables.accounts
+    known = tx.tables.accounts.c
     resumed: list[str] = []
     for pause in seen:
         resumed += tx.connection.execute(
-            table.update()
+            tx.tables.accounts.update()
             .where(
-                table.c.account == pause.account.identity,
-                table.c.paused == true(),
-                table.c.paused_at.is_not_distinct_from(pause.paused_at),
+                known.account == pause.account.identity,
+                known.paused == true(),
+                known.paused_at.is_not_distinct_from(pause.paused_at),
             )
             .values(paused=False, resumed_by=resumed_by, resumed_at=tx.now, updated_at=tx.now)
-            .returning(table.c.account)
+            .returning(known.account)
         ).scalars()
     return resumed

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, ScalarSelect
+    from sqlalchemy import Column, ScalarSelect
 
     from airflow_midjourney.describe.table.database import Transaction
 
@@ -320,8 +320,8 @@ def _note_post(
             outcome=outcome.value,
             task_id=task_id,
             # What is found out later has no answer of its own.
-            http_status=func.coalesce(facts.http_status, submissions.c.http_status),
-            code=func.coalesce(None if facts.code is None else str(facts.code), submissions.c.code),
+            http_status=_what_is_known(submissions.c.http_status, facts.http_status),
+            code=_what_is_known(submissions.c.code, None if facts.code is None else str(facts.code)),
             detail=facts.detail or None,
             result=result.value if result else None,
             reason=reason.value if reason else None,
@@ -330,6 +330,11 @@ def _note_post(
         )
     )
     return noted.rowcount == 1
+
+
+def _what_is_known(column: Column[Any], value: object) -> ColumnElement[Any]:
+    """Give a value as its column takes it, or what the column holds where there is none."""
+    return func.coalesce(literal(value, column.type), column)
 
 
 def _gives_way(known: ColumnElement[str], outcome: Outcome) -> ColumnElement[bool]:
