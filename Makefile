@@ -43,10 +43,8 @@ SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage monitori
 	empty_scopes real_store)
 # The table's tests run each statement on both databases; whole batches run on SQLite first, and on Postgres later.
 FIRST_DATABASES := table or not postgres
-# An S3 server that is neither AWS nor moto, from Go's module proxy.
-VERSITYGW := v1.8.0
-# What makes Prometheus' metrics of Airflow's StatsD.
-STATSD_EXPORTER := v0.28.0
+# An S3 server that is neither AWS nor moto, and what makes Prometheus' metrics of Airflow's StatsD.
+GO_PROGRAMS := github.com/versity/versitygw/cmd/versitygw@v1.8.0 github.com/prometheus/statsd_exporter@v0.28.0
 # scikit-image is there for its photographs; what it computes with is left out.
 UNUSED := scipy networkx imageio tifffile lazy-loader
 COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
@@ -59,7 +57,7 @@ SPREAD := -n $(WORKERS) --dist worksteal
 # Tests start hundreds of processes, and each would compile Airflow again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo env check test test-airflow test-postgres versitygw statsd-exporter test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
+.PHONY: help setup demo env check test test-airflow test-postgres go-programs test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
 .PHONY: format lock clean
 
 help: ## list the commands
@@ -82,23 +80,18 @@ test: $(TEST_STAMP) lint ## check style and types, and run the tests of every ro
 	@echo "browser (make test-airflow), $(FORCE)"
 	@echo "(make test-force), $(E2E) (make e2e), $(COMPOSE) (make e2e-celery), $(PACKAGING) (make test-packaging)"
 
-versitygw: ## build the Versity S3 Gateway for the tests of a real S3 server, where Go is on this machine
+go-programs: ## build an S3 server and an exporter of metrics for the tests, where Go is on this machine
 	@if command -v go >/dev/null; then \
-		GOBIN=$(CURDIR)/build/go go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW) || \
-			test "$$CI" != true; \
-	else echo "Left out: there is no Go on this machine to build versitygw with."; fi
+		for program in $(GO_PROGRAMS); do \
+			GOBIN=$(CURDIR)/build/go go install $$program || test "$$CI" != true || exit 1; \
+		done; \
+	else echo "Left out: there is no Go on this machine to build them with."; fi
 
 test-postgres: $(TEST_STAMP) ## run whole batches on Postgres, and the tests of the table with the driver that Airflow took before
 	$(BIN)/python -m pytest $(SPREAD) -ra -k "not ($(FIRST_DATABASES))" $(ROOMS_ONLY)
 	$(BIN)/python -m pytest $(SPREAD) -ra --postgres-driver=psycopg2 -k postgres tests/table
 
-statsd-exporter: ## build the exporter for the tests of deploy/monitoring, where Go is on this machine
-	@if command -v go >/dev/null; then \
-		GOBIN=$(CURDIR)/build/go go install github.com/prometheus/statsd_exporter@$(STATSD_EXPORTER) || \
-			test "$$CI" != true; \
-	else echo "Left out: there is no Go on this machine to build statsd_exporter with."; fi
-
-test-airflow: setup versitygw statsd-exporter ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks
+test-airflow: setup go-programs ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks
 	$(BIN)/python -m pytest $(SPREAD) -ra --durations=10 $(AIRFLOW_REST)
 	$(BIN)/python -m pytest -n 2 -ra $(BROWSER)
 

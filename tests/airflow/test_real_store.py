@@ -1,4 +1,4 @@
-"""``describe_images`` over a real S3 server that is neither AWS nor moto: odd keys, versions, overwrites, deletions."""
+"""``describe_images`` over real S3 servers that are neither AWS nor moto: odd keys, versions, overwrites, deletions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from tests.support.airflow_runs import FinishedRun, example_dag, run_dag
 from tests.support.images import jpeg
-from tests.support.versity import LOGIN, PASSWORD, running_versity
+from tests.support.s3_programs import LOGIN, PASSWORD, VERSITY, S3Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,9 +38,15 @@ ODD_KEYS = [
 ]
 
 
+@pytest.fixture(scope="module", params=[VERSITY], ids=lambda program: program.name)
+def program(request: pytest.FixtureRequest) -> S3Program:
+    chosen: S3Program = request.param
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_versity(tmp_path_factory.mktemp("versity")) as url:
+def s3_url(program: S3Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with program.running(tmp_path_factory.mktemp(program.name)) as url:
         yield url
 
 

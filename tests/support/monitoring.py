@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.support.airflow_home import REPOSITORY
+from tests.support.go_programs import go_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 FOLDER: Final = REPOSITORY / "deploy" / "monitoring"
-
-_BUILT: Final = REPOSITORY / "build" / "go" / "statsd_exporter"
 
 #: A series as Prometheus is told it: ``name{label="value"} 1``.
 _SERIES: Final = re.compile(r"^(airflow_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
@@ -63,7 +62,7 @@ def running_exporter(folder: Path) -> Iterator[Exporter]:
     """Start statsd_exporter with our mappings."""
     udp, web = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_STREAM)
     words = [
-        _program(),
+        go_program("statsd_exporter"),
         f"--statsd.mapping-config={FOLDER / 'statsd-exporter.yml'}",
         f"--statsd.listen-udp=127.0.0.1:{udp}",
         "--statsd.listen-tcp=",
@@ -92,15 +91,6 @@ def _wait_for(exporter: Exporter, process: subprocess.Popen[bytes], log: Path) -
         else:
             return
     pytest.fail(f"statsd_exporter does not answer: {log.read_text()[-2000:]}")
-
-
-def _program() -> str:
-    found = str(_BUILT) if _BUILT.exists() else shutil.which("statsd_exporter")
-    if found:
-        return found
-    if os.environ.get("CI") == "true" and shutil.which("go"):
-        pytest.fail("There is no statsd_exporter, though Go is there: make statsd-exporter")
-    pytest.skip("There is no statsd_exporter on this machine; make statsd-exporter builds it where Go is.")
 
 
 def _free_port(kind: socket.SocketKind) -> int:
