@@ -14,8 +14,10 @@ LOWEST_STAMP := $(LOWEST)/.installed
 OLDEST_AIRFLOW_RELEASED := 2026-04-10
 # Tests that kill processes, run many of them at once, measure what one may take, or break the service, S3 and the
 # database; the longest first.
-FORCE := tests/faults tests/contention tests/crashes tests/imaging/test_image_costs.py tests/exports/test_killed.py \
-	tests/exports/test_streaming.py
+FORCE = tests/faults tests/contention tests/crashes $(COSTS) tests/exports/test_killed.py tests/exports/test_streaming.py
+# How much memory and time the worst of images and answers may take.
+COSTS := tests/imaging/test_image_costs.py tests/service/test_prompt_cost.py
+WITHOUT_COSTS := $(patsubst %,--ignore=%,$(COSTS))
 # Tests that start a whole Airflow.
 E2E := tests/e2e tests/demo/test_demo_end_to_end.py
 # What waits half of its time goes two files at a time.
@@ -26,7 +28,7 @@ COMPOSE := tests/deploy/test_compose_native.py
 # Makes environments, and resolves all of Airflow and its providers, twice.
 PACKAGING := tests/packaging
 # Pure functions, and rooms that are tested without a table: they take seconds.
-QUICK := tests/model tests/service tests/imaging tests/storage --ignore=tests/imaging/test_image_costs.py
+QUICK := tests/model tests/service tests/imaging tests/storage $(WITHOUT_COSTS)
 # The DAG that users copy and what DAGs cost to load stay in `make test`; the other DAGs, the pages, and the parts
 # of benchmarks that run DAGs take as long as all the rest together.
 AIRFLOW_FIRST := $(patsubst %,tests/airflow/test_%.py,describe_images_dag import_costs provider_info)
@@ -34,10 +36,10 @@ AIRFLOW_REST = $(filter-out $(AIRFLOW_FIRST),$(sort $(wildcard tests/airflow/tes
 # What is left when all of these are.
 ROOMS_ONLY = $(patsubst %,--ignore=%,$(FORCE) $(E2E) $(COMPOSE) $(PACKAGING) $(BROWSER) $(AIRFLOW_REST))
 # What differs with a Python: its text, its asyncio, its SQLite. Postgres is the same for each.
-ROOMS := tests/model tests/service tests/engine -k "not postgres"
+ROOMS := tests/model tests/service tests/engine $(WITHOUT_COSTS) -k "not postgres"
 OTHER_PYTHONS ?= 3.12 3.13
 # What uses the dependencies directly, and what is made for Airflow; the rest is said with the newest ones.
-LOWEST_TESTS ?= tests/model tests/service tests/imaging tests/storage tests/table tests/queries tests/admin $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
+LOWEST_TESTS ?= $(WITHOUT_COSTS) tests/model tests/service tests/imaging tests/storage tests/table tests/queries tests/admin $(filter-out $(SAID_ONCE),$(sort $(wildcard tests/airflow/test_*.py))) tests/airflow/web
 # No more of Airflow is in them than in the others, and they take long.
 SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage monitoring describe_manifest_dag describe_then_export_dag \
 	empty_scopes real_store)
