@@ -113,7 +113,7 @@ def test_a_sensor_alone_takes_a_manifest_too(
         ("{{ none }}", "manifest= is empty after templating"),
         ("photos/list.txt", "s3://bucket/key"),
         ("s3://{bucket}/none.txt", "There is no manifest"),
-        ("s3://{bucket}/list.json", "no manifest.json"),
+        ("s3://{bucket}/list.json", "nor the manifest.json"),
         ("s3://{bucket}/orc.json", "output format of the inventory to CSV"),
     ],
 )

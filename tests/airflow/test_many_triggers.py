@@ -137,6 +137,8 @@ async def cost_of(batch_ids: list[str], simulator: RunningSimulator) -> Cost:
     ticker = asyncio.create_task(tick(stalls))
     with counted_in(statements):
         await quiet(statements)
+        # Two hundred at once take a while to begin.
+        stalls.clear()
         polls, before = polls_of(simulator), len(statements)
         await asyncio.sleep(MEASURED_FOR)
         cost = Cost(polls_of(simulator) - polls, len(statements) - before, sorted(stalls, reverse=True))
