@@ -45,8 +45,9 @@ SAID_ONCE := $(patsubst %,tests/airflow/test_%.py,many_triggers lineage monitori
 	empty_scopes real_store)
 # The table's tests run each statement on both databases; whole batches run on SQLite first, and on Postgres later.
 FIRST_DATABASES := table or not postgres
-# An S3 server that is neither AWS nor moto, and what makes Prometheus' metrics of Airflow's StatsD.
-GO_PROGRAMS := github.com/versity/versitygw/cmd/versitygw@v1.8.0 github.com/prometheus/statsd_exporter@v0.28.0
+# S3 servers that are neither AWS nor moto, and what makes Prometheus' metrics of Airflow's StatsD.
+GO_PROGRAMS := github.com/versity/versitygw/cmd/versitygw@v1.8.0 github.com/prometheus/statsd_exporter@v0.28.0 \
+	github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 # scikit-image is there for its photographs; what it computes with is left out.
 UNUSED := scipy networkx imageio tifffile lazy-loader
 COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
@@ -82,7 +83,7 @@ test: $(TEST_STAMP) lint ## check style and types, and run the tests of every ro
 	@echo "browser (make test-airflow), $(FORCE)"
 	@echo "(make test-force), $(E2E) (make e2e), $(COMPOSE) (make e2e-celery), $(PACKAGING) (make test-packaging)"
 
-go-programs: ## build an S3 server and an exporter of metrics for the tests, where Go is on this machine
+go-programs: ## build two S3 servers and an exporter of metrics for the tests, where Go is on this machine
 	@if command -v go >/dev/null; then \
 		for program in $(GO_PROGRAMS); do \
 			GOBIN=$(CURDIR)/build/go go install $$program || test "$$CI" != true || exit 1; \

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from tests.support.airflow_runs import FinishedRun, example_dag, run_dag
 from tests.support.images import jpeg
-from tests.support.s3_programs import LOGIN, PASSWORD, VERSITY, S3Program
+from tests.support.s3_programs import LOGIN, MINIO, PASSWORD, VERSITY, S3Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ ODD_KEYS = [
 ]
 
 
-@pytest.fixture(scope="module", params=[VERSITY], ids=lambda program: program.name)
+@pytest.fixture(scope="module", params=[VERSITY, MINIO], ids=lambda program: program.name)
 def program(request: pytest.FixtureRequest) -> S3Program:
     chosen: S3Program = request.param
     return chosen

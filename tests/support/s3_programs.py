@@ -76,4 +76,9 @@ def _versity(folder: Path, address: str) -> list[str]:
     return ["--port", address, "--quiet", "posix", "--versioning-dir", str(versions), str(data)]
 
 
+def _minio(folder: Path, address: str) -> list[str]:
+    return ["server", "--quiet", "--address", address, str(folder / "data")]
+
+
 VERSITY: Final = S3Program("versitygw", _versity, "ROOT_ACCESS_KEY", "ROOT_SECRET_KEY")
+MINIO: Final = S3Program("minio", _minio, "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
