@@ -30,9 +30,9 @@ def plant(module: ModuleType, source: str, faulty: str) -> bool:
         only a process that loads the module anew can tell that such a fault changes nothing.
     """
     old, new = (compile(text, str(module.__file__), "exec", dont_inherit=True) for text in (source, faulty))
-    functions = [
-        one for one in gc.get_objects() if isinstance(one, FunctionType) and one.__code__.co_filename == module.__file__
-    ]
+    # isinstance() would ask objects that load a module when they are asked for their class.
+    loaded_functions = [one for one in gc.get_objects() if type(one) is FunctionType]
+    functions = [one for one in loaded_functions if one.__code__.co_filename == module.__file__]
     for before, after in zip(_functions(old), _functions(new), strict=True):
         if before != after:
             loaded = [function for function in functions if function.__code__ == before]
