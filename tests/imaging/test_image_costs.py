@@ -27,14 +27,19 @@ CASES = ROOT / "tests" / "fixtures" / "cases"
 
 #: What a child process prepares, and what that takes beside what a small image takes.
 MEASURE = """
-import json, resource, sys, time
+import json, sys, time
 sys.path[:0] = ["plugins", "."]
 from airflow_midjourney.describe.imaging.prepare import prepare
 from airflow_midjourney.describe.model.errors import ImageRejectedError
 
+def most_memory():
+    # getrusage() gives what the process had that started this one, if that was more.
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return int(status["VmHWM"].split()[0])
+
 small = open("tests/fixtures/cases/img01_png_icc_bad_exif_text.png", "rb").read()
 prepare(small, image_uri="s3://a/b")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = most_memory()
 body = open(sys.argv[1], "rb").read()
 began = time.process_time()
 try:
@@ -42,7 +47,7 @@ try:
     result = "sent"
 except ImageRejectedError as error:
     result = error.reason
-taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+taken = most_memory() - before
 print(json.dumps({"result": result, "megabytes": taken * 1024 / 1e6, "seconds": time.process_time() - began}))
 """
 
@@ -85,7 +90,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         of_one_colour((6400, 6400)), "JPEG", progressive=True, subsampling=0
     ),
     "baseline jpeg of 100 megapixels": lambda: encode(of_one_colour((9990, 9990)), "JPEG"),
-    "png as large as may be": lambda: encode(of_one_colour((8600, 8600), "RGBA"), "PNG", compress_level=1),
+    "png as large as may be": lambda: encode(of_one_colour((8350, 8350), "RGBA"), "PNG", compress_level=1),
+    "png without transparency as large as may be": lambda: encode(of_one_colour((8600, 8600)), "PNG", compress_level=1),
     "png of 100 megapixels": lambda: encode(of_one_colour((9990, 9990)), "PNG", compress_level=1),
     "png whose data is a bomb": lambda: bomb_of_png(500_000_000),
     "png whose profile is a bomb": bomb_of_profile,
@@ -93,7 +99,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "grey of 16 bits": lambda: encode(Image.fromarray(numpy.zeros((9990, 9990), numpy.uint16)), "PNG"),
     "gif of 100 megapixels": lambda: encode(of_one_colour((9990, 9990), "L"), "GIF", transparency=0),
     "floats": lambda: encode(Image.fromarray(numpy.zeros((7600, 7600), numpy.float32)), "TIFF", compression="tiff_lzw"),
-    "avif as large as may be": lambda: encode(of_one_colour((5600, 5600), "RGBA"), "AVIF", speed=10),
+    "avif as large as may be": lambda: encode(of_one_colour((5500, 5500), "RGBA"), "AVIF", speed=10),
     "heic as phones of 48 megapixels write it": lambda: heic((8064, 6048)),
 }
 

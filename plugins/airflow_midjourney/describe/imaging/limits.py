@@ -32,8 +32,8 @@ _MOST_SCANNED_PIXELS: Final = 2_000_000_000
 #: Bytes that a reader takes from a file at once: so small that one block of a progressive JPEG takes no seconds.
 _BLOCK: Final = 16 * 1024
 
-#: Bytes that a pixel takes in each of Pillow's modes.
-_BYTES_OF_MODE: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+#: Bytes that a pixel takes in each of Pillow's modes; a part of those that show through is looked at beside them.
+_BYTES_OF_MODE: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "RGBA": 4.25}
 
 #: Bytes that a pixel takes at the same time in the buffers of readers that decode an image as a whole, measured.
 _BYTES_OF_READER: Final = {"WEBP": 11.5, "AVIF": 5.5, "HEIF": 1.9, "TIFF": 1.0}
