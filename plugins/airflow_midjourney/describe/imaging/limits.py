@@ -32,7 +32,7 @@ _MOST_SCANNED_PIXELS: Final = 2_000_000_000
 #: Bytes that a reader takes from a file at once: so small that one block of a progressive JPEG takes no seconds.
 _BLOCK: Final = 16 * 1024
 
-#: Bytes that a pixel takes in each of Pillow's modes; a part of those that show through is looked at beside them.
+#: Bytes that a pixel takes in each of Pillow's modes; of a transparent image a part is copied, besides.
 _BYTES_OF_MODE: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "RGBA": 4.25}
 
 #: Bytes that a pixel takes at the same time in the buffers of readers that decode an image as a whole, measured.
