@@ -91,6 +91,12 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     ),
     "baseline jpeg of 100 megapixels": lambda: encode(of_one_colour((9990, 9990)), "JPEG"),
     "png as large as may be": lambda: encode(of_one_colour((8350, 8350), "RGBA"), "PNG", compress_level=1),
+    "grey png with transparency as large as may be": lambda: encode(
+        of_one_colour((8350, 8350), "LA"), "PNG", compress_level=1
+    ),
+    "png with one transparent colour, a bit larger than may be": lambda: encode(
+        of_one_colour((8600, 8600)), "PNG", compress_level=1, transparency=(0, 0, 0)
+    ),
     "png without transparency as large as may be": lambda: encode(of_one_colour((8600, 8600)), "PNG", compress_level=1),
     "png of 100 megapixels": lambda: encode(of_one_colour((9990, 9990)), "PNG", compress_level=1),
     "png whose data is a bomb": lambda: bomb_of_png(500_000_000),

@@ -32,8 +32,11 @@ _MOST_SCANNED_PIXELS: Final = 2_000_000_000
 #: Bytes that a reader takes from a file at once: so small that one block of a progressive JPEG takes no seconds.
 _BLOCK: Final = 16 * 1024
 
-#: Bytes that a pixel takes in each of Pillow's modes; of a transparent image a part is copied, besides.
-_BYTES_OF_MODE: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "RGBA": 4.25}
+#: Bytes that a pixel takes in each of Pillow's modes.
+_BYTES_OF_MODE: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+
+#: Bytes a pixel that looking at a transparent image takes besides, measured.
+_BYTES_OF_TRANSPARENCY: Final = 0.25
 
 #: Bytes that a pixel takes at the same time in the buffers of readers that decode an image as a whole, measured.
 _BYTES_OF_READER: Final = {"WEBP": 11.5, "AVIF": 5.5, "HEIF": 1.9, "TIFF": 1.0}
@@ -89,6 +92,8 @@ def check_cost(image: Image.Image, body: bytes, most_pixels: int) -> None:
         _check_scans(image, body, pixels)
         return
     each = _BYTES_OF_MODE.get(image.mode, 4) + _BYTES_OF_READER.get(image.format or "", 0)
+    if image.has_transparency_data:
+        each += _BYTES_OF_TRANSPARENCY
     _check_memory(image, each, body)
 
 
