@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mutants.flow import flow_mutants_of
 from mutants.mutations import mutants_of
 from mutants.reach import Code, Tracer, file_of, known_tests, on_sqlite, untraced
 from mutants.sessions import SERVERS, Planting, Try, load, passes, run_pytest
@@ -29,8 +30,11 @@ HERE: Final = Path(__file__).parents[1]
 ENGINE: Final = Path("plugins/airflow_midjourney/describe")
 REPORTS: Final = HERE / "build" / "mutants"
 
-#: The rooms whose writes are mutated, with the tests that may reach them.
+#: The rooms that are mutated, with the tests that may reach them.
 ROOMS: Final = {"table": ("tests/table", "tests/money"), "engine": ("tests/engine", "tests/money")}
+
+#: The faults of each.
+FAULTS: Final = {"table": (mutants_of,), "engine": (mutants_of, flow_mutants_of)}
 
 #: A page that is made of the code agrees with every fault in it once it is made anew: it shows none.
 PAGES: Final = "tests/table/test_table_dictionary.py"
@@ -76,7 +80,8 @@ def _try_modules(copy: Path, modules: Sequence[str], rooms: Sequence[str], secon
     tries = [
         Try(module, sources[module], mutant, chosen_tests(tests, code.around(module, mutant.line), seconds))
         for module in modules
-        for mutant in mutants_of(sources[module])
+        for faults in FAULTS[module.split("/")[0]]
+        for mutant in faults(sources[module])
     ]
     _run_tries(copy, [one for one in tries if one.tests and not _is_known(copy, one)], until)
     for module in modules:

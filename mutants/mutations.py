@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: Calls whose arguments are conditions that have to hold together, with how many other arguments stand before these.
 _GUARDS: Final = {"where": 0, "and_": 0, "build_update": 2, "move_rows": 2}
@@ -60,13 +60,13 @@ class Mutant:
 
 def mutants_of(source: str) -> list[Mutant]:
     """Give every mutant of a module, from its first line to its last."""
-    found = {
-        mutant.source: mutant
-        for node in ast.walk(ast.parse(source))
-        for mutant in _of_node(source, node)
-        if mutant.source != source and _compiles(mutant.source)
-    }
-    return sorted(found.values(), key=lambda mutant: (mutant.line, mutant.what))
+    return distinct(source, (mutant for node in ast.walk(ast.parse(source)) for mutant in _of_node(source, node)))
+
+
+def distinct(source: str, mutants: Iterable[Mutant]) -> list[Mutant]:
+    """Give mutants that can be loaded, each once, from the first line of the module to its last."""
+    found = {one.source: one for one in mutants if one.source != source and _compiles(one.source)}
+    return sorted(found.values(), key=lambda one: (one.line, one.what))
 
 
 def _of_node(source: str, node: ast.AST) -> Iterator[Mutant]:
@@ -80,9 +80,9 @@ def _of_node(source: str, node: ast.AST) -> Iterator[Mutant]:
         yield from _of_attribute(source, node)
     elif isinstance(node, ast.comprehension):
         for condition in node.ifs:
-            yield _replaced(source, condition, "True", f"keeps all, not only {_text(source, condition)}")
+            yield replaced(source, condition, "True", f"keeps all, not only {text_of(source, condition)}")
     elif isinstance(node, ast.AnnAssign) and _is_number(node.value):
-        yield _replaced(source, node.value, f"({_text(source, node.value)} + 1)", "one more than the constant")
+        yield replaced(source, node.value, f"({text_of(source, node.value)} + 1)", "one more than the constant")
 
 
 def _is_number(node: ast.expr | None) -> TypeGuard[ast.Constant]:
@@ -94,14 +94,14 @@ def _of_call(source: str, call: ast.Call) -> Iterator[Mutant]:
     if name in _GUARDS:
         for argument in call.args[_GUARDS[name] :]:
             if not isinstance(argument, ast.Starred):
-                yield _without(source, call, argument, f"without the condition {_text(source, argument)}")
+                yield _without(source, call, argument, f"without the condition {text_of(source, argument)}")
     if name in _WRITES:
         for keyword in call.keywords:
             if keyword.arg is not None:
-                yield _without(source, call, keyword, f"does not write {_text(source, keyword)}")
+                yield _without(source, call, keyword, f"does not write {text_of(source, keyword)}")
     if name in _MOVES:
         for column in _columns_of(call):
-            yield _without(source, call, column, f"leaves {_text(source, column)} as it is")
+            yield _without(source, call, column, f"leaves {text_of(source, column)} as it is")
 
 
 def _columns_of(move: ast.Call) -> Iterator[ast.expr]:
@@ -122,8 +122,8 @@ def _without_entries(source: str, entries: ast.Dict) -> Iterator[Mutant]:
 def _compared_otherwise(source: str, comparison: ast.Compare) -> Iterator[Mutant]:
     left, operator, right = comparison.left, comparison.ops[0], comparison.comparators[0]
     if len(comparison.ops) == 1 and type(operator) in _OPPOSITES:
-        other = f"{_text(source, left)} {_OPPOSITES[type(operator)]} {_text(source, right)}"
-        yield _replaced(source, comparison, other, f"compares {_OPPOSITES[type(operator)]}")
+        other = f"{text_of(source, left)} {_OPPOSITES[type(operator)]} {text_of(source, right)}"
+        yield replaced(source, comparison, other, f"compares {_OPPOSITES[type(operator)]}")
 
 
 def _of_attribute(source: str, node: ast.Attribute) -> Iterator[Mutant]:
@@ -133,7 +133,7 @@ def _of_attribute(source: str, node: ast.Attribute) -> Iterator[Mutant]:
         other = _OTHER_STATUS[node.attr]
     else:
         return
-    yield _replaced(source, node, f"{_text(source, node.value)}.{other}", f"{other} instead of {node.attr}")
+    yield replaced(source, node, f"{text_of(source, node.value)}.{other}", f"{other} instead of {node.attr}")
 
 
 def _without(source: str, call: ast.Call, part: ast.expr | ast.keyword, what: str) -> Mutant:
@@ -149,13 +149,15 @@ def _cut(source: str, first: int, last: int, line: int, what: str) -> Mutant:
     return Mutant(line, what, (raw[:first] + rest).decode())
 
 
-def _replaced(source: str, node: ast.expr, other: str, what: str) -> Mutant:
+def replaced(source: str, node: ast.expr | ast.stmt, other: str, what: str) -> Mutant:
+    """Write something else in place of a piece of code."""
     raw = source.encode()
     first, last = _offset(source, node.lineno, node.col_offset), _end(source, node)
     return Mutant(node.lineno, what, (raw[:first] + other.encode() + raw[last:]).decode())
 
 
-def _text(source: str, node: ast.AST) -> str:
+def text_of(source: str, node: ast.AST) -> str:
+    """Give a piece of code as it is written."""
     return ast.get_source_segment(source, node) or ""
 
 
@@ -164,7 +166,7 @@ def _offset(source: str, line: int, column: int) -> int:
     return sum(len(one) for one in lines[: line - 1]) + column
 
 
-def _end(source: str, node: ast.expr | ast.keyword) -> int:
+def _end(source: str, node: ast.expr | ast.stmt | ast.keyword) -> int:
     return _offset(source, node.end_lineno or node.lineno, node.end_col_offset or 0)
 
 
