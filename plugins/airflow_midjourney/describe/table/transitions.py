@@ -314,6 +314,7 @@ class Move(Enum):
         target=Status.IN_DOUBT,
         takes=("detail",),
         stamps=("ended_at", "doubt_checked_at"),
+        empties=("missing_since",),
     )
     RECLAIM = Transition(
         "A connection asks about the account of the doubtful row again: the row waits for its task.",
