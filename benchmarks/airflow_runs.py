@@ -105,7 +105,7 @@ class _Seen:
 
 
 def run_dag(deployment: Deployment, dag_id: str, load: Load, *, limit: float, kill_at: int | None = None) -> Run:
-    """Run a DAG over images that nobody has seen before.
+    """Run a DAG over images that are new to it.
 
     :param limit: seconds from its first task's start, after which it is stopped.
     :param kill_at: accepted images at which the process of its task is killed, as the kernel does when memory is short;
@@ -220,7 +220,7 @@ def _reckon(deployment: Deployment, dag_id: str, run_id: str, seen: _Seen, *, ha
 
 
 def _let_processes_end(deployment: Deployment, dag_id: str, run_id: str) -> None:
-    """Let what a stopped run has left behind disturb nobody who is measured next."""
+    """Let nothing of a stopped run disturb the next measurement."""
     engine = deployment.airflow_engine()
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for _ in _ticks(_START_LIMIT):

@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all cases and print the table."""
     parser = argparse.ArgumentParser(prog="benchmarks.deferral", description=__doc__)
     parser.add_argument("--case", choices=[case.name for case in CASES], action="append", help="only this one")
-    parser.add_argument("--tasks", choices=[*KINDS], action="append", help="only those that leave, or that stay")
+    parser.add_argument("--tasks", choices=[*KINDS], action="append", help="leaving tasks or staying ones only")
     parser.add_argument("--folder", type=Path, help="keep all logs there")
     given = parser.parse_args(arguments)
     cases = [case for case in CASES if case.name in (given.case or [case.name])]

@@ -20,7 +20,7 @@ class Mark:
     text: str = ""
 
     def is_reached(self, figure: float) -> bool:
-        """Say whether a figure is good enough; as printed, so that nobody has to guess at digits."""
+        """Say whether a figure is good enough; as it is printed."""
         shown = round(figure, 3)
         if self.kind == "less than":
             return shown < self.value

@@ -109,7 +109,7 @@ def _say(line: str) -> None:
 
 
 def _close_output() -> None:
-    """Send what is still buffered nowhere: whoever read the output has gone."""
+    """Send what is still buffered nowhere: the reader of the output has gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -11,7 +11,7 @@ _OURS: Final = "airflow_midjourney"
 #: Which task of the DAG a logger belongs to, by the end of its name.
 _TASKS: Final = {"DescribeImagesOperator": "submit", "DescribeImagesSensor": "wait", "BatchTrigger": "trigger"}
 
-#: Keys of a JSON line that are told in their own way, or help nobody here.
+#: Keys of a JSON line that are told in their own way, or say nothing here.
 _TOLD: Final = frozenset({"timestamp", "level", "event", "logger", "exception", "error_detail", "filename", "lineno"})
 
 

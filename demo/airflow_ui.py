@@ -1,4 +1,4 @@
-"""Airflow with its UI, left running over what the demo has made, until somebody stops it."""
+"""Airflow with its UI, left running over what the demo has made, until a person stops it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _START_LIMIT: Final = 180.0
 def keep_open(airflow: Airflow, connections: Mapping[str, str], screen: Screen) -> None:
     """Run all of Airflow, say where its UI is, and wait.
 
-    :raises StoppedError: when somebody asks to stop: the only good end.
+    :raises StoppedError: when a person asks to stop: the only good end.
     :raises ProcessError: if Airflow does not start, or ends.
     """
     screen.say()
@@ -38,7 +38,7 @@ def keep_open(airflow: Airflow, connections: Mapping[str, str], screen: Screen) 
     screen.say()
     screen.say(f"Batches:  {address}plugin/midjourney", "bold")
     screen.say(f"The run:  {address}dags/describe_images", "bold")
-    screen.say("Nobody has to log in. Trigger the DAG with another prefix, or the same: what has its prompts is free.")
+    screen.say("No login is needed. Trigger the DAG with another prefix, or the same: what has its prompts is free.")
     screen.say("Ctrl-C stops everything.")
     while not child.has_ended:
         airflow.interruption.pause()

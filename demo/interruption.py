@@ -18,7 +18,7 @@ _TICK: Final = 0.1
 
 
 class StoppedError(Exception):
-    """Somebody asked the demo to stop.
+    """A person asked the demo to stop.
 
     :param number: of the signal.
     """
@@ -55,7 +55,7 @@ class Interruption:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Stop here if somebody asked for it.
+        """Stop here if a person asked for it.
 
         :raises StoppedError: if so.
         """
@@ -65,7 +65,7 @@ class Interruption:
     def pause(self, seconds: float = _TICK) -> None:
         """Sleep a little.
 
-        :raises StoppedError: if somebody asked to stop.
+        :raises StoppedError: if a person asked to stop.
         """
         self.check()
         time.sleep(min(seconds, _TICK))

@@ -1,6 +1,6 @@
 """The images of the demo: eight photographs, and four keys that every real bucket has sooner or later.
 
-The photographs are those that the scikit-image wheel brings along; nothing is downloaded.
+The scikit-image wheel brings the photographs along; nothing is downloaded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The terminal: plain text, a little colour where there is somebody to see it, nothing that strangers control."""
+"""The terminal: plain text, a little colour on a terminal, nothing that strangers control."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _LATENCY: Final = 2.5
 #: Seconds in which a server must listen.
 _START_LIMIT: Final = 60.0
 
-_LOGIN: Final = "nobody-in-particular"
+_LOGIN: Final = "no-name"
 _REGION: Final = "us-east-1"
 
 

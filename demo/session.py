@@ -36,7 +36,7 @@ def run_demo(folder: DemoFolder, repository: Path, screen: Screen, interruption:
 
     :return: the exit status.
     :raises ProcessError: if a part of it fails.
-    :raises StoppedError: if somebody asked to stop.
+    :raises StoppedError: if a person asked to stop.
     """
     _prepare(screen, folder)
     with Children() as children:
@@ -46,10 +46,10 @@ def run_demo(folder: DemoFolder, repository: Path, screen: Screen, interruption:
 
 
 def show_demo(folder: DemoFolder, repository: Path, screen: Screen, interruption: Interruption) -> int:
-    """Run the demo, then leave Airflow running with its UI over what came of it, until somebody stops it.
+    """Run the demo, then leave Airflow running with its UI over what came of it, until a person stops it.
 
     :raises ProcessError: if a part of it fails.
-    :raises StoppedError: when somebody asks to stop.
+    :raises StoppedError: when a person asks to stop.
     """
     _prepare(screen, folder)
     with Children() as children:

@@ -89,7 +89,7 @@ def _try_modules(copy: Path, modules: Sequence[str], rooms: Sequence[str], secon
 
 
 def _run_tries(copy: Path, tries: Sequence[Try], until: float) -> None:
-    """Try mutants in one process that has all loaded; those that it cannot tell about, each in one that loads anew."""
+    """Try mutants in one process that has all loaded; the undecided go each in a process that loads anew."""
     if not tries:
         return
     files = sorted({file_of(test.name) for one in tries for test in one.tests})

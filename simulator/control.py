@@ -78,12 +78,12 @@ class ControlPlane:
         )
 
     async def scenarios(self, request: Request) -> Response:
-        """All scenarios that there are, and those that are set."""
+        """All scenarios that there are, and the scenarios that are set."""
         known = {scenario.name: scenario.explanation for scenario in CATALOGUE.values()}
         return _json({"known": known, "active": [active.as_dict() for active in self._service.scenarios.active]})
 
     async def set_scenarios(self, request: Request) -> Response:
-        """``{"scenarios": ["name", "name:first=2"]}`` replaces those that are set."""
+        """``{"scenarios": ["name", "name:first=2"]}`` replaces the scenarios that are set."""
         try:
             given = (await _fields(request)).get("scenarios", [])
             texts = [given] if isinstance(given, str) else [str(text) for text in given]

@@ -57,7 +57,7 @@ class ActiveScenario:
         return active
 
     def comes_up(self) -> bool:
-        """Count an occasion, and say whether it is one of those that it plays on."""
+        """Count an occasion, and say whether it plays on this one."""
         self.occasions += 1
         return self.every is None or self.occasions % self.every == 0
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _START_LIMIT: Final = 20.0
 _STOP_LIMIT: Final = 5.0
 
-#: What every start says, so that nobody takes it for the real thing.
+#: What every start says, so that no reader takes it for the real thing.
 NOTICE: Final = "SIMULATOR: no real Midjourney, nothing is billed, prompts are computed from pixels"
 
 

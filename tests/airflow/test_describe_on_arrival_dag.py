@@ -54,7 +54,7 @@ def test_all_events_since_the_last_run_are_described_at_once(
     put_photos("in/", 5)
     post_event("incoming_photos", bucket=bucket, key="in/000.jpg")
     post_event("incoming_photos", bucket=bucket, keys=["in/001.jpg", "in/000.jpg"])
-    post_event("incoming_photos", somebody="materialized it by hand")
+    post_event("incoming_photos", person="materialized it by hand")
 
     assert is_queued(dag)
     hand_over(monkeypatch, "incoming_photos")

@@ -36,7 +36,7 @@ MANY = 200
 FEW = 50
 SENT = 12
 
-#: Seconds in which all have looked for the first time, and then those that are measured.
+#: Seconds in which all have looked for the first time, and then the seconds that are measured.
 SETTLED_AFTER = 120.0
 MEASURED_FOR = 6.0
 
@@ -117,7 +117,7 @@ def test_room_for_a_dozen_wakes_a_dozen(bucket: str) -> None:
 
 
 async def woken(batch_ids: list[str]) -> list[Any]:
-    """Give the events of all that have been woken, once nobody is woken any more."""
+    """Give the events of all that have been woken, once none is woken any more."""
     tasks = [asyncio.create_task(asleep(batch_id)) for batch_id in batch_ids]
     deadline = time.monotonic() + SETTLED_AFTER
     while sum(task.done() for task in tasks) < SENT and time.monotonic() < deadline:

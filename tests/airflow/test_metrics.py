@@ -1,4 +1,4 @@
-"""Every event is counted once, whoever writes it, and reaches Airflow's stats where those are switched on."""
+"""Every event is counted once, by its writer, and reaches Airflow's stats where they are switched on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of batches and the page of one, as somebody uses them."""
+"""The list of batches and the page of one, as a person uses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gallery, image and failures as somebody uses them: looking, searching, copying, and asking again."""
+"""Gallery, image and failures as a person uses them: looking, searching, copying, and asking again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killed before and after each commit, request and read, by name: whoever runs next finishes the work."""
+"""Killed before and after each commit, request and read, by name: the next run finishes the work."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def _held(site: CrashSite, bodies: list[bytes], point: str, occurrence: int) -> 
     listed = asyncio.run(site.database.read(doubtful_rows, errand.scope))
     assert {row.image_uri for row in listed} == doubtful
     assert 1 <= len(doubtful) <= IMAGES
-    # Images are claimed together: killed before the first POST, none was sent, and nobody can tell.
+    # Images are claimed together: killed before the first POST, none was sent, and no process can tell.
     assert set(site.billed()) <= {1}
 
 

@@ -84,7 +84,7 @@ class _Trouble:
     [
         "database or disk is full",
         'FATAL: password authentication failed for user "me"',
-        "words that nobody has foreseen",
+        "words that no list foresees",
     ],
 )
 def test_what_people_have_to_mend_does_not_lose_a_record(database: Database, words: str) -> None:

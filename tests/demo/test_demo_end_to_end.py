@@ -233,7 +233,7 @@ def left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_airflow_is_left_running_for_who_wants_to_look(left_running: str) -> None:
     with httpx.Client(base_url=left_running, follow_redirects=True, timeout=60) as client:
-        # Whoever opens the UI is logged in on the way.
+        # The UI logs its reader in on the way.
         assert client.get("api/v2/auth/login").status_code == 200
         listed = client.get("midjourney/batches")
         assert listed.status_code == 200

@@ -71,7 +71,7 @@ def test_a_process_that_fails_is_an_error_with_its_last_words(tmp_path: Path) ->
 
 @pytest.fixture
 def _without_nohup() -> Iterator[None]:
-    """Whoever starts the tests with nohup has them ignore what a closed terminal says."""
+    """Tests that nohup started ignore what a closed terminal says."""
     theirs = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, theirs)

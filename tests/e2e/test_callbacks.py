@@ -50,7 +50,7 @@ class Side:
         self.simulator.change(latency_spread=0)
 
     def start(self, run_id: str, *, images: int, at_once: int, latency: float) -> None:
-        """Start a run over images that nobody has seen before."""
+        """Start a run over images that are new to it."""
         self.simulator.change(latency=latency, slots=at_once, queue=50)
         extra = {"timeout": 10, "max_in_flight": at_once, "account": self.name, "callback_url": self.callback_url}
         self.deployment.api.set_connection(
@@ -101,7 +101,7 @@ def test_answers_are_there_at_once_and_nine_of_ten_polls_are_saved(deployment: D
         side.start("warming-up", images=4, at_once=1, latency=QUICK)
     for side in sides:
         side.finish("warming-up")
-    # Nobody watches a task that has just gone to sleep: on a busy machine it takes longer until somebody does.
+    # The triggerer does not watch a task at once that has just gone to sleep; on a busy machine it takes longer.
     slow = LEAST_SLOW + 1.5 * (time.monotonic() - began)
     for side in sides:
         side.start("measured", images=IMAGES, at_once=IMAGES, latency=slow)

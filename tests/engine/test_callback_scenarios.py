@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 IMAGES = 3
 
-#: Without callbacks nobody would ask for an answer within this many seconds: a test that ends has been called.
+#: Without callbacks no poll would ask for an answer within this many seconds: a test that ends has been called.
 NOT_WITHOUT = 600.0
 PATIENCE = 60.0
 

@@ -42,7 +42,7 @@ ROOMY = replace(rows.ACCOUNT, max_in_flight=1000)
 
 @contextmanager
 def counted(database: Database) -> Iterator[list[str]]:
-    """Collect the statements of the block, but for those that begin and end transactions."""
+    """Collect the statements of the block, without BEGIN, COMMIT and ROLLBACK."""
     statements: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -87,7 +87,7 @@ def test_a_task_that_was_given_up_is_asked_for_before_its_bytes_are_paid_for_und
         (old,) = rows.image_rows(tx)
         rows.set_columns(tx, old["id"], status="failed", reason="timeout", prompt_count=None)
         tx.connection.execute(tx.tables.submissions.update().values(result="failed", reason="timeout"))
-        # Nobody else asks for it: the next poll is far away.
+        # No other process asks for it: the next poll is far away.
         accounts = tx.tables.accounts
         tx.connection.execute(accounts.update().values(next_poll_at=tx.now + timedelta(hours=1)))
 

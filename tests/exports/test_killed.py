@@ -120,7 +120,7 @@ def first_export(url: str, folder: Path, kind: str) -> dict[str, str]:
 
 
 def expected(url: str, folder: Path, kind: str) -> dict[str, str]:
-    """Say what the new export is when nobody disturbs it."""
+    """Say what the new export is when it is left undisturbed."""
     database = open_database(url)
     options = {"wildcard": True} if kind == "kohya" else None
     version, _ = export_to(folder, database, plan(kind, options=options, prompt="all"), writer="undisturbed")

@@ -107,7 +107,7 @@ def test_a_server_that_stops_and_starts_again_is_waited_for(
 
 
 def failed_connections(database: Database) -> threading.Event:
-    """Give an event that is set once somebody has tried to connect a few times, in vain."""
+    """Give an event that is set once a client has tried to connect a few times, in vain."""
     tried = threading.Event()
     seen: list[Callable[..., object]] = []
 

@@ -117,7 +117,7 @@ def test_an_image_that_cannot_be_described_says_why_and_the_others_go_on(
 def test_an_image_that_the_service_never_takes_does_not_stop_the_others(
     engine: Engine, scope: Scope, s3: S3Client, service: RunningSimulator, fault: str
 ) -> None:
-    # Few go side by side, and none of the last is hit: with nothing else left to take, nobody could tell the image
+    # Few go side by side, and none of the last is hit: with nothing else left to take, no process could tell the image
     # from the service.
     engine.account |= {"max_in_flight": 3}
     # With a task from before, the service's list proves that it has taken none of the images it answers with 500.

@@ -80,7 +80,7 @@ def test_a_denied_encryption_key_stops_the_run_after_one_round_of_reads_and_fail
     with pytest.raises(StorageDeniedError, match="grant kms:Decrypt"):
         work_on(engine, scope)
 
-    # Ten in a row end it; the others are those that were side by side with them, and the probes.
+    # Ten in a row end it; the others were side by side with them, or were probes.
     assert DENIED_IN_A_ROW <= len(read) <= DENIED_IN_A_ROW + 2 * IMAGES_SIDE_BY_SIDE
     assert rows_by_status(engine.database) == {Status.PENDING: 1000}
     assert service.counters()["requests"].get("submit", 0) == 0

@@ -178,7 +178,7 @@ def test_a_curable_failure_is_paid_for_max_attempts_times_and_no_more(
 def test_a_rejected_image_that_is_back_is_described_after_all(
     described: Engine, scope: Scope, service: RunningSimulator
 ) -> None:
-    """It cost nothing before, so nobody has to ask for it."""
+    """It cost nothing before, so it needs no order."""
     images = described.database.tables.images
     with described.database.writing() as tx:
         gone: dict[str, str | None] = {"status": Status.REJECTED.value, "reason": "missing", "prompt_count": None}

@@ -101,7 +101,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copy_of(name: str, folder: Path) -> Path:
-    """Copy a folder of the repository as somebody would who downloads it."""
+    """Copy a folder of the repository as a download has it."""
     without = shutil.ignore_patterns("__pycache__", ".mypy_cache", ".ruff_cache")
     return shutil.copytree(REPOSITORY / name, folder / name, ignore=without)
 

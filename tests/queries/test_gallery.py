@@ -167,7 +167,7 @@ def test_a_row_of_an_older_release_belongs_to_the_dag_of_its_batch(database: Dat
         (mine,), (theirs,) = fill(tx, "mine", 1), fill(tx, "theirs", 1)
         for one in (mine, theirs):
             rows.set_columns(tx, one, dag_id=None)
-        rows.list_images(tx, [rows.listed("nobody's.jpg")])
+        rows.list_images(tx, [rows.listed("of-no-dag.jpg")])
         _, found = leaf(tx, Filters(), MINE, 5)
         belonging = owners(tx, [mine, theirs, theirs + 1, 999])
 

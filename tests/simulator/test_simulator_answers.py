@@ -275,7 +275,7 @@ def test_lists_show_the_newest_first_and_trueai_a_hundred(simulate: Running) -> 
 def test_a_list_by_condition_leaves_out_what_it_does_not_know(simulate: Running, dialect: str) -> None:
     client = simulate(dialect)
     first, second = client.submitted(picture(1)), client.submitted(picture(2))
-    listed = client.listed(second, "nobody", first, second)
+    listed = client.listed(second, "unknown", first, second)
     assert {task["id"] for task in listed} == {first, second}
     assert len(listed) == 2
     assert client.listed() == []

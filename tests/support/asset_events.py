@@ -25,7 +25,7 @@ def post_event(name: str, **extra: Any) -> None:
 
 
 def events_of(name: str, run: FinishedRun | None = None) -> list[dict[str, Any]]:
-    """Give what the events of an asset say, the earliest first; only those that a run made, if one is given."""
+    """Give what the events of an asset say, the earliest first; only the events of one run, if one is given."""
     query = select(AssetEvent).join(AssetModel, AssetModel.id == AssetEvent.asset_id).where(AssetModel.name == name)
     if run is not None:
         query = query.where(AssetEvent.source_dag_id == run.dag.dag_id, AssetEvent.source_run_id == run.run_id)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.status import Reason
     from airflow_midjourney.describe.table.database import Database, Transaction
 
-#: What somebody may call an object, a prefix or a run.
+#: What a person may call an object, a prefix or a run.
 HOSTILE: Final = "a'; drop table--<script>alert(1)</script>\u202egpj.\u200f"
 
 

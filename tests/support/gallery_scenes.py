@@ -102,7 +102,7 @@ def _store(s3: S3Client, bucket: str, key: str, body: bytes) -> ListedImage:
 
 
 def _send_or_reject(tx: Transaction, batch: Batch, name: str) -> InFlight | None:
-    """Send the next image, unless it is one of those that cannot be."""
+    """Send the next image, unless it cannot be sent."""
     cannot = {"cut-off.jpg": Reason.CORRUPT, "empty.jpg": Reason.EMPTY, "notes.jpg": Reason.UNSUPPORTED_FORMAT}
     if name in PROMPTS:
         return rows.submit_next(tx, batch, task_id=f"17640{name}", body=f"{batch.batch_id} {name}", account=PRICED)
@@ -126,7 +126,7 @@ def _fail_some(tx: Transaction, batch: Batch, images: list[ListedImage]) -> None
     why = [
         (Reason.SERVICE_ERROR, "Upload failed: the account behind the service was logged out."),
         (Reason.SERVICE_ERROR, "Upload failed: the account behind the service was logged out."),
-        (Reason.SERVICE_ERROR, "Captcha: somebody has to solve it."),
+        (Reason.SERVICE_ERROR, "Captcha: a person has to solve it."),
         (Reason.BANNED, "Banned prompt detected."),
         (Reason.TIMEOUT, "No answer in 30 minutes."),
     ]

@@ -57,7 +57,7 @@ def list_images(
 ) -> dict[str, int]:
     """Match images against the table, write what follows, and give the decisions taken.
 
-    :param batch: whose listing it is; None for one that nobody knows.
+    :param batch: whose listing it is; None for an unknown one.
     """
     asker = Asker("batch", bot_type, reader)
     if batch is not None:
@@ -183,7 +183,7 @@ def set_account(tx: Transaction, **values: Any) -> None:
 
 
 def let_time_pass(tx: Transaction, gone: timedelta) -> None:
-    """Move every moment in the tables into the past, as if nobody had done anything for a while."""
+    """Move every moment in the tables into the past, as if nothing had been done for a while."""
     for table in (tx.tables.images, tx.tables.submissions, tx.tables.accounts, tx.tables.batches):
         moments = [column for column in table.c if isinstance(column.type, UTCDateTime)]
         keys = list(table.primary_key)

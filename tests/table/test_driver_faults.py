@@ -109,7 +109,7 @@ def test_a_connection_that_did_not_come_about_may_a_moment_later(error: type[Exc
         "server does not support SSL, but SSL was required",
         'root certificate file "/etc/ssl/ca.pem" does not exist',
         "SSL error: certificate verify failed",
-        "words that nobody has foreseen",
+        "words that no list foresees",
     ],
 )
 @pytest.mark.parametrize("error", [psycopg.OperationalError, psycopg2.OperationalError])

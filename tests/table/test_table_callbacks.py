@@ -1,4 +1,4 @@
-"""What a callback writes, and when it makes somebody poll."""
+"""What a callback writes, and when it makes a process poll."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_a_retry_takes_over_what_workers_of_its_batch_had_reserved_and_no_others
         (others,) = leases.reserve(tx, batch, elsewhere, 1)
         rows.claim_alone(tx, rows.request(batch, others, holder=elsewhere), rows.ACCOUNT)
         assert leases.end_leases(tx, holders_of("a_batch")) == 2
-        # Whoever is not dead after all goes on until its rows are taken.
+        # A worker that is not dead after all goes on until its rows are taken.
         assert rows.claim_alone(tx, rows.request(batch, kept, holder=alive), rows.ACCOUNT) is ClaimResult.CLAIMED
 
     with database.writing() as tx:

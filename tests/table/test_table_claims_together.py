@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.claims import Claim
     from airflow_midjourney.describe.table.database import Database, Transaction
 
-#: Bytes that were described, erased, given up, are on their way, or are nobody's yet.
+#: Bytes that were described, erased, given up, are on their way, or belong to no row yet.
 BODIES = ("described", "erased", "given up", "on its way", "new", "newer", "newest")
 
 

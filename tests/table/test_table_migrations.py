@@ -1,4 +1,4 @@
-"""The tables are made once, by whoever comes first, or by a person who runs the printed statements."""
+"""The tables are made once, by the first process, or by a person who runs the printed statements."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def test_sqlite_with_a_schema_is_refused() -> None:
 
 
 def test_a_database_that_is_not_there_is_named_without_its_password(postgres_url: str) -> None:
-    nobody = make_url("postgresql+psycopg2://me:hush@127.0.0.1:1/none").render_as_string(False)
-    database = open_database(nobody, name="image_prompts_db")
+    unreachable = make_url("postgresql+psycopg2://me:hush@127.0.0.1:1/none").render_as_string(False)
+    database = open_database(unreachable, name="image_prompts_db")
 
     with pytest.raises(TableError, match="image_prompts_db") as caught:
         ensure_tables(database)

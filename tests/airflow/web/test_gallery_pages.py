@@ -1,4 +1,4 @@
-"""Gallery, pictures and describing again as the API server answers: no more than somebody may see, read and do."""
+"""Gallery, pictures and describing again as the API server answers: no more than the reader may see, read and do."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ ABOUT_NOTHING = {"/", "/static/{name}"}
 #: Routes that show nothing of any DAG, and need a right to the connection.
 ABOUT_ACCOUNTS = {"/account", "/api/account", "/api/account/pause", "/api/account/resume"}
 
-#: What a route answers to somebody who may not see what it is asked about: a list without it, or that it is not there.
+#: What a route answers to a person without the right to see its subject: a list without it, or that it is not there.
 #: All others refuse.
 IN_THE_DARK = {
     "/": 307,

@@ -91,7 +91,7 @@ class Places:
 
     def _addresses(self, text: str) -> str:
         def moved(found: re.Match[str]) -> str:
-            assert int(found[2]) == CONTAINER_PORTS[found[1]], f"{found[0]}: nobody listens there"
+            assert int(found[2]) == CONTAINER_PORTS[found[1]], f"{found[0]}: no server listens there"
             return f"{HERE}:{self.ports[found[1]]}"
 
         return _ADDRESS.sub(moved, text)

@@ -1,4 +1,4 @@
-"""Airflow's REST API as somebody uses it who logs in with a password."""
+"""Airflow's REST API as a person uses it who logs in with a password."""
 
 from __future__ import annotations
 

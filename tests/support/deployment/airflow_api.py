@@ -114,12 +114,12 @@ class AirflowApi:
         return {key: self.get(f"{path}/{key}")["value"] for key in keys}
 
     def mark_task(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
-        """Set a task's state, as somebody who clicks on it does."""
+        """Set a task's state, as a click on it does."""
         body = {"new_state": state}
         self.ask("PATCH", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}", json=body)
 
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
-        """Set a run's state, as somebody who clicks on it does."""
+        """Set a run's state, as a click on it does."""
         self.ask("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", json={"state": state})
 
     def clear_tasks(self, dag_id: str, **choice: Any) -> None:
@@ -152,9 +152,9 @@ class AirflowApi:
         raise RunError(f"{dag_id} {run_id} is {state} after {limit:.0f} s: {self._states(dag_id, run_id)}")
 
     def wait_for_a_run(self, dag_id: str, limit: float = RUN_LIMIT) -> dict[str, Any]:
-        """Wait until somebody has made a run of a DAG.
+        """Wait until a run of a DAG is there.
 
-        :raises RunError: if nobody does.
+        :raises RunError: if none comes.
         """
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:

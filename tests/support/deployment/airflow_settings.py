@@ -82,7 +82,7 @@ class AirflowSettings:
     signing_key: str = field(default_factory=lambda: secrets.token_urlsafe(48))
 
     def prepare(self, *, hurry: bool) -> None:
-        """Make the home with the policy, the plugin and the example DAGs: copied, as somebody installs them.
+        """Make the home with the policy, the plugin and the example DAGs: copied, as users install them.
 
         :param hurry: True to wait for seconds, not minutes, for what a killed worker held.
         """

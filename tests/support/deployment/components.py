@@ -174,7 +174,7 @@ def kill_all(processes: list[psutil.Process]) -> None:
 
 
 def free_ports(number: int) -> list[int]:
-    """Give ports of this machine that nobody listens on."""
+    """Give ports of this machine that no program listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
@@ -183,7 +183,7 @@ def free_ports(number: int) -> list[int]:
 
 
 def listens(port: int) -> bool:
-    """Say whether somebody listens on a port of this machine."""
+    """Say whether a program listens on a port of this machine."""
     with socket.socket() as caller:
         caller.settimeout(1)
         return caller.connect_ex(("127.0.0.1", port)) == 0

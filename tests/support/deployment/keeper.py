@@ -1,8 +1,8 @@
 """``python -m tests.support.deployment.keeper``: starts processes on demand, and ends them when its caller has gone.
 
 Each line of its input is a :class:`Start` as JSON; it is answered by a line with the process id. When the input ends,
-because the caller closed it or was killed, all processes end, and all that these have started: whoever loses its parent
-becomes a child of the keeper.
+because the caller closed it or was killed, all processes end, and all that these have started: a process that loses
+its parent becomes a child of the keeper.
 """
 
 from __future__ import annotations

