@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mutants.mutations import Mutant
-    from mutants.reach import KnownTest
+    from mutants.reach import KnownTest, Place
 
 HERE: Final = Path(__file__).parents[1]
 ENGINE: Final = Path("plugins/airflow_midjourney/describe")
@@ -110,11 +110,14 @@ def _run_tries(copy: Path, tries: Sequence[Try], until: float) -> None:
             path.write_text(one.source)
 
 
-def chosen_tests(tests: Sequence[KnownTest], functions: set[str], seconds: float) -> list[KnownTest]:
+def chosen_tests(tests: Sequence[KnownTest], place: Place, seconds: float) -> list[KnownTest]:
     """Choose tests that reach a fault: SQLite before Postgres, quick ones first, until the time is over."""
     chosen = []
-    for test in sorted(tests, key=lambda one: (on_sqlite(one.name) != one.name, one.seconds)):
-        if test.reached & functions and seconds > 0:
+    for test in sorted(
+        (one for one in tests if place.is_reached_by(one)),
+        key=lambda one: (on_sqlite(one.name) != one.name, not place.is_named_by(one), one.seconds),
+    ):
+        if seconds > 0:
             seconds -= test.seconds
             chosen.append(test)
     return chosen

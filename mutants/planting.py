@@ -11,7 +11,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: A code object of a function, in contrast to one of a class, has its variables in slots.
 _IN_SLOTS: Final = 1
@@ -20,25 +20,31 @@ _IN_SLOTS: Final = 1
 _PLAIN: Final = (int, float, Decimal, str, tuple, frozenset, timedelta)
 
 
-def plant(module: ModuleType, source: str, faulty: str) -> bool:
+def loaded_functions(folder: str) -> list[FunctionType]:
+    """Give all functions that were loaded from below a folder: one look for all faults, since it takes long."""
+    # isinstance() would ask objects that load a module when they are asked for their class.
+    functions = [one for one in gc.get_objects() if type(one) is FunctionType]
+    return [one for one in functions if one.__code__.co_filename.startswith(folder)]
+
+
+def plant(module: ModuleType, source: str, faulty: str, loaded: Iterable[FunctionType]) -> bool:
     """Change a module's functions, constants and members of enums to those of another source.
 
     :param source: that the module was loaded from.
     :param faulty: the same with a fault.
+    :param loaded: functions, the module's among them.
     :raises LookupError: if a function with the fault is not to be found.
     :return: whether the fault is within functions. One in a constant may have gone into what was made of it before;
         only a process that loads the module anew can tell that such a fault changes nothing.
     """
     old, new = (compile(text, str(module.__file__), "exec", dont_inherit=True) for text in (source, faulty))
-    # isinstance() would ask objects that load a module when they are asked for their class.
-    loaded_functions = [one for one in gc.get_objects() if type(one) is FunctionType]
-    functions = [one for one in loaded_functions if one.__code__.co_filename == module.__file__]
+    functions = [one for one in loaded if one.__code__.co_filename == module.__file__]
     for before, after in zip(_functions(old), _functions(new), strict=True):
         if before != after:
-            loaded = [function for function in functions if function.__code__ == before]
-            if not loaded:
+            changed = [function for function in functions if function.__code__ == before]
+            if not changed:
                 raise LookupError(f"{before.co_qualname} of {module.__file__} is not loaded.")
-            for function in loaded:
+            for function in changed:
                 function.__code__ = after
     if _rest(old) == _rest(new):
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 import sys
 import threading
 import time
@@ -32,6 +33,26 @@ class KnownTest:
     name: str
     seconds: float
     reached: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fault is, as far as tests can reach it.
+
+    :param functions: the function that has it; all that mention it, where it is a constant or a member of an enum.
+    :param member: the name of the member. Tests that try each of them bear it in their own names.
+    """
+
+    functions: frozenset[str]
+    member: str = ""
+
+    def is_reached_by(self, test: KnownTest) -> bool:
+        """Say whether a test could notice the fault."""
+        return bool(test.reached & self.functions) or self.is_named_by(test)
+
+    def is_named_by(self, test: KnownTest) -> bool:
+        """Say whether a test is about this member of the enum."""
+        return bool(self.member and re.search(rf"\[.*\b{self.member}\b.*\]", test.name))
 
 
 class Tracer:
@@ -146,18 +167,21 @@ class Code:
                 for word in _words(function):
                     self._mentioned[word].add(f"{module}:{qualname}")
 
-    def around(self, module: str, line: int) -> set[str]:
+    def around(self, module: str, line: int) -> Place:
         """Give the function that has a line; for one outside of functions all that mention the constant there."""
         for qualname, function in _functions(self._trees[module]):
             if _spans(function, line):
-                return {f"{module}:{qualname}"}
-        statements = [one for one in _statements(self._trees[module].body) if not isinstance(one, ast.ClassDef)]
-        names = {name for one in statements if _spans(one, line) for name in _defined(one)}
+                return Place(frozenset({f"{module}:{qualname}"}))
+        body = self._trees[module].body
+        statements = [one for one in _statements(body) if not isinstance(one, ast.ClassDef)]
+        there = [one for one in statements if _spans(one, line)]
+        names = {name for one in there for name in _defined(one)}
+        member = "".join(name for one in there if isinstance(one, ast.Assign) and one not in body for name in names)
         known = -1
         while known != len(names):
             known = len(names)
             names |= {name for one in statements if _words(one) & names for name in _defined(one)}
-        return {function for name in names for function in self._mentioned[name]}
+        return Place(frozenset(function for name in names for function in self._mentioned[name]), member)
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from mutants.planting import plant
+from mutants.planting import loaded_functions, plant
 from mutants.reach import file_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FunctionType
 
     from mutants.mutations import Mutant
     from mutants.reach import KnownTest
@@ -86,6 +88,9 @@ class Planting:
         self._tries = tries
         self._note = note
         self._until = until
+        self._functions: list[FunctionType] = []
+        self._sound: set[str] = set()
+        self._killers: dict[str, None] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests of each mutant, in place of all tests once."""
@@ -93,15 +98,23 @@ class Planting:
         (servers,) = (item for name, item in items.items() if name.startswith(SERVERS))
         other = next(item for item in session.items if item is not servers)
         servers.ihook.pytest_runtest_protocol(item=servers, nextitem=other)
+        self._functions = loaded_functions(str(session.config.rootpath))
+        # What is here stays as it is: no fork then copies all of it only to look for garbage.
+        gc.collect()
+        gc.freeze()
         for one in self._tries:
             if time.monotonic() > self._until:
                 break
-            killer, could_tell = self._killer(
-                session, one, [items[test.name] for test in one.tests][:_MOST_TESTS], servers
-            )
+            tests = [items[test.name] for test in one.tests][:_MOST_TESTS]
+            killer, could_tell = self._killer(session, one, self._latest_killers_first(tests), servers)
             if killer is not None or could_tell:
                 self._note(one, killer)
         return True
+
+    def _latest_killers_first(self, items: Sequence[pytest.Item]) -> list[pytest.Item]:
+        """Begin with the tests that have just noticed other faults: they are likely to notice one beside it."""
+        latest = {name: -number for number, name in enumerate(self._killers)}
+        return sorted(items, key=lambda item: latest.get(item.nodeid, 1))
 
     def _killer(
         self, session: pytest.Session, one: Try, items: Sequence[pytest.Item], servers: pytest.Item
@@ -111,12 +124,18 @@ class Planting:
         sound = replace(one, mutant=replace(one.mutant, source=one.source))
         unsound = 0
         while True:
-            code = _in_fork(_run_items, session, one, rest, servers, limit=_RUN_LIMIT)
+            code = _in_fork(_run_items, session, one, rest, servers, self._functions, limit=_RUN_LIMIT)
             if code < _FIRST_TEST:
                 return ("a time limit" if code < 0 else None), code == _ALL_PASSED
             killer = rest[code - _FIRST_TEST]
-            is_surely_killed = seconds[killer.nodeid] < _QUICK or self._fails(session, one, killer, servers)
-            if is_surely_killed and not self._fails(session, sound, killer, servers):
+            is_quick = seconds[killer.nodeid] < _QUICK
+            is_surely_killed = is_quick or self._fails(session, one, killer, servers)
+            is_known_as_sound = is_quick and killer.nodeid in self._sound
+            if is_surely_killed and (is_known_as_sound or not self._fails(session, sound, killer, servers)):
+                self._sound.add(killer.nodeid)
+                if is_quick:
+                    self._killers.pop(killer.nodeid, None)
+                    self._killers[killer.nodeid] = None
                 return killer.nodeid, True
             rest = rest[rest.index(killer) + 1 :]
             unsound += 1
@@ -126,7 +145,7 @@ class Planting:
                 )
 
     def _fails(self, session: pytest.Session, one: Try, item: pytest.Item, servers: pytest.Item) -> bool:
-        code = _in_fork(_run_items, session, one, [item], servers, limit=_RUN_LIMIT)
+        code = _in_fork(_run_items, session, one, [item], servers, self._functions, limit=_RUN_LIMIT)
         return code not in (_ALL_PASSED, _ALL_PASSED_AS_FAR_AS_IT_CAN_TELL)
 
 
@@ -139,10 +158,16 @@ _FIRST_TEST: Final = 3
 _MOST_TESTS: Final = 250
 
 
-def _run_items(session: pytest.Session, one: Try, items: Sequence[pytest.Item], servers: pytest.Item) -> int:
+def _run_items(
+    session: pytest.Session,
+    one: Try,
+    items: Sequence[pytest.Item],
+    servers: pytest.Item,
+    functions: Sequence[FunctionType],
+) -> int:
     name = f"airflow_midjourney.describe.{one.module.removesuffix('.py').replace('/', '.')}"
     try:
-        is_sure = plant(sys.modules[name], one.source, one.mutant.source)
+        is_sure = plant(sys.modules[name], one.source, one.mutant.source, functions)
     except Exception:  # noqa: BLE001
         return _CANNOT_PLANT
     for number, (item, following) in enumerate(zip(items, [*items[1:], servers], strict=True)):

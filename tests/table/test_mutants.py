@@ -12,8 +12,8 @@ import pytest
 from airflow_midjourney.describe.table import results, transitions
 from mutants.__main__ import chosen_tests
 from mutants.mutations import mutants_of
-from mutants.planting import plant
-from mutants.reach import Code, KnownTest
+from mutants.planting import loaded_functions, plant
+from mutants.reach import Code, KnownTest, Place
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -109,28 +109,33 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+def is_sure(module: ModuleType, right: str, wrong: str) -> bool:
+    return plant(module, LOADED, LOADED.replace(right, wrong), loaded_functions(str(module.__file__)))
+
+
 def test_a_fault_in_a_function_is_planted_where_others_have_imported_it_already(loaded: ModuleType) -> None:
     imported = loaded.is_over
 
-    assert plant(loaded, LOADED, LOADED.replace("one > LIMIT", "one < LIMIT"))
+    assert is_sure(loaded, "one > LIMIT", "one < LIMIT")
     assert imported(9) == [9]
 
 
 def test_a_fault_in_a_constant_or_a_move_is_planted_but_only_a_new_process_could_clear_it(loaded: ModuleType) -> None:
     imported = loaded.moves
 
-    assert not plant(loaded, LOADED, LOADED.replace("10", "8"))
+    assert not is_sure(loaded, "10", "8")
     assert loaded.is_over(9) == [9]
-    assert not plant(loaded, LOADED, LOADED.replace('("pending",)', "()"))
+    assert not is_sure(loaded, '("pending",)', "()")
     assert imported() == [(), ("failed",)]
 
 
 def test_the_tests_of_a_fault_are_those_of_its_function_or_of_all_that_use_its_constant() -> None:
-    code = Code({"table/a.py": LOADED, "engine/b.py": "def sees():\n    return a.LIMIT\n"})
+    code = Code({"table/a.py": LOADED, "engine/b.py": "def sees():\n    return a.LIMIT, a.Move.END\n"})
 
-    assert code.around("table/a.py", 9) == {"table/a.py:is_over"}
-    assert code.around("table/a.py", 3) == {"table/a.py:is_over", "engine/b.py:sees"}
-    assert code.around("table/a.py", 5) == set()
+    assert code.around("table/a.py", 9) == Place(frozenset({"table/a.py:is_over"}))
+    assert code.around("table/a.py", 3) == Place(frozenset({"table/a.py:is_over", "engine/b.py:sees"}))
+    assert code.around("table/a.py", 5) == Place(frozenset(), "LIST")
+    assert code.around("table/a.py", 6) == Place(frozenset({"engine/b.py:sees"}), "END")
 
 
 def test_quick_tests_come_first_and_those_on_postgres_last_until_the_time_is_over() -> None:
@@ -141,10 +146,22 @@ def test_quick_tests_come_first_and_those_on_postgres_last_until_the_time_is_ove
         KnownTest("t.py::quick[sqlite]", 1, reached),
         KnownTest("t.py::elsewhere", 1, frozenset({"g"})),
     ]
+    place = Place(frozenset({"f"}))
 
-    assert [one.name for one in chosen_tests(tests, {"f"}, 60)] == [
+    assert [one.name for one in chosen_tests(tests, place, 60)] == [
         "t.py::quick[sqlite]",
         "t.py::slow[sqlite]",
         "t.py::quick[postgres]",
     ]
-    assert [one.name for one in chosen_tests(tests, {"f"}, 1)] == ["t.py::quick[sqlite]"]
+    assert [one.name for one in chosen_tests(tests, place, 1)] == ["t.py::quick[sqlite]"]
+
+
+def test_a_test_of_each_member_of_an_enum_comes_before_all_that_reach_the_member_by_the_way() -> None:
+    tests = [
+        KnownTest("t.py::quick[sqlite]", 1, frozenset({"f"})),
+        KnownTest("t.py::each[sqlite-CLAIM_AGAIN pending]", 1, frozenset({"g"})),
+        KnownTest("t.py::each[sqlite-CLAIM pending]", 2, frozenset({"g"})),
+    ]
+
+    found = chosen_tests(tests, Place(frozenset({"f"}), "CLAIM"), 60)
+    assert [one.name for one in found] == ["t.py::each[sqlite-CLAIM pending]", "t.py::quick[sqlite]"]
