@@ -15,7 +15,7 @@ from airflow_midjourney.describe.table import batches, leases, matching
 from airflow_midjourney.describe.table import results as results_table
 from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.matching import Asker
-from airflow_midjourney.describe.table.seen_rows import SeenRow, name_submission
+from airflow_midjourney.describe.table.orders.seen_rows import SeenRow, name_submission
 from tests.support import rows
 
 if TYPE_CHECKING:

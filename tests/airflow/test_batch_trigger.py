@@ -19,7 +19,7 @@ from airflow_midjourney.describe.engine import shared_watch
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table import batches
 from airflow_midjourney.describe.table.accounts import read_account
-from airflow_midjourney.describe.table.pauses import SeenPause, pause_accounts, resume_accounts
+from airflow_midjourney.describe.table.orders.pauses import SeenPause, pause_accounts, resume_accounts
 from airflow_midjourney.hooks.image_prompts import open_metadata
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from airflow_midjourney.triggers import describe as triggers

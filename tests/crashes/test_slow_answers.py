@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from airflow_midjourney.describe.admin import resolve
-from airflow_midjourney.describe.engine import former_tasks
 from airflow_midjourney.describe.engine.advance import advance
+from airflow_midjourney.describe.engine.doubt import former_tasks
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin
 from airflow_midjourney.describe.model.errors import ServiceUnavailableError
 from airflow_midjourney.describe.model.status import Reason, Status
@@ -209,7 +209,7 @@ def test_the_old_task_is_asked_once_more_before_a_second_is_paid(
     answers: str,
 ) -> None:
     # Without a list of many tasks, and without requests for single ones, polls ask about no task that was given up.
-    monkeypatch.setattr("airflow_midjourney.describe.engine.ask.SINGLE_FETCHES", 0)
+    monkeypatch.setattr("airflow_midjourney.describe.engine.doubt.ask.SINGLE_FETCHES", 0)
     site = make_site("novicezk", ("slow_work:first=1", "no_list_by_condition"), pause=4.0)
     errand = site.prepare(photos(1), account=ACCOUNT | {"task_timeout": 0.3})
     monkeypatch.setattr("airflow_midjourney.describe.table.results.RETRY_PAUSE", 6.0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 
 from airflow_midjourney.describe.engine.context import Watcher
-from airflow_midjourney.describe.engine.list_pace import SHORT_LIST
+from airflow_midjourney.describe.engine.doubt.list_pace import SHORT_LIST
 from airflow_midjourney.describe.engine.reconcile import Search, reconcile
 from airflow_midjourney.describe.engine.send import Posted, _record
 from airflow_midjourney.describe.model.status import Status

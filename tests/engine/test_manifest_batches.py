@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
-from airflow_midjourney.describe.engine import listing, manifest_listing
+from airflow_midjourney.describe.engine import listing
 from airflow_midjourney.describe.engine.loop import work
 from airflow_midjourney.describe.engine.reporting import ProgressReport
+from airflow_midjourney.describe.engine.sources import manifest as manifest_listing
 from airflow_midjourney.describe.model.batch import BatchOptions, Scope
 from airflow_midjourney.describe.model.errors import BatchError, ManifestError
 from airflow_midjourney.describe.model.status import Status

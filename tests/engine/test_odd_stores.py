@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from airflow_midjourney.describe.engine import listing
-from airflow_midjourney.describe.engine.denials import DENIED_IN_A_ROW
+from airflow_midjourney.describe.engine.refusals.denials import DENIED_IN_A_ROW
 from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, judge
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.errors import StorageDeniedError, StorageError, StorageUnavailableError
@@ -210,7 +210,7 @@ def test_one_object_that_s3_does_not_give_is_one_row(
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("airflow_midjourney.describe.engine.denials._PAUSE_AFTER_FAILURE", 0.1)
+    monkeypatch.setattr("airflow_midjourney.describe.engine.refusals.denials._PAUSE_AFTER_FAILURE", 0.1)
     keys = [f"in/{number:04}.jpg" for number in range(25)]
     server = ListingServer(keys, 1000, reads={"in/0003.jpg": fault})
     with engine_on(database, simulator, server) as engine:

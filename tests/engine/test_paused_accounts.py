@@ -16,7 +16,7 @@ from airflow_midjourney.describe.table.accounts import AccountState, read_accoun
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.counts import count
-from airflow_midjourney.describe.table.pauses import SeenPause, pause_accounts, resume_accounts
+from airflow_midjourney.describe.table.orders.pauses import SeenPause, pause_accounts, resume_accounts
 from airflow_midjourney.describe.table.submissions import PostFacts
 from tests.support import rows
 from tests.support.engine import Engine

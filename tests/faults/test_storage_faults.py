@@ -8,7 +8,7 @@ import boto3
 import pytest
 from sqlalchemy import func, select
 
-from airflow_midjourney.describe.engine.denials import DENIED_IN_A_ROW
+from airflow_midjourney.describe.engine.refusals.denials import DENIED_IN_A_ROW
 from airflow_midjourney.describe.engine.submit import IMAGES_SIDE_BY_SIDE
 from airflow_midjourney.describe.model.errors import StorageDeniedError
 from airflow_midjourney.describe.model.status import Reason, Status

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from airflow_midjourney.describe.engine import denials
+from airflow_midjourney.describe.engine.refusals import denials
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.errors import ObjectDeniedError
 from airflow_midjourney.describe.model.status import BotType, Reason, Status

@@ -31,7 +31,7 @@ from hypothesis.stateful import (
 )
 
 from airflow_midjourney.describe.engine.context import Watcher
-from airflow_midjourney.describe.engine.orphans import seek_orphans
+from airflow_midjourney.describe.engine.doubt.orphans import seek_orphans
 from airflow_midjourney.describe.engine.reconcile import reconcile
 from airflow_midjourney.describe.engine.send import Posted, _record
 from airflow_midjourney.describe.model.outcome import Outcome

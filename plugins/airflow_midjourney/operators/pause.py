@@ -64,7 +64,7 @@ class PauseAccountOperator(BaseOperator):
             return self._change(f"{context['ti'].dag_id} {context['ti'].run_id}")
 
     def _change(self, ordered_by: str) -> bool:
-        from airflow_midjourney.describe.table.pauses import pause_accounts
+        from airflow_midjourney.describe.table.orders.pauses import pause_accounts
         from airflow_midjourney.hooks.image_prompts import open_metadata
         from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
@@ -85,7 +85,7 @@ class PauseAccountOperator(BaseOperator):
 def _resume(tx: Transaction, account: AccountSettings, resumed_by: str) -> list[str]:
     """Let an account go on from the pause that it has at this moment."""
     from airflow_midjourney.describe.table.accounts import ensure_account, read_account
-    from airflow_midjourney.describe.table.pauses import SeenPause, resume_accounts
+    from airflow_midjourney.describe.table.orders.pauses import SeenPause, resume_accounts
 
     ensure_account(tx, account)
     seen = SeenPause(account, read_account(tx, account.identity).paused_at)

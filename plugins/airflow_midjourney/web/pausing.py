@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.table.accounts import AccountState, has_account, read_account
-from airflow_midjourney.describe.table.pauses import SeenPause, pause_accounts, resume_accounts
+from airflow_midjourney.describe.table.orders.pauses import SeenPause, pause_accounts, resume_accounts
 from airflow_midjourney.web.snapshots import forget_looks
 
 if TYPE_CHECKING:

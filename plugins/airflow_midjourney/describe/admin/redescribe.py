@@ -16,7 +16,7 @@ from sqlalchemy import and_, func, or_, select
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to, owners
 from airflow_midjourney.describe.table.matching import take_up_again
-from airflow_midjourney.describe.table.seen_rows import SeenRow, name_submission
+from airflow_midjourney.describe.table.orders.seen_rows import SeenRow, name_submission
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ from airflow_midjourney.describe.admin.redescribe import Offer, Price, note_requ
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.queries.filters import Filters, matches, their_dags
 from airflow_midjourney.describe.queries.owners import DagIds, owners, ways_to_belong
+from airflow_midjourney.describe.table.orders.seen_rows import SeenRow, name_submission
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.seen_rows import SeenRow, name_submission
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_midjourney.describe.engine.denials import Denials
-from airflow_midjourney.describe.engine.forbidden import Forbidden
+from airflow_midjourney.describe.engine.doubt.list_pace import ListPace
 from airflow_midjourney.describe.engine.left_over import LeftOver
-from airflow_midjourney.describe.engine.list_pace import ListPace
+from airflow_midjourney.describe.engine.refusals.denials import Denials
+from airflow_midjourney.describe.engine.refusals.forbidden import Forbidden
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

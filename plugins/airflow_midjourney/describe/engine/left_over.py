@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_midjourney.describe.engine.denials import Denials
+from airflow_midjourney.describe.engine.refusals.denials import Denials
 
 if TYPE_CHECKING:
     from collections.abc import Callable

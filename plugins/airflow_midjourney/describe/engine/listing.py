@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.context import StoppedError
-from airflow_midjourney.describe.engine.manifest_listing import next_of_manifest
-from airflow_midjourney.describe.engine.named_keys import Found, look_up_keys
+from airflow_midjourney.describe.engine.sources.manifest import next_of_manifest
+from airflow_midjourney.describe.engine.sources.named_keys import Found, look_up_keys
 from airflow_midjourney.describe.imaging.prepare import reader_fingerprint
 from airflow_midjourney.describe.model.batch import Listed, Position
 from airflow_midjourney.describe.storage.listing import PrefixListing, UnorderedListingError

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_midjourney.describe.engine.context import Watcher, Worker
-    from airflow_midjourney.describe.engine.list_pace import ListPace
+    from airflow_midjourney.describe.engine.doubt.list_pace import ListPace
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.service.tasks import RemoteTask

@@ -10,11 +10,11 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.engine.denials import as_listed, turn_away
-from airflow_midjourney.describe.engine.forbidden import judge, stops_the_run
-from airflow_midjourney.describe.engine.former_tasks import needs_no_new_task
+from airflow_midjourney.describe.engine.doubt.former_tasks import needs_no_new_task
 from airflow_midjourney.describe.engine.group_commit import Gathered
 from airflow_midjourney.describe.engine.probe import end_turn
+from airflow_midjourney.describe.engine.refusals.denials import as_listed, turn_away
+from airflow_midjourney.describe.engine.refusals.forbidden import judge, stops_the_run
 from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
 from airflow_midjourney.describe.model.clock import awake_or_asleep
 from airflow_midjourney.describe.model.errors import (
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_midjourney.describe.engine.context import Worker
-    from airflow_midjourney.describe.engine.denials import Denials
+    from airflow_midjourney.describe.engine.refusals.denials import Denials
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.engine.ask import ask
-from airflow_midjourney.describe.engine.orphans import seek_orphans
+from airflow_midjourney.describe.engine.doubt.ask import ask
+from airflow_midjourney.describe.engine.doubt.orphans import seek_orphans
 from airflow_midjourney.describe.engine.reconcile import reconcile
 from airflow_midjourney.describe.model.errors import ServiceProtocolError, ServiceUnavailableError, TableError
 from airflow_midjourney.describe.model.status import Reason, Status
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
-    from airflow_midjourney.describe.engine.ask import Answers
     from airflow_midjourney.describe.engine.context import Watcher
+    from airflow_midjourney.describe.engine.doubt.ask import Answers
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.table.accounts import AccountState
     from airflow_midjourney.describe.table.database import Transaction

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from airflow_midjourney.describe.admin.redescribe import MOST_ASKED, Price, ask_again, follow_up, offer
 from airflow_midjourney.describe.admin.redescribe_filter import MOST_AT_ONCE
 from airflow_midjourney.describe.queries.owners import owners
-from airflow_midjourney.describe.table.seen_rows import SeenRow
+from airflow_midjourney.describe.table.orders.seen_rows import SeenRow
 from airflow_midjourney.web.dependencies import Metadata, ReadableDags
 from airflow_midjourney.web.outlook import outlook
 from airflow_midjourney.web.rendering import page

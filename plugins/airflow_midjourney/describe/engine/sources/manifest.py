@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.engine.named_keys import Found, LookedUp, look_up_keys
+from airflow_midjourney.describe.engine.sources.named_keys import Found, LookedUp, look_up_keys
 from airflow_midjourney.describe.model.batch import Position
 from airflow_midjourney.describe.model.errors import ImageRejectedError, ManifestError, ObjectDeniedError
 from airflow_midjourney.describe.model.text import presentable, storable

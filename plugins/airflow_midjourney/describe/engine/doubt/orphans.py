@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from airflow_midjourney.describe.engine.ask import SINGLE_FETCHES, ask
+from airflow_midjourney.describe.engine.doubt.ask import SINGLE_FETCHES, ask
 from airflow_midjourney.describe.engine.reconcile import Search, adopt
 from airflow_midjourney.describe.model.errors import (
     ServiceDeniedError,
@@ -22,8 +22,8 @@ from airflow_midjourney.describe.table.doubt import orphans
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_midjourney.describe.engine.ask import Answers
     from airflow_midjourney.describe.engine.context import Watcher
+    from airflow_midjourney.describe.engine.doubt.ask import Answers
     from airflow_midjourney.describe.service.tasks import RemoteTask
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.doubt.orphans import Orphan
