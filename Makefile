@@ -8,6 +8,8 @@ DEMO := .venv-demo
 DEMO_STAMP := $(DEMO)/.installed
 # What stands on make's command line; the shell takes the value from the environment, with its spaces and quotes.
 demo-option = $(if $(filter command,$(origin $(1))),--$(shell echo $(1) | tr A-Z a-z) "$$$(1)")
+DOCS := .venv-docs
+DOCS_STAMP := $(DOCS)/.installed
 LOWEST := .venv-lowest
 LOWEST_STAMP := $(LOWEST)/.installed
 # Airflow's own constraints file pins what was new when it was released; the index tells what that was.
@@ -50,8 +52,8 @@ GO_PROGRAMS := github.com/versity/versitygw/cmd/versitygw@v1.8.0 github.com/prom
 	github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 # scikit-image is there for its photographs; what it computes with is left out.
 UNUSED := scipy networkx imageio tifffile lazy-loader
-COMPILE = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
-	$(addprefix --no-emit-package=,$(UNUSED))
+PIN = $(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --quiet
+COMPILE = $(PIN) pyproject.toml $(addprefix --no-emit-package=,$(UNUSED))
 # Most tests wait for servers rather than for a core.
 WORKERS ?= 4
 # A worker that has nothing left takes tests from the others: the slow ones are many and stand side by side.
@@ -61,7 +63,7 @@ SPREAD := -n $(WORKERS) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo env check test test-airflow test-postgres go-programs test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
-.PHONY: format lock clean
+.PHONY: format docs lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
@@ -150,12 +152,17 @@ format: $(TEST_STAMP) ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(DOCS_STAMP) ## build the site of docs/ into build/site, and check that each link in it leads somewhere
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict
+	$(DOCS)/bin/python -m docsite.links build/site
+
 lock: setup ## write the lock files anew from pyproject.toml
 	@mkdir -p build
 	$(COMPILE) --extra postgres --extra heif --extra parquet --group dev --universal --upgrade -o requirements.lock
 	$(COMPILE) --extra postgres --extra heif --extra parquet --group test --universal --upgrade -c requirements.lock \
 		-o requirements-test.lock
 	$(COMPILE) --extra heif --group demo --universal --upgrade -c requirements.lock -o requirements-demo.lock
+	$(PIN) --group docs --universal --upgrade -c requirements.lock -o requirements-docs.lock
 	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra heif --extra parquet --no-deps --resolution lowest-direct \
 		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet -o build/lowest-direct.txt
 	$(COMPILE) --extra postgres --extra heif --extra parquet --group dev --upgrade -c build/lowest-direct.txt \
@@ -163,7 +170,7 @@ lock: setup ## write the lock files anew from pyproject.toml
 		-o requirements-lowest.lock
 
 clean: ## remove what setup, demo and tests have made
-	rm -rf $(VENV) $(DEMO) $(LOWEST) $(addprefix .venv-,$(OTHER_PYTHONS)) .demo build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(DOCS) $(LOWEST) $(addprefix .venv-,$(OTHER_PYTHONS)) .demo build dist .mypy_cache .ruff_cache .hypothesis
 
 define install
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
@@ -189,6 +196,11 @@ $(DEMO_STAMP): requirements-demo.lock
 	@echo "Installing what the demo needs into $(DEMO), once: 0.5 GB, a minute or two."
 	$(call install,$(DEMO))
 	@$(DEMO)/bin/python -m pip uninstall --quiet --yes --disable-pip-version-check uv
+	@touch $@
+
+$(DOCS_STAMP): requirements-docs.lock
+	$(call install,$(DOCS))
+	@$(DOCS)/bin/python -m pip uninstall --quiet --yes --disable-pip-version-check uv
 	@touch $@
 
 $(LOWEST_STAMP): requirements-lowest.lock $(STAMP)

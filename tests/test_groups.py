@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: Whose imports are of the repository itself: its packages, and the modules that stand beside tests.
-OURS = {"airflow_midjourney", "benchmarks", "demo", "deploy", "mutants", "simulator", "tests"} | {
+OURS = {"airflow_midjourney", "benchmarks", "demo", "deploy", "docsite", "mutants", "simulator", "tests"} | {
     path.stem for path in (REPOSITORY / "tests").rglob("*.py")
 }
 
@@ -70,6 +70,21 @@ def test_the_group_of_the_demo_has_all_that_the_demo_imports() -> None:
 
 def test_the_group_of_the_tests_has_all_that_they_import() -> None:
     assert not_locked(imported((*DEMO, "benchmarks", "tests"), LATER), "requirements-test.lock") == []
+
+
+def test_the_group_of_the_site_has_all_that_builds_it() -> None:
+    names = {"griffe": "griffelib"}
+
+    imports = {names.get(name, name) for name in imported(("docsite",))}
+
+    assert imports
+    assert imports <= locked("requirements-docs.lock").keys()
+
+
+def test_the_site_is_built_with_the_versions_that_tests_have() -> None:
+    site, whole = locked("requirements-docs.lock"), locked("requirements.lock")
+
+    assert {name: versions for name, versions in site.items() if not versions <= whole.get(name, versions)} == {}
 
 
 @pytest.mark.parametrize("smaller", ["requirements-demo.lock", "requirements-test.lock"])

@@ -42,7 +42,8 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
 
     The task fails, without a retry, if too many images failed, or if not one succeeded and some failed, are gone or may
     not be read; ends skipped if a cap left images pending, if nothing was found (``on_empty``), or if the batch is only
-    a plan; and says in one line how many ended how.
+    a plan; and says in one line how many ended how. After ``timeout`` seconds in all, an argument of every sensor, it
+    fails, without a retry.
 
     :param batch: one batch id, or the list that a mapped operator gives (templated). If given, ``bucket`` and what
         goes with it are not looked at.
@@ -51,7 +52,6 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
     :param max_rejected_rate: rejected images, as a share of all that ended, 0 to 1, above which the task fails.
     :param on_cap: at a cap with images left, ``skip`` ends the task skipped, so that nothing runs on half of the
         data; ``finish`` ends it well; ``wait`` waits for the next day where a daily cap is the reason (templated).
-    :param timeout: seconds in all after which the task fails, without a retry.
     :param deferrable: True to free the worker during waits of 15 seconds and more. Otherwise ``mode`` and
         ``poke_interval`` say how it waits.
     :raises ValueError: if neither ``batch`` nor ``bucket`` nor ``manifest`` is given.
