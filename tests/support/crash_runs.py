@@ -44,7 +44,7 @@ ACCOUNT: Final[dict[str, Any]] = {
 }
 
 #: Seconds after which a run that has not ended never will.
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 180.0
 
 _PROCESSES: Final = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.support.crash_runs"])
