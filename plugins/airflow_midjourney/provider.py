@@ -71,6 +71,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             _modules(
                 f"{package}.operators.describe",
+                f"{package}.operators.describe_group",
                 f"{package}.operators.export",
                 f"{package}.operators.pause",
                 f"{package}.operators.purge",

@@ -62,6 +62,7 @@ def test_alone_it_lists_once_submits_and_waits(
 
     assert run.state == "success"
     assert run.xcom("wait", "counts")[0]["succeeded"] == 3
+    assert run.xcom("wait") == f"{dag.dag_id}/wait/{run.run_id}"
     assert pages == ["in/"]
     assert bool(deferrals) == ("deferrable" in way)
     assert all(deferral.get("kwargs") is None for deferral in deferrals)
@@ -83,6 +84,7 @@ def test_it_submits_again_what_failed_curably_after_the_operator_had_ended(
 
     assert run.state == "success"
     assert run.xcom("wait", "counts")[0]["succeeded"] == 2
+    assert run.xcom("wait") == run.xcom("submit")
     assert simulator.counters()["billed"] == 3
 
 

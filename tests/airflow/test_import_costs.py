@@ -33,6 +33,10 @@ READ = {
     "the DAG by manifest": "import runpy; runpy.run_path('dags/describe_manifest.py')",
     "the DAG by asset": "import runpy; runpy.run_path('dags/describe_on_arrival.py')",
     "the DAG for doubts": "import runpy; runpy.run_path('dags/midjourney_resolve.py')",
+    "the group of both tasks": "import airflow_midjourney.operators.describe_group",
+    "the DAG of functions": "import runpy; runpy.run_path('dags/describe_taskflow.py')",
+    "the DAG by folder": "import runpy; runpy.run_path('dags/describe_folders.py')",
+    "the DAG by partition": "import runpy; runpy.run_path('dags/describe_partitions.py')",
     "the DAG that pauses": "import runpy; runpy.run_path('dags/midjourney_pause.py')",
 }
 
@@ -76,6 +80,9 @@ LOADED = {
     "dags/describe_images.py": DESCRIBING,
     "dags/describe_manifest.py": DESCRIBING,
     "dags/describe_on_arrival.py": f"{DESCRIBING} .arrivals",
+    "dags/describe_taskflow.py": f"{DESCRIBING} .operators.describe_group",
+    "dags/describe_folders.py": f"{DESCRIBING} .operators.describe_group",
+    "dags/describe_partitions.py": f"{DESCRIBING} .operators.describe_group",
     "dags/midjourney_resolve.py": f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
     " .operators.scope .settings",
     "dags/midjourney_pause.py": f" ._version .describe .describe.model .describe.model.errors {HOOKS} .operators"

@@ -42,6 +42,7 @@ def test_each_prefix_is_a_batch_and_one_sensor_waits_for_all(
     batches = [f"{dag.dag_id}/submit/{run.run_id}/{index}" for index in range(3)]
     assert run.state == "success"
     assert [run.xcom("submit", map_index=index) for index in range(3)] == batches
+    assert run.xcom("wait") == batches
     counts = run.xcom("wait", "counts")
     assert [(one["batch"], one["succeeded"]) for one in counts] == list(zip(batches, (2, 0, 1), strict=True))
     assert bool(deferrals) == bool(way)

@@ -50,7 +50,7 @@ def test_every_module_that_it_names_is_there() -> None:
         for module in entry["python-modules"]
     ]
 
-    assert len(modules) == 9
+    assert len(modules) == 10
     assert all(importlib.import_module(module) for module in modules)
 
 

@@ -54,6 +54,8 @@ NAMES = {
 #: By what a snippet is told to be for one of the tests below.
 KINDS = {
     "describes": "DescribeImagesOperator(",
+    "describes as a group": "= describe_images_group(",
+    "describes each prefix": "DescribeImagesOperator.partial(",
     "exports": "ExportPromptsOperator(",
     "works on the table": "ReparsePromptsOperator(",
     "reads": "read_prompts(",
@@ -100,7 +102,7 @@ def dag_of(text: str, **more: Any) -> DAG:
     names: dict[str, Any] = NAMES | more
     if "with DAG(" in text:
         exec(text, names)
-        made = names["submit"].dag
+        made = names["submit" if "submit" in names else "described"].dag
         assert isinstance(made, DAG)
         return made
     with DAG(f"snippet_{uuid.uuid4().hex[:8]}", schedule=None) as dag:
@@ -129,6 +131,26 @@ def test_a_dag_of_a_document_describes_images(
 
     assert (run.state, run.state_of("wait")) == ("success", "success")
     assert run.xcom("wait", "counts")[0]["succeeded"] == simulator.counters()["billed"] == 2
+
+
+@of_kind("describes as a group", "describes each prefix")
+@either_way
+def test_tasks_of_a_document_that_are_grouped_or_expanded_describe_images(
+    snippet: Snippet,
+    moment: dict[str, Any],
+    sqlite_place: MetadataPlace,
+    bucket: str,
+    simulator: RunningSimulator,
+    connect: Callable[..., None],
+    put_photos: Callable[..., None],
+) -> None:
+    connect(simulator, sqlite_place)
+    put_photos(DAY, 2)
+
+    run = run_dag(dag_of(written(snippet, bucket)), **moment)
+
+    assert run.state == "success"
+    assert simulator.counters()["billed"] == 2
 
 
 def test_a_run_that_fails_sends_the_mail_of_a_document(

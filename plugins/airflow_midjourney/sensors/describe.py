@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.sdk import BaseSensorOperator, conf
+from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_midjourney.arguments import read_batch_ids, read_one_of, read_origin
@@ -44,6 +44,9 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
     not be read; ends skipped if a cap left images pending, if nothing was found (``on_empty``), or if the batch is only
     a plan; and says in one line how many ended how. After ``timeout`` seconds in all, an argument of every sensor, it
     fails, without a retry.
+
+    Its XCom ``return_value`` is what it has waited for: the batch id, or the list of ids that it was given. A task
+    that takes ``wait.output`` therefore runs when the prompts are there.
 
     :param batch: one batch id, or the list that a mapped operator gives (templated). If given, ``bucket`` and what
         goes with it are not looked at.
@@ -100,21 +103,19 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         # As after a wait, so that soft_fail and never_fail hold for both.
         return self.resume_execution("execute_complete", None, context)
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> None:
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str | list[str]:
         """Go on after a wait. The table knows what has ended; the event is only a reason to look."""
         with airflow_errors():
             open_ids = asyncio.run(self._wait(context))
         if open_ids:
             self._leave(open_ids, self._seconds_left(context))
-        self._finish(context)
+        return self._finish(context)
 
-    def poke(self, context: Context) -> bool:
-        """Do what can be done now; True when every image of every batch has ended."""
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Do what can be done now; the end, with the batches, when every image of every batch has ended."""
         with airflow_errors():
             all_ended = asyncio.run(self._poke(context))
-        if all_ended:
-            self._finish(context)
-        return all_ended
+        return PokeReturnValue(is_done=True, xcom_value=self._finish(context)) if all_ended else False
 
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
         """Let callbacks end Airflow's sleep between two pokes: it is slept here, and Airflow has nothing left to sleep.
@@ -254,16 +255,17 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             timeout=timedelta(seconds=max(seconds_left, 1.0)),
         )
 
-    def _finish(self, context: Context) -> None:
+    def _finish(self, context: Context) -> str | list[str]:
         """Say how the batches ended, and fail or skip if that is not good enough.
 
+        :return: the batch id, or the ids where a list of them was given.
         :raises AirflowFailException: if too many images failed or were rejected.
         :raises AirflowSkipException: if a cap, or a plan, left images pending, or if nothing was found in any scope.
         """
         from airflow_midjourney.describe.engine.verdict import Ending
 
         with airflow_errors():
-            verdicts = asyncio.run(self._judge(context))
+            verdicts, batch_ids = asyncio.run(self._judge(context))
         for verdict in verdicts:
             self.log.log(logging.WARNING if verdict.ending is Ending.EMPTY else logging.INFO, verdict.message)
         if bad := [verdict.message for verdict in verdicts if verdict.ending is Ending.BAD]:
@@ -273,8 +275,13 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             raise AirflowSkipException(" ".join(incomplete))
         if verdicts and all(verdict.ending is Ending.EMPTY for verdict in verdicts):
             raise AirflowSkipException(" ".join(verdict.message for verdict in verdicts))
+        return batch_ids[0] if len(batch_ids) == 1 and self._asks_for_one else batch_ids
 
-    async def _judge(self, context: Context) -> list[Verdict]:
+    @property
+    def _asks_for_one(self) -> bool:
+        return self.batch is None or isinstance(self.batch, str)
+
+    async def _judge(self, context: Context) -> tuple[list[Verdict], list[str]]:
         from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, Verdict, judge
         from airflow_midjourney.describe.table.batches import read_batch
         from airflow_midjourney.describe.table.counts import count
@@ -284,7 +291,8 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         tolerance = Tolerance(self.max_failure_rate, self.max_rejected_rate)
         database = open_metadata(self.db_conn_id)
         verdicts, counted = [], []
-        for batch_id in await self._batch_ids(context):
+        batch_ids = await self._batch_ids(context)
+        for batch_id in batch_ids:
             batch = await database.read(read_batch, batch_id)
             counts = await database.read(count, batch)
             if batch.options.plan_only:
@@ -299,7 +307,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         self._lineage = lineage_facts(database, counted)
         context["ti"].xcom_push(key="counts", value=list(self._lineage.batches))
         tell_outlets(context, self._lineage.batches)
-        return verdicts
+        return verdicts, batch_ids
 
     def _has_ended(self, progress: Progress) -> bool:
         """Say whether there is nothing to wait for; a plan has nothing of its own on its way."""
