@@ -154,7 +154,7 @@ format: $(TEST_STAMP) ## format the code
 
 docs: $(DOCS_STAMP) ## build the site of docs/ into build/site, and check that each link in it leads somewhere
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict
-	$(DOCS)/bin/python -m docsite.links build/site
+	$(DOCS)/bin/python -m docsite.check build/site
 
 lock: setup ## write the lock files anew from pyproject.toml
 	@mkdir -p build

@@ -5,6 +5,7 @@ A hook of MkDocs: ``mkdocs.yml`` names this file. There, too, each page is named
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
 #: How the code of a file is coloured, by the ending of its name.
 LANGUAGES: Final = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".json": "json", ".md": "markdown"}
+
+_RUN: Final = re.compile(r"^(?P<language>```\w+) run$", re.MULTILINE)
 
 
 class RepositoryFile(File):
@@ -35,8 +38,8 @@ class RepositoryFile(File):
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Let a snippet that tests run by itself be Python like any other."""
-    return markdown.replace("```python run\n", "```python\n")
+    """Let a snippet that tests run by itself be code like any other."""
+    return _RUN.sub(r"\g<language>", markdown)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-from docsite.links import broken
+from docsite.check import broken
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = sorted((REPOSITORY / "docs").rglob("*.md"))
@@ -128,6 +128,13 @@ def test_a_broken_link_of_the_site_is_found(site: Path, link: str, fault: str) -
     (site / "other.html").write_text(link)
 
     assert broken(site) == [f"other.html: {fault}"]
+
+
+@pytest.mark.parametrize("line", ["```bash run", "- an item", "2. a second one"])
+def test_markdown_that_was_not_understood_is_found(site: Path, line: str) -> None:
+    (site / "other.html").write_text(f"<p>Text:<br>\n{line}</p><h2>2. A heading</h2><p><code>- code</code></p>")
+
+    assert broken(site) == [f"other.html: {line}: is shown as it was written"]
 
 
 def test_a_link_that_people_follow_out_of_the_site_is_none_of_ours(site: Path) -> None:

@@ -1,4 +1,4 @@
-"""Follow every link of a built site: ``python -m docsite.links build/site``.
+"""Follow every link of a built site, and look for Markdown in its text: ``python -m docsite.check build/site``.
 
 MkDocs checks what is written in Markdown. This looks at what a browser gets: also the theme's links and those of the
 API, and that a page loads nothing from elsewhere, so that it can be read from a disk.
@@ -6,6 +6,7 @@ API, and that a page loads nothing from elsewhere, so that it can be read from a
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -16,15 +17,20 @@ from urllib.parse import unquote, urlsplit
 #: What a browser loads by itself, and from which attribute; ``a`` is followed by people alone.
 LOADED: Final = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 
+#: What a reader sees as it was written, where a list or a block of code was not understood.
+UNREAD: Final = re.compile(r"^(?:```|- |\d\. ).*", re.MULTILINE)
+
 
 @dataclass
 class Page(HTMLParser):
-    """The links and anchors of a page."""
+    """The links and anchors of a page, and what was not understood of it."""
 
     path: Path
     anchors: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    _tags: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -32,6 +38,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note what a tag links to, loads, or is named."""
+        self._tags.append(tag)
         given = dict(attrs)
         if name := given.get("id"):
             self.anchors.add(name)
@@ -40,16 +47,32 @@ class Page(HTMLParser):
         if tag in LOADED and given.get("rel") != "canonical" and (load := given.get(LOADED[tag])):
             self.loads.append(load)
 
+    def handle_endtag(self, tag: str) -> None:
+        """Leave a tag, and those in it that have no end."""
+        while self._tags and self._tags.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        """Note what looks like Markdown in a paragraph, which is where it ends up."""
+        if "p" in self._tags and "code" not in self._tags:
+            self.unread += UNREAD.findall(data)
+
 
 def broken(site: Path) -> list[str]:
     """Give what is wrong with a site, a line each."""
     pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
-    return [
+    links = [
         f"{page.path.relative_to(site)}: {link}: {fault}"
         for page in pages.values()
         for link in dict.fromkeys([*page.links, *page.loads])
         if (fault := _fault(site, page, link, pages))
     ]
+    texts = [
+        f"{page.path.relative_to(site)}: {line}: is shown as it was written"
+        for page in pages.values()
+        for line in page.unread
+    ]
+    return links + texts
 
 
 def _fault(site: Path, page: Page, link: str, pages: dict[Path, Page]) -> str | None:
@@ -79,7 +102,7 @@ def main(site: Path) -> int:
         print(fault, file=sys.stderr)
     files = [path for path in site.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6
-    print(f"{site}: {sum(path.suffix == '.html' for path in files)} pages, {size:.1f} MB, {len(faults)} broken links")
+    print(f"{site}: {sum(path.suffix == '.html' for path in files)} pages, {size:.1f} MB, {len(faults)} faults")
     return 1 if faults else 0
 
 
