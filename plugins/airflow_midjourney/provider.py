@@ -26,7 +26,8 @@ def _connection_fields() -> dict[str, Any]:
         "auth": _text(
             "How the key is sent",
             "bearer: both ways that gateways read it; secret: mj-api-secret alone; token: a bare Authorization",
-            enum=["bearer", "secret", "token", None],
+            enum=["bearer", "secret", "token"],
+            default="bearer",
         ),
         "account": _text("Account", "A fixed name, so that slots and caps survive a new key"),
         "max_in_flight": _number("Images at once", "Over all runs and processes; 12 if empty", minimum=1, whole=True),
@@ -37,7 +38,8 @@ def _connection_fields() -> dict[str, Any]:
         "refunds_failures": _text(
             "Refunds failures",
             "true where the service gives the money back for tasks that fail, as new-api does",
-            enum=["true", "false", None],
+            enum=["true", "false"],
+            default="false",
         ),
         "timeout": _number("Request timeout", "Seconds that one request may take in all; 60 if empty", minimum=1),
         "task_timeout": _number("Task timeout", "Seconds a describe may take from its start; 1800 if empty", minimum=1),
@@ -64,6 +66,14 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Midjourney describe",
                 "external-doc-url": "https://github.com/novicezk/midjourney-proxy",
+                "how-to-guide": [
+                    "/docs/tutorial.md",
+                    "/docs/dags.md",
+                    "/docs/export/README.md",
+                    "/docs/pages.md",
+                    "/docs/deploy.md",
+                    "/docs/runbook.md",
+                ],
                 "tags": ["service"],
             }
         ],

@@ -16,7 +16,7 @@ from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk._shared.secrets_masker import DEFAULT_SENSITIVE_FIELDS
 
 from airflow_midjourney import settings
-from airflow_midjourney.hooks.connection_extra import ConnectionExtra
+from airflow_midjourney.hooks.connection_extra import ConnectionExtra, read_extra
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.operators.export import ExportPromptsOperator
@@ -25,6 +25,7 @@ from airflow_midjourney.operators.reparse import ReparsePromptsOperator
 from airflow_midjourney.provider import get_provider_info
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
 from airflow_midjourney.triggers.describe import BatchTrigger
+from tests.support.airflow_home import REPOSITORY
 
 TASKS = (DescribeImagesOperator, DescribeImagesSensor)
 TABLE_TASKS = (ExportPromptsOperator, PurgePromptsOperator, ReparsePromptsOperator)
@@ -54,6 +55,15 @@ def test_every_module_that_it_names_is_there() -> None:
     assert all(importlib.import_module(module) for module in modules)
 
 
+def test_every_guide_that_it_names_is_there() -> None:
+    (integration,) = get_provider_info()["integrations"]
+    guides = integration["how-to-guide"]
+
+    assert len(guides) == 6
+    assert [guide for guide in guides if not (REPOSITORY / guide.removeprefix("/")).is_file()] == []
+    assert all(guide.startswith("/docs/") for guide in guides)
+
+
 def test_the_form_of_the_connection_has_the_fields_that_the_hook_reads(connection_type: dict[str, Any]) -> None:
     assert import_string(connection_type["hook-class-name"]) is MidjourneyHook
     assert connection_type["connection-type"] == MidjourneyHook.conn_type
@@ -65,6 +75,19 @@ def test_every_field_may_be_left_empty_and_none_offers_what_the_hook_refuses(con
     for name, field in connection_type["conn-fields"].items():
         jsonschema.Draft7Validator.check_schema(field["schema"])
         assert "null" in field["schema"]["type"], name
+        assert None not in field["schema"].get("enum", ()), f"{name}: the form shows it as null"
+
+
+def test_what_the_form_shows_as_chosen_is_what_holds_where_nothing_is_chosen(connection_type: dict[str, Any]) -> None:
+    shown = {
+        name: field["schema"]["default"]
+        for name, field in connection_type["conn-fields"].items()
+        if "default" in field["schema"]
+    }
+    choices = {name for name, field in connection_type["conn-fields"].items() if "enum" in field["schema"]}
+
+    assert set(shown) == choices == {"auth", "refunds_failures"}
+    assert read_extra(shown, "mj") == read_extra({}, "mj")
 
 
 def test_the_configuration_that_it_documents_is_the_one_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,3 +139,21 @@ def test_every_templated_field_is_an_argument_and_an_attribute(task: type) -> No
 
     assert set(made.template_fields) <= parameters
     assert all(hasattr(made, name) for name in made.template_fields)
+
+
+@pytest.mark.parametrize("task", [*TASKS, *TABLE_TASKS])
+def test_each_templated_field_that_may_be_a_list_or_a_mapping_is_shown_as_json(task: Any) -> None:
+    annotations = {
+        name: str(parameter.annotation)
+        for one in task.__mro__
+        if one.__module__.startswith("airflow_midjourney")
+        for name, parameter in inspect.signature(one.__init__).parameters.items()
+    }
+    structured = {
+        name
+        for name in task.template_fields
+        if any(word in annotations[name] for word in ("Sequence", "Iterable", "Mapping"))
+    }
+
+    assert {"prefix", "keys"} <= structured
+    assert task.template_fields_renderers == dict.fromkeys(structured, "json")

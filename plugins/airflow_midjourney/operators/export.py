@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_midjourney.arguments import read_moment, read_origin, read_statuses, read_whole_number
 from airflow_midjourney.observability.asset_events import tell_outlets_of_export
@@ -82,6 +82,11 @@ class ExportPromptsOperator(TableScopeOperator):
         "aws_conn_id",
         "target_aws_conn_id",
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **TableScopeOperator.template_fields_renderers,
+        "format_options": "json",
+        "status": "json",
+    }
     ui_color = "#e6f4ea"
 
     def __init__(

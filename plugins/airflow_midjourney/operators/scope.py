@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import BaseOperator
 
@@ -83,6 +83,7 @@ class ImageScopeOperator(BaseOperator):
         "aws_conn_id",
         "db_conn_id",
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"prefix": "json", "keys": "json"}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
@@ -26,6 +26,7 @@ class TableScopeOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("bucket", "prefix", "keys", "bot_type", "db_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"prefix": "json", "keys": "json"}
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
@@ -61,6 +61,10 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("batch", "on_cap", *ImageScopeOperator.template_fields)
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **ImageScopeOperator.template_fields_renderers,
+        "batch": "json",
+    }
     ui_color = "#e8f5e9"
     operator_extra_links = (BatchLink(),)
 
