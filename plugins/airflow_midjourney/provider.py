@@ -33,6 +33,9 @@ def _connection_fields() -> dict[str, Any]:
         "max_in_flight": _number("Images at once", "Over all runs and processes; 12 if empty", minimum=1, whole=True),
         "max_submissions_per_day": _number("Submissions a day", "UTC days; no cap if empty", minimum=1, whole=True),
         "max_cost_per_day": _number("Cost a day", "UTC days, in the currency of the price; no cap if empty"),
+        "submit_window": _text(
+            "Hours to submit in", "Such as 22:00-06:00 Europe/Berlin, several separated by commas; any time if empty"
+        ),
         "price": _number("Price", "What one accepted image costs"),
         "currency": _text("Currency", "Of the price, for instance USD"),
         "refunds_failures": _text(

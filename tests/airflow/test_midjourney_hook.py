@@ -90,6 +90,7 @@ def test_caps_and_money_reach_the_account(monkeypatch: pytest.MonkeyPatch) -> No
         "price": 0.05,
         "currency": "USD",
         "task_timeout": 600,
+        "submit_window": "22:00-06:00 Europe/Berlin",
     }
     monkeypatch.setenv(VARIABLE, connections.midjourney("https://api.example.com", "the-key", **extra))
     monkeypatch.setenv("AIRFLOW__MIDJOURNEY__POLL_INTERVAL", "7")
@@ -99,6 +100,7 @@ def test_caps_and_money_reach_the_account(monkeypatch: pytest.MonkeyPatch) -> No
     assert account.identity == "https://api.example.com:443#ours"
     assert (account.max_in_flight, account.price, account.currency) == (3, Decimal("0.05"), "USD")
     assert (account.max_submissions_per_day, account.max_cost_per_day) == (100, Decimal("5.5"))
+    assert str(account.submit_window) == "22:00-06:00 Europe/Berlin"
     assert (account.task_timeout, account.submit_deadline, account.poll_interval) == (600.0, 10.0, 7.0)
 
 
@@ -119,6 +121,9 @@ def test_caps_and_money_reach_the_account(monkeypatch: pytest.MonkeyPatch) -> No
         ({"allowed_uris": [1]}, "allowed_uris must be a list of patterns"),
         ({"allowed_uris": {"a": 1}}, "allowed_uris must be a list of patterns"),
         ({"verify": 1}, "verify must be text"),
+        ({"submit_window": "22:00-06:00"}, "extra submit_window names no time zone"),
+        ({"submit_window": "22-6 Europe/Berlin"}, "Write it as 22:00-06:00 Europe/Berlin"),
+        ({"submit_window": 22}, "submit_window must be text"),
     ],
 )
 def test_an_extra_that_makes_no_sense_is_refused_by_name(extra: dict[str, Any], message: str) -> None:
@@ -166,6 +171,16 @@ def test_the_test_button_says_what_is_wrong(
     assert message.startswith("This connection: the service answers HTTP 401")
     assert "Check the API key in the password field" in message
     assert "another" not in message
+
+
+def test_the_test_button_says_how_hours_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, connections.midjourney("https://api.example.com", submit_window="at night"))
+
+    worked, message = MidjourneyHook().test_connection()
+
+    assert not worked
+    assert message.startswith("This connection: extra submit_window")
+    assert "Write it as 22:00-06:00 Europe/Berlin" in message
 
 
 def test_the_test_button_says_that_there_is_no_connection() -> None:

@@ -16,6 +16,7 @@ from airflow_midjourney.describe.table.results import RemoteTimes
 from tests.support import rows
 
 if TYPE_CHECKING:
+    from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.table.database import Database, Transaction
 
 HERE = {(rows.BUCKET, "MID_JOURNEY")}
@@ -142,15 +143,19 @@ def describe(tx: Transaction, row: results.InFlight) -> None:
 def test_a_slot_that_is_free_when_the_worker_comes_counts_already(database: Database, age: float, soon: int) -> None:
     pulse = one_under_way(database, age)
 
-    assert pulse.room_soon(1, RUN) == soon
-    assert pulse.room_soon(1, None) == 0
-    assert pulse.room_soon(3, RUN) == 2 + soon
+    assert pulse.room_soon(slots(1), RUN) == soon
+    assert pulse.room_soon(slots(1), None) == 0
+    assert pulse.room_soon(slots(3), RUN) == 2 + soon
 
 
 def test_with_a_queue_there_nothing_is_hurried(database: Database) -> None:
     pulse = one_under_way(database, RUN)
 
-    assert replace(pulse, account=replace(pulse.account, queued=1)).room_soon(1, RUN) == 0
+    assert replace(pulse, account=replace(pulse.account, queued=1)).room_soon(slots(1), RUN) == 0
+
+
+def slots(number: int) -> AccountSettings:
+    return replace(rows.ACCOUNT, max_in_flight=number)
 
 
 def one_under_way(database: Database, age: float) -> Pulse:

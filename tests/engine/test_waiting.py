@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_midjourney.describe.engine.pause_report import PauseReport
 from airflow_midjourney.describe.engine.progress import Progress
 from airflow_midjourney.describe.engine.waiting import (
     LONGEST_WAIT,
@@ -19,6 +20,7 @@ from airflow_midjourney.describe.engine.waiting import (
     worth_waking,
 )
 from airflow_midjourney.describe.model.batch import Batch, BatchOptions, Origin, Scope
+from airflow_midjourney.describe.model.submit_window import Opening
 from airflow_midjourney.describe.table.accounts import AccountState
 from airflow_midjourney.describe.table.counts import OpenRows
 from tests.support.rows import LONG_AGO as NOW
@@ -170,3 +172,57 @@ def test_a_task_with_something_to_send_leaves_its_worker_at_once_while_a_person_
 
     assert expected_wait(progress(account=paused, open=unsent), NOW) >= WORTH_DEFERRING
     assert expected_wait(progress(account=paused, open=all_sent), NOW) == 0
+
+
+# Hours of the connection
+
+
+def closed_for(number: float, **facts: Any) -> Progress:
+    waiting = OpenRows(pending=5, claimable=5)
+    return progress(open=waiting, opening=Opening(NOW + seconds(number), "Europe/Berlin"), **facts)
+
+
+@pytest.mark.parametrize(("opens_in", "longest"), [(7200.0, LONGEST_WAIT), (2.0, 2.0)])
+def test_outside_its_hours_a_run_looks_rarely_and_again_at_the_opening(opens_in: float, longest: float) -> None:
+    closed = closed_for(opens_in)
+
+    assert expected_wait(closed, NOW) == opens_in
+    assert pause_before_next_look(closed) == longest
+    assert not worth_waking(closed, 12)
+
+
+def test_a_look_from_before_the_opening_does_not_put_it_off() -> None:
+    later = replace(closed_for(10.0), account=replace(ACCOUNT, now=NOW + seconds(11)))
+
+    assert pause_before_next_look(later) == SHORTEST_WAIT
+
+
+def test_outside_its_hours_answers_are_fetched_as_ever() -> None:
+    closed = closed_for(7200.0, account=replace(ACCOUNT, in_flight=3, next_poll_at=NOW + seconds(1)))
+
+    assert pause_before_next_look(closed) == 1.0
+
+
+def test_an_account_that_is_paused_and_has_nothing_in_flight_is_looked_at_rarely() -> None:
+    assert pause_before_next_look(progress(account=replace(ACCOUNT, paused=True))) == LONGEST_WAIT
+
+
+def test_the_log_says_once_until_when_submissions_wait_and_once_that_they_go_on() -> None:
+    lines: list[str] = []
+    report = PauseReport(lines.append)
+    closed = closed_for(3600.0)
+    for look in (progress(), closed, closed, replace(closed, opening=None), replace(closed, opening=None)):
+        report.tell(look)
+
+    assert lines == [
+        "Submissions wait until 02:00 Europe/Berlin, by the extra submit_window of the connection. What is on its way"
+        " is still fetched.",
+        "Submissions go on: the connection's submit_window is open.",
+    ]
+
+
+def test_a_run_that_has_nothing_to_submit_says_nothing_of_hours() -> None:
+    lines: list[str] = []
+    PauseReport(lines.append).tell(replace(closed_for(3600.0), open=OpenRows(submitted=1)))
+
+    assert lines == []

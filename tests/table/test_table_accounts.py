@@ -98,7 +98,7 @@ def test_the_first_no_opens_the_circuit_breaker_for_seconds_and_later_ones_for_l
         accounts.open_breaker(tx, ME, "HTTP 503", None, failing=True)
         first = state(tx)
         assert first.is_blocked
-        assert first.room(12) == 0
+        assert first.room(rows.ACCOUNT) == 0
         assert first.blocked_until is not None
         assert 1 < (first.blocked_until - tx.now).total_seconds() < 3
 

@@ -264,7 +264,7 @@ def test_a_paused_or_blocked_account_claims_nothing(database: Database, blocking
         rows.set_account(tx, **blocking)
 
         assert rows.claim_next(tx, batch)[0] is ClaimResult.NO_ROOM
-        assert accounts.read_account(tx, rows.ACCOUNT.identity).room(12) == 0
+        assert accounts.read_account(tx, rows.ACCOUNT.identity).room(rows.ACCOUNT) == 0
         assert rows.bill(tx) == []
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.model.submit_window import SubmitWindow, read_submit_window
 from airflow_midjourney.describe.service.settings import AuthMode
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class ConnectionExtra:
     :param max_in_flight: images on their way at once, over all runs and processes.
     :param max_submissions_per_day: POSTs a UTC day, None for no cap.
     :param max_cost_per_day: money a UTC day, None for no cap; needs ``price``.
+    :param submit_window: hours within which images are submitted, such as ``22:00-06:00 Europe/Berlin``; None for any
+        time.
     :param price: what one accepted POST costs.
     :param currency: of the price.
     :param refunds_failures: True where the service gives the money back for tasks that fail.
@@ -38,6 +41,7 @@ class ConnectionExtra:
     max_in_flight: int = 12
     max_submissions_per_day: int | None = None
     max_cost_per_day: Decimal | None = None
+    submit_window: SubmitWindow | None = None
     price: Decimal | None = None
     currency: str | None = None
     refunds_failures: bool = False
@@ -124,6 +128,10 @@ def _verify(value: Any, what: str) -> bool | str:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
+def _window(value: Any, what: str) -> SubmitWindow:
+    return read_submit_window(_text(value, what), what)
+
+
 def _patterns(value: Any, what: str) -> tuple[str, ...]:
     patterns = value.replace(",", "\n").splitlines() if isinstance(value, str) else value
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
@@ -137,6 +145,7 @@ _READERS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "max_in_flight": _count,
     "max_submissions_per_day": _count,
     "max_cost_per_day": _money,
+    "submit_window": _window,
     "price": _money,
     "currency": _text,
     "refunds_failures": _yes_or_no,

@@ -113,6 +113,7 @@ class MidjourneyHook(BaseHook):
             submit_deadline=extra.timeout,
             task_timeout=extra.task_timeout,
             refunds_failures=extra.refunds_failures,
+            submit_window=extra.submit_window,
             poll_interval=read_settings().poll_interval,
             callbacks=self._asks_for_callbacks(),
         )

@@ -94,7 +94,7 @@ class BatchTrigger(BaseTrigger):
                     if seat.error is not None:
                         raise seat.error
                     if seat.progress is not None:
-                        pause.tell(seat.progress.account)
+                        pause.tell(seat.progress)
                 reason = self._reason(seats)
                 if reason is not None:
                     return _event(reason, open=sum(seat.progress.open.total for seat in seats if seat.progress))

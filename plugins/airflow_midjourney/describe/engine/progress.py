@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.engine.context import Watcher
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.model.submit_window import Opening
     from airflow_midjourney.describe.table.database import Transaction
 
 
@@ -40,6 +41,7 @@ class Progress:
     :param oldest_in_flight: when the account's oldest unanswered image was submitted.
     :param handled: images that this round has read, whatever came of them.
     :param quickest_seconds: how long the quickest of them took, None if not known.
+    :param opening: when images may be submitted again by the hours of the connection; None while they may.
     """
 
     batch: Batch
@@ -54,6 +56,7 @@ class Progress:
     oldest_in_flight: datetime | None
     handled: int = 0
     quickest_seconds: float | None = None
+    opening: Opening | None = None
 
     @property
     def listing_ended(self) -> bool:
@@ -138,11 +141,12 @@ def _progress(tx: Transaction, batch_id: str, account: AccountSettings, handled:
         undecided=count_undecided(tx, batch, account.identity),
         sent_beside=count_sent_beside(tx, batch),
         account=state,
-        room=state.room(account.max_in_flight),
+        room=state.room(account),
         submissions_left=submissions_left(tx, batch, account),
         run_capped=run_is_capped(tx, batch, account),
         typical_seconds=typical_seconds(tx, account.identity),
         oldest_in_flight=oldest_in_flight(tx, account.identity),
         handled=handled,
         quickest_seconds=quickest_seconds(tx, account.identity),
+        opening=account.opening(state.now),
     )

@@ -61,7 +61,7 @@ class ProgressReport:
 
     async def tell(self, watcher: Watcher, progress: Progress) -> None:
         """Write a line if the last one is old enough; counting all rows costs too much for more."""
-        self._pause.tell(progress.account)
+        self._pause.tell(progress)
         now = self._clock()
         if now - self._last_line < SECONDS_BETWEEN_LINES:
             return
@@ -88,6 +88,8 @@ class ProgressReport:
         parts.append(self._money(counts))
         if progress.account.paused:
             parts.append("the account is paused")
+        elif progress.opening is not None and counts.pending:
+            parts.append(f"submissions wait until {progress.opening}")
         elif progress.account.is_blocked:
             parts.append(f"the service takes none right now: {progress.account.blocked_reason}")
         return "; ".join(parts)

@@ -194,7 +194,7 @@ class Lookout:
         given = sum(given.left for given in self._still_given())
         wanting = sorted((seat for seat in self._seats if seat.wants_room), key=lambda seat: seat.asked_at)
         for seat in wanting[:LOOKS_FOR_ROOM]:
-            room = pulse.room_soon(limit, seat.quickest_seconds) - given
+            room = pulse.room_soon(watcher.account, seat.quickest_seconds) - given
             if room <= 0 and not (seat.progress and seat.progress.can_list):
                 continue
             await self._look(watcher, seat)

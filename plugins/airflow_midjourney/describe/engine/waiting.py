@@ -34,10 +34,19 @@ def pause_before_next_look(progress: Progress) -> float:
     """Give the seconds until something may have changed: the next poll, or a probe through the circuit breaker."""
     account = progress.account
     moments = [poll_schedule.poll_due_at(account)]
-    if account.blocked_until is not None and progress.open.claimable:
-        moments.append(account.blocked_until)
+    if progress.open.claimable:
+        moments += [moment for moment in (account.blocked_until, _opens_at(progress)) if moment is not None]
     upcoming = [(moment - account.now).total_seconds() for moment in moments if moment > account.now]
-    return min(max(min(upcoming, default=SHORTEST_WAIT), SHORTEST_WAIT), LONGEST_WAIT)
+    # Nothing of the account is on its way, and none may be sent: only a person or a clock changes that.
+    is_idle = account.in_flight == 0 and (account.paused or _opens_at(progress) is not None)
+    usual = LONGEST_WAIT if is_idle else SHORTEST_WAIT
+    return min(max(min(upcoming, default=usual), SHORTEST_WAIT), LONGEST_WAIT)
+
+
+def _opens_at(progress: Progress) -> datetime | None:
+    """Give when the connection's hours begin; None within them. A look of a while ago may have seen the past."""
+    opening = progress.opening
+    return None if opening is None or opening.at <= progress.account.now else opening.at
 
 
 def expected_wait(progress: Progress, idle_since: datetime) -> float:
@@ -54,6 +63,8 @@ def expected_wait(progress: Progress, idle_since: datetime) -> float:
     account = progress.account
     if account.paused and progress.open.claimable:
         return LONGEST_GUESS
+    if progress.opening is not None and progress.open.claimable:
+        return (progress.opening.at - account.now).total_seconds()
     blocked = 0.0 if account.blocked_until is None else (account.blocked_until - account.now).total_seconds()
     queue = queue_seconds(progress)
     waited = (account.now - idle_since).total_seconds()

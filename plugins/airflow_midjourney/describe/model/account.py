@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from decimal import Decimal
+
+    from airflow_midjourney.describe.model.submit_window import Opening, SubmitWindow
 
 #: Seconds added to a POST's deadline before a claim without an answer counts as doubtful.
 DOUBT_GRACE: Final = 120.0
@@ -35,6 +38,7 @@ class AccountSettings:
     :param poll_interval: seconds between two polls while answers keep coming.
     :param doubt_grace: seconds after a POST's deadline before a claim without an answer counts as doubtful.
     :param refunds_failures: whether the service gives the money back for tasks that it reports failed.
+    :param submit_window: hours within which images may be submitted; None for any time.
     :param callbacks: whether submissions ask for callbacks to our receiver.
     """
 
@@ -52,6 +56,11 @@ class AccountSettings:
     doubt_grace: float = DOUBT_GRACE
     callbacks: bool = False
     refunds_failures: bool = False
+    submit_window: SubmitWindow | None = None
+
+    def opening(self, now: datetime) -> Opening | None:
+        """Give when images may be submitted again by the hours of the connection; None while they may."""
+        return None if self.submit_window is None else self.submit_window.opening(now)
 
     @property
     def doubt_after(self) -> float:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.model.submit_window import Opening
     from airflow_midjourney.describe.table.accounts import AccountState
     from airflow_midjourney.describe.table.database import Transaction
 
@@ -70,6 +71,11 @@ class AccountLook:
     spent: Spent
     submissions_left: int | None
     unproved: Unproved | None = None
+
+    @property
+    def opening(self) -> Opening | None:
+        """When images may be submitted again by the hours of the connection; None while they may."""
+        return self.settings.opening(self.state.now)
 
 
 @dataclass(frozen=True, slots=True)

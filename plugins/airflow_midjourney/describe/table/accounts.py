@@ -94,9 +94,11 @@ class AccountState:
             for first, last in (submits, polls)
         )
 
-    def room(self, max_in_flight: int) -> int:
-        """Give how many images may be submitted at this moment."""
-        return 0 if self.is_blocked else max(0, max_in_flight - self.in_flight)
+    def room(self, settings: AccountSettings) -> int:
+        """Give how many images may be submitted at this moment; none outside the connection's hours."""
+        if self.is_blocked or settings.opening(self.now) is not None:
+            return 0
+        return max(0, settings.max_in_flight - self.in_flight)
 
 
 def ensure_account(tx: Transaction, settings: AccountSettings) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Seconds from the wish to wake a task until it submits: Airflow has to notice, and to start a process.
@@ -56,7 +57,7 @@ class Pulse:
         """The rows that hold a slot."""
         return frozenset(row for row in self.rows if row.status in IN_FLIGHT)
 
-    def room_soon(self, max_in_flight: int, quickest_seconds: float | None) -> int:
+    def room_soon(self, settings: AccountSettings, quickest_seconds: float | None) -> int:
         """Give how many images may be submitted when a worker that is woken now begins to.
 
         With a queue there the service has enough to do, and slots that are free now are early enough. Without one, each
@@ -66,8 +67,9 @@ class Pulse:
         :param quickest_seconds: how long the service takes for an image at least; None if not known.
         """
         state = self.account
-        room = state.room(max_in_flight)
-        if quickest_seconds is None or state.queued or state.is_blocked:
+        room = state.room(settings)
+        may_not = state.is_blocked or settings.opening(state.now) is not None
+        if quickest_seconds is None or state.queued or may_not:
             return room
         ages = (
             (state.now - row.submitted_at).total_seconds() for row in self.on_their_way if row.submitted_at is not None

@@ -120,7 +120,7 @@ def _claim_one(tx: Transaction, request: Claim, account: AccountSettings) -> Cla
         return ClaimResult.ERASED
     if unasked(tx, request):
         return ClaimResult.ASK_FIRST
-    if state.room(account.max_in_flight) == 0:
+    if state.room(account) == 0:
         return ClaimResult.NO_ROOM
     lock_caps_of_run(tx, request.batch)
     if submissions_left(tx, request.batch, account) == 0:
@@ -242,7 +242,7 @@ def _claim_simple(
     if not requests:
         return []
     batch = requests[0].batch
-    room = state.room(account.max_in_flight)
+    room = state.room(account)
     lock_caps_of_run(tx, batch)
     move_tallies_on(tx, batch, account)
     left = submissions_left(tx, batch, account)

@@ -80,6 +80,11 @@ def hindrance(found: BatchOverview) -> str:
             f"{count(found.counts.pending)} images are pending because a cap is reached. Later runs of the task send"
             " them after their own."
         )
+    if account.opening is not None and found.counts.pending:
+        return (
+            f"Submissions wait until {account.opening}, by the extra submit_window of connection"
+            f" {found.batch.options.mj_conn_id}. Tasks go on by themselves; what is on its way is still fetched."
+        )
     return ""
 
 
@@ -115,6 +120,8 @@ def _state(account: AccountLook) -> str:
         return "Paused"
     if state.is_blocked and state.blocked_until is not None:
         return f"Cooling down until {clock(state.blocked_until)}"
+    if account.opening is not None:
+        return f"Submissions wait until {account.opening}"
     if state.submit_failing_since or state.poll_failing_since:
         return "Ready, after failures"
     return "Ready"

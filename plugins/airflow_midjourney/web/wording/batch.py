@@ -159,6 +159,8 @@ def _badge_while_open(found: BatchOverview) -> Badge:
         return Badge("Cooling down", "warn")
     if account is not None and account.submissions_left == 0 and found.counts.pending:
         return Badge("At its cap", "warn")
+    if account is not None and account.opening is not None and found.counts.pending:
+        return Badge(f"Waits until {account.opening}", "calm")
     return Badge("In progress", "calm")
 
 
@@ -217,6 +219,8 @@ def _left(found: BatchOverview) -> str:
         return f"All ended within {duration((found.latest_end - found.batch.started_at).total_seconds())}"
     if found.counts.pending and found.account is not None and found.account.state.paused:
         return "Waits for a person to resume the account"
+    if found.counts.pending and found.account is not None and found.account.opening is not None:
+        return f"Goes on at {found.account.opening}"
     seconds = _seconds_left(found)
     if seconds is None:
         return "Nothing ended in five minutes"
