@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.engine.reporting import listing_line, plan_of
+from airflow_midjourney.describe.engine.plan import plan_of
+from airflow_midjourney.describe.engine.reporting import listing_line
 from airflow_midjourney.describe.model.status import BotType
 from tests.support.batches import options, origin, put_photos, work_on
 
@@ -34,7 +35,7 @@ def test_a_plan_submits_nothing_and_leaves_no_rows(
     assert service.counters()["requests"] == {}
     assert counts.total == 0
     assert progress.batch.listed.to_describe == 5
-    assert "5 images would be, at most, for 0.5 USD." in plan_of(progress.batch, engine.settings).line()
+    assert "5 images would be, at most, for 0.5 USD." in plan_of(progress.batch, engine.settings, None).line()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_a_plan_says_what_failures_and_lost_answers_can_add(
 
     plan, _ = work_on(engine, scope, options(plan_only=True, **chosen), until=listing_ended)
 
-    line = plan_of(plan.batch, engine.settings).line()
+    line = plan_of(plan.batch, engine.settings, None).line()
     assert "5 images would be, at most, for 0.5 USD." in line
     assert most in line if most else "can make it" not in line
 
@@ -88,7 +89,7 @@ def test_a_plan_prices_what_an_earlier_run_left_pending(
     plan, _ = work_on(engine, scope, options(plan_only=True), origin("plan"), listing_ended)
     _, counts = work_on(engine, scope, options(), origin("second"))
 
-    assert "4 images would be, at most, for 0.4 USD." in plan_of(plan.batch, engine.settings).line()
+    assert "4 images would be, at most, for 0.4 USD." in plan_of(plan.batch, engine.settings, None).line()
     assert counts.billed == 4
     assert service.counters()["billed"] == 6
 
@@ -105,7 +106,7 @@ def test_a_plan_stays_below_the_caps_of_the_run(
 
     plan, _ = work_on(engine, scope, options(plan_only=True, **cap), origin("plan"), listing_ended)
 
-    assert planned in plan_of(plan.batch, engine.settings).line()
+    assert planned in plan_of(plan.batch, engine.settings, None).line()
 
 
 def test_a_plan_says_where_another_bot_would_do_it(engine: Engine, scope: Scope, s3: S3Client) -> None:
@@ -113,7 +114,7 @@ def test_a_plan_says_where_another_bot_would_do_it(engine: Engine, scope: Scope,
 
     niji = replace(scope, bot_type=BotType.NIJI_JOURNEY)
     plans = [work_on(engine, each, options(plan_only=True), origin("plan"), listing_ended)[0] for each in (niji, scope)]
-    lines = [plan_of(plan.batch, engine.settings).line() for plan in plans]
+    lines = [plan_of(plan.batch, engine.settings, None).line() for plan in plans]
 
     assert "novicezk has no NIJI_JOURNEY: alone or behind a gateway, it bills these images and" in lines[0]
     assert "novicezk" not in lines[1]

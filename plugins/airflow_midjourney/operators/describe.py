@@ -150,14 +150,17 @@ class DescribeImagesOperator(ImageScopeOperator):
         :return: plain counts for the XCom: what the listing found under ``listed``, and the rows by status, or for a
             plan what it would come to under ``plan``.
         """
-        from airflow_midjourney.describe.engine.reporting import listing_line, plan_of, submitted_line
+        from airflow_midjourney.describe.engine.plan import plan_of
+        from airflow_midjourney.describe.engine.reporting import listing_line, submitted_line
         from airflow_midjourney.describe.table.counts import count
+        from airflow_midjourney.describe.table.latency import throughput
         from airflow_midjourney.observability.lineage import lineage_facts
 
         batch = progress.batch
         self.log.info(listing_line(batch))
         if self._only_plans:
-            plan = plan_of(batch, worker.account)
+            measured = await worker.database.read(throughput, worker.account.identity)
+            plan = plan_of(batch, worker.account, measured)
             self.log.info(plan.line())
             return {"listed": batch.listed.to_json(), "plan": plan.to_json()}
         counts = await worker.database.read(count, batch)

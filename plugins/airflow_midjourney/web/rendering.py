@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from airflow_midjourney._version import __version__
+from airflow_midjourney.describe.model.durations import duration
 from airflow_midjourney.describe.model.outcome import FREE
 from airflow_midjourney.links import batch_address, list_address
 
@@ -93,19 +94,6 @@ def moment(when: datetime | None) -> Markup:
 def clock(when: datetime) -> str:
     """Give a moment of these days by the clock alone."""
     return when.astimezone(UTC).strftime("%H:%M:%S UTC")
-
-
-def duration(seconds: float) -> str:
-    """Give a length of time as a person would say it: seconds do not matter after three minutes."""
-    left = round(seconds)
-    if left < 180:
-        return f"{left} s"
-    parts: list[str] = []
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        number, left = divmod(left, size)
-        if number:
-            parts.append(f"{number} {name}")
-    return " ".join(parts[:2])
 
 
 def stranger(text: object) -> Markup:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from airflow_midjourney.describe.model.batch import Origin
+from airflow_midjourney.describe.model.durations import duration
 from airflow_midjourney.describe.table.counts import Counts
-from airflow_midjourney.web.rendering import clock, duration, moment, money, percent, shown, stranger
+from airflow_midjourney.web.rendering import clock, moment, money, percent, shown, stranger
 from airflow_midjourney.web.wording.batch import BAR_WIDTH, segments
 from tests.support import rows
 

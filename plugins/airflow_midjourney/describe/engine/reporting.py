@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.pause_report import PauseReport
-from airflow_midjourney.describe.service.dialects import services_without
 from airflow_midjourney.describe.table.counts import count
 from airflow_midjourney.describe.table.doubt import orphans, unanswered
-from airflow_midjourney.describe.table.doubt.in_doubt import most_resubmissions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,8 +17,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.engine.context import Watcher
     from airflow_midjourney.describe.engine.progress import Progress
     from airflow_midjourney.describe.model.account import AccountSettings
-    from airflow_midjourney.describe.model.batch import Batch, BatchOptions
-    from airflow_midjourney.describe.model.status import BotType
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.counts import Counts
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.doubt.orphans import WaitedFor
@@ -164,79 +160,6 @@ def listing_line(batch: Batch) -> str:
     found = f"{listed.images:,} images among {listed.keys:,} keys in {batch.scope.describe()}"
     passed_over = f" {listed.bad_lines:,} bad lines were passed over." if listed.bad_lines else ""
     return f"{found}: {', '.join(parts) or 'none'}.{passed_over}"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What describing a batch would cost, at most: the same bytes under two keys are paid for once.
-
-    :param images: that would be submitted, as far as the run's own caps allow.
-    :param cost: of all of them; None where no price is set.
-    :param highest: the same if the service fails each until its attempts are used up, and some have no answer.
-    :param note: what else to know before the images are paid for; empty for nothing.
-    """
-
-    images: int
-    cost: Decimal | None
-    currency: str | None
-    highest: Decimal | None = None
-    note: str = ""
-
-    def line(self) -> str:
-        """Say it."""
-        line = f"Plan only, nothing was submitted: {self.images:,} images would be, at most"
-        if self.cost is None:
-            line = f"{line}; set the extra 'price' of the connection to see what that costs."
-        else:
-            line = f"{line}, for {self._money(self.cost)}."
-            if self.highest is not None and self.highest > self.cost:
-                most = self._money(self.highest)
-                line += f" Failures that are tried again and answers that are lost can make it {most} at most."
-        return f"{line} {self.note}".rstrip()
-
-    def _money(self, cost: Decimal) -> str:
-        return f"{cost.normalize():f} {self.currency or ''}".rstrip()
-
-    def to_json(self) -> dict[str, Any]:
-        """Give plain values for an XCom; money as text."""
-        cost = None if self.cost is None else f"{self.cost.normalize():f}"
-        return {"images": self.images, "cost": cost, "currency": self.currency}
-
-
-def plan_of(batch: Batch, account: AccountSettings) -> Plan:
-    """Price a batch whose listing has ended."""
-    number = _within_caps(batch, account, batch.listed.to_describe)
-    note = _note_on_the_bot(batch.scope.bot_type)
-    if account.price is None:
-        return Plan(number, None, account.currency, note=note)
-    highest = _within_caps(batch, account, _most_submissions(batch.options, number))
-    return Plan(number, account.price * number, account.currency, account.price * highest, note)
-
-
-def _most_submissions(options: BatchOptions, images: int) -> int:
-    """Give how often so many images may be paid for in all."""
-    for_want_of_an_answer = min(images, most_resubmissions(images)) if options.in_doubt == "resubmit" else 0
-    return images * options.max_attempts + for_want_of_an_answer
-
-
-def _note_on_the_bot(bot: BotType) -> str:
-    without = services_without(bot)
-    if not without:
-        return ""
-    return (
-        f"{' and '.join(without)} has no {bot}: alone or behind a gateway, it bills these images and has its other bot"
-        " describe them."
-    )
-
-
-def _within_caps(batch: Batch, account: AccountSettings, number: int) -> int:
-    """Give how many of so many submissions the run's own caps allow."""
-    options = batch.options
-    if options.max_submissions is not None:
-        number = min(number, options.max_submissions)
-    if options.max_cost is not None and account.price:
-        number = min(number, int(Decimal(options.max_cost) // account.price))
-    return number
 
 
 def submitted_line(progress: Progress, counts: Counts) -> str:

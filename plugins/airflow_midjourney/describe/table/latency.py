@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 #: How many of the latest answers tell how long the service takes.
 _RECENT: Final = 20
+
+#: How many answers of how long ago tell the pace.
+_MEASURED: Final = 500
+_OF_LATE: Final = timedelta(days=30)
 
 #: Share of the time that we waited which the service's own time must be.
 _BELIEVABLE: Final = 0.5
@@ -81,6 +86,57 @@ def typical_seconds(tx: Transaction, account: str) -> float | None:
         return None
     seconds: list[float] = [(row.settled_at - row.answered_at).total_seconds() for row in recent]
     return fmean(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """How fast an account's latest answers came.
+
+    :param answers: how many they were.
+    :param seconds: in which they came, without the times in which nothing was asked for.
+    :param seconds_an_image: how long one took, from answer to answer.
+    """
+
+    answers: int
+    seconds: float
+    seconds_an_image: float
+
+    @property
+    def per_second(self) -> float:
+        """Answers a second."""
+        return self.answers / self.seconds
+
+
+def throughput(tx: Transaction, account: str) -> Throughput | None:
+    """Measure how fast the account's latest answers came, while it was at work; None if there are none of late."""
+    submissions = tx.tables.submissions.c
+    rows = tx.connection.execute(
+        select(submissions.answered_at, submissions.settled_at)
+        .where(
+            submissions.account == account,
+            submissions.result == Status.SUCCEEDED,
+            submissions.claimed_at >= tx.now - _OF_LATE,
+            submissions.answered_at.is_not(None),
+        )
+        .order_by(submissions.claimed_at.desc())
+        .limit(_MEASURED)
+    ).all()
+    if not rows:
+        return None
+    spans = [(row.answered_at, max(row.answered_at, row.settled_at)) for row in rows]
+    took = [max(0.001, (end - start).total_seconds()) for start, end in spans]
+    return Throughput(len(rows), max(0.001, _seconds_covered(spans)), fmean(took))
+
+
+def _seconds_covered(spans: list[tuple[datetime, datetime]]) -> float:
+    """Give how many seconds lie in one of the spans at least."""
+    covered = 0.0
+    until: datetime | None = None
+    for start, end in sorted(spans):
+        start = start if until is None else max(start, until)
+        covered += max(0.0, (end - start).total_seconds())
+        until = end if until is None else max(end, until)
+    return covered
 
 
 def oldest_in_flight(tx: Transaction, account: str) -> datetime | None:

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 
 from airflow_midjourney.describe.engine.reporting import OtherWaits, waits_in_words
 from airflow_midjourney.describe.engine.verdict import summary
+from airflow_midjourney.describe.model.durations import duration
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.web.filters import ANY
-from airflow_midjourney.web.rendering import count, duration, money, percent
+from airflow_midjourney.web.rendering import count, money, percent
 from airflow_midjourney.web.wording.account import account_words, hindrance
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.model.durations import duration
 from airflow_midjourney.describe.queries.spend import Figures
 from airflow_midjourney.web.charts import Chart, Limit, Series, draw
-from airflow_midjourney.web.rendering import count, duration, money
+from airflow_midjourney.web.rendering import count, money
 from airflow_midjourney.web.wording.account import cap_of, gauge_of_day, state_of_day
 
 if TYPE_CHECKING:
