@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_midjourney.describe.model.errors import SettingsError
-from airflow_midjourney.describe.model.submit_window import Span, SubmitWindow, read_submit_window
+from airflow_midjourney.describe.model.submit_window import Hours, SubmitWindow, read_submit_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +157,7 @@ def test_the_minutes_of_a_usual_day_count_once(text: str, minutes: int) -> None:
     assert window(text).minutes_a_day == minutes
 
 
-SPANS = st.builds(Span, st.integers(0, 1439), st.integers(0, 1440)).filter(
+SPANS = st.builds(Hours, st.integers(0, 1439), st.integers(0, 1440)).filter(
     lambda span: span.start != span.end and (span.start, span.end) != (0, 1440)
 )
 WINDOWS = st.builds(
@@ -182,7 +182,7 @@ def minutes_after(moment: datetime) -> Iterator[datetime]:
         yield moment + timedelta(minutes=minute)
 
 
-def shows_an_hour_of(spans: tuple[Span, ...], moment: datetime, zone: str) -> bool:
+def shows_an_hour_of(spans: tuple[Hours, ...], moment: datetime, zone: str) -> bool:
     """Ask the clock on the wall, minute by minute around the day."""
     shown = moment.astimezone(ZoneInfo(zone)).strftime("%H:%M")
     minute = int(shown[:2]) * 60 + int(shown[3:])

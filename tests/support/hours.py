@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from airflow_midjourney.describe.model.submit_window import Opening, Span, SubmitWindow
+from airflow_midjourney.describe.model.submit_window import Opening, Hours, SubmitWindow
 
 
 def hours_from(now: datetime, opens_in: timedelta, lasts: timedelta = timedelta(hours=2)) -> SubmitWindow:
     """Give a daily window in UTC that opens so much later, or earlier, on the minute."""
     starts = (now + opens_in).astimezone(UTC)
     minutes = [moment.hour * 60 + moment.minute for moment in (starts, starts + lasts)]
-    return SubmitWindow((Span(*minutes),), "UTC")
+    return SubmitWindow((Hours(*minutes),), "UTC")
 
 
 def closed_hours(now: datetime) -> SubmitWindow:

@@ -28,7 +28,7 @@ _EXAMPLE: Final = "Write it as 22:00-06:00 Europe/Berlin; several spans of hours
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Hours:
     """Hours of a day, in minutes since midnight; across midnight where the end is not after the start.
 
     :param end: the first minute that does not count, at most that of the next midnight.
@@ -44,7 +44,7 @@ class Span:
         return minute >= self.start or minute < self.end
 
     def __str__(self) -> str:
-        return f"{_hours(self.start)}-{_hours(self.end)}"
+        return f"{_shown(self.start)}-{_shown(self.end)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class SubmitWindow:
     :param zone: its name in the IANA database.
     """
 
-    spans: tuple[Span, ...]
+    spans: tuple[Hours, ...]
     zone: str
 
     def is_open(self, moment: datetime) -> bool:
@@ -129,7 +129,7 @@ def read_submit_window(text: str, what: str) -> SubmitWindow:
     return SubmitWindow(spans, zone)
 
 
-def _read_span(part: str, text: str, what: str) -> Span:
+def _read_span(part: str, text: str, what: str) -> Hours:
     found = _SPAN.fullmatch(part)
     if found is None:
         raise SettingsError(f"{what}: {part!r} in {text!r} is no span of hours. {_EXAMPLE}.")
@@ -138,7 +138,7 @@ def _read_span(part: str, text: str, what: str) -> Span:
         raise SettingsError(f"{what}: {part!r} has a time that no clock shows. Hours go from 00:00 to 24:00.")
     if first == last or (first, last) == (0, MINUTES_A_DAY):
         raise SettingsError(f"{what}: {part!r} is no bound: leave the extra empty to submit at any time.")
-    return Span(first, last)
+    return Hours(first, last)
 
 
 def _check_zone(zone: str, what: str) -> None:
@@ -162,5 +162,5 @@ def _change_between(before: datetime, after: datetime, zone: ZoneInfo) -> dateti
     return after
 
 
-def _hours(minute: int) -> str:
+def _shown(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
