@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from airflow_midjourney.describe.model.submit_window import Opening, Hours, SubmitWindow
+from airflow_midjourney.describe.model.submit_window import Hours, Opening, SubmitWindow
 
 
 def hours_from(now: datetime, opens_in: timedelta, lasts: timedelta = timedelta(hours=2)) -> SubmitWindow:
