@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 #: What a browser loads by itself, and from which attribute; ``a`` is followed by people alone.
 LOADED: Final = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 
-#: What a reader sees as it was written, where a list or a block of code was not understood.
-UNREAD: Final = re.compile(r"^(?:```|- |\d\. ).*", re.MULTILINE)
+#: What a reader sees as it was written, where a list, a block of code or a directive of Sphinx was not understood.
+UNREAD: Final = re.compile(r"^(?:```|- |\d\. |\.\. ).*", re.MULTILINE)
 
 
 @dataclass

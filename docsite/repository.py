@@ -34,7 +34,7 @@ class RepositoryFile(File):
         """Give the page in Markdown; it is not searched, since code would crowd out what explains it."""
         path = REPOSITORY / self.src_uri
         body = _listing(path) if path.is_dir() else _code(path)
-        return f"---\nsearch:\n  exclude: true\n---\n# {self.src_uri}\n\n{body}\n"
+        return f"---\nsearch: {{exclude: true}}\nhide: [navigation, toc]\n---\n# {self.src_uri}\n\n{body}\n"
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:

@@ -130,7 +130,7 @@ def test_a_broken_link_of_the_site_is_found(site: Path, link: str, fault: str) -
     assert broken(site) == [f"other.html: {fault}"]
 
 
-@pytest.mark.parametrize("line", ["```bash run", "- an item", "2. a second one"])
+@pytest.mark.parametrize("line", ["```bash run", "- an item", "2. a second one", ".. note:: a word"])
 def test_markdown_that_was_not_understood_is_found(site: Path, line: str) -> None:
     (site / "other.html").write_text(f"<p>Text:<br>\n{line}</p><h2>2. A heading</h2><p><code>- code</code></p>")
 

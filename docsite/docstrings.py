@@ -1,25 +1,30 @@
-"""Sphinx's roles in docstrings as links of the site: ``:class:`~a.b.C``` leads to where ``a.b.C`` is described."""
+"""Sphinx's markup in docstrings as Markdown: ``:class:`~a.b.C``` becomes a link to where ``a.b.C`` is described."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from typing import Any, Final
 
 import griffe
 
 _ROLE: Final = re.compile(r":(?:class|func|meth):`(?P<short>~?)(?P<name>[\w.]+)`")
+_CODE: Final = re.compile(r"^\.\. code-block:: (?P<language>\w+)\n\n(?P<code>(?:(?: {4}.*)?\n)+)", re.MULTILINE)
 _SEE_ALSO: Final = re.compile(r"^\.\. seealso:: ", re.MULTILINE)
 
 
-class SphinxRoles(griffe.Extension):
+class SphinxMarkup(griffe.Extension):
     """An extension of griffe: ``mkdocs.yml`` names this file."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Write the docstring of an object anew, as Markdown."""
         if obj.docstring is not None:
-            obj.docstring.value = _SEE_ALSO.sub(
-                "See also ", _ROLE.sub(lambda role: _link(role, obj), obj.docstring.value)
-            )
+            text = _SEE_ALSO.sub("See also ", _CODE.sub(_fence, obj.docstring.value))
+            obj.docstring.value = _ROLE.sub(lambda role: _link(role, obj), text)
+
+
+def _fence(block: re.Match[str]) -> str:
+    return f"```{block['language']}\n{textwrap.dedent(block['code']).strip()}\n```\n\n"
 
 
 def _link(role: re.Match[str], obj: griffe.Object) -> str:
