@@ -215,5 +215,7 @@ def _pytest(copy: Path, arguments: Sequence[str], plugins: Sequence[object]) -> 
     for stream in (sys.stdout, sys.stderr):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     own_folder = f"--basetemp={copy}/build"
+    # No person reads what a test says of a fault; to word it takes longer than the test.
+    silence = ["--tb=no", "--assert=plain"]
     options = [own_folder, "-o", f"timeout={_TEST_LIMIT}", "-o", "tmp_path_retention_policy=none", "-p", "no:xdist"]
-    return int(pytest.main([*options, *arguments], plugins=plugins))
+    return int(pytest.main([*silence, *options, *arguments], plugins=plugins))
