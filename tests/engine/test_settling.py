@@ -488,11 +488,39 @@ def test_a_poll_after_which_nothing_is_due_is_not_repeated_at_once(database: Dat
     assert state.poll_failing_since is None
 
 
-def test_of_an_account_with_nothing_on_its_way_no_service_is_asked(database: Database) -> None:
-    service = Service()
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_the_next_poll_is_set_by_whether_this_one_brought_news(
+    database: Database, monkeypatch: pytest.MonkeyPatch, has_ended: bool
+) -> None:
+    seen: list[bool] = []
+    set_next_poll = poll_schedule.set_next_poll
 
-    assert settle_with(service, database) == 0
+    def note_and_set(tx: Transaction, settings: AccountSettings, turn: Any, *, news: bool) -> None:
+        seen.append(news)
+        set_next_poll(tx, settings, turn, news=news)
+
+    monkeypatch.setattr(poll_schedule, "set_next_poll", note_and_set)
+    with database.writing() as tx:
+        (row,) = submit(tx, 1)
+    make_due(database)
+
+    settle_with(Service({"0": described(row) if has_ended else at_work(row)}), database)
+
+    assert seen == [has_ended]
+
+
+def test_of_an_account_with_nothing_on_its_way_no_service_is_asked_and_no_turn_is_taken(database: Database) -> None:
+    service = Service()
+    watcher = service.watcher(database)
+    make_due(database)
+    with database.reading() as tx:
+        before = accounts.account_row(tx, ACCOUNT.identity)
+
+    assert asyncio.run(settle(watcher)) == 0
+
     assert service.asked == []
+    with database.reading() as tx:
+        assert accounts.account_row(tx, ACCOUNT.identity) == before
 
 
 def late_only(tx: Transaction) -> None:
