@@ -57,6 +57,7 @@ ALWAYS: Final = frozenset(
         "release_for_resubmission",
         "reserve",
         "submit_describe",
+        "suspect",
         "take_poll_turn",
         "take_probe_turn",
     }
@@ -79,7 +80,7 @@ PERHAPS: Final = frozenset(
 OF_EACH_IMAGE: Final = ("_record", "_settle_rows", "claim", "read", "submit_describe")
 
 #: What images do together that are ready at the same moment: how often it is passed is a matter of moments, too.
-TOGETHER: Final = frozenset({"_record", "_settle_rows", "claim"})
+TOGETHER: Final = frozenset({"_record", "_settle_rows", "claim", "suspect"})
 
 #: One submission has no answer.
 TROUBLE: Final = ("ambiguous_submit_reset:first=1",)
@@ -131,8 +132,8 @@ def ground(
 
 
 def _names(passed: dict[str, int]) -> set[str]:
-    """Give what was passed; single objects are read at points of their own, too."""
-    return {name.split()[1] for name in passed} - {"reading"} - PERHAPS
+    """Give what was passed; single objects are read and decoded at points of their own, too."""
+    return {name.split()[1] for name in passed} - {"reading", "decoding"} - PERHAPS
 
 
 def test_the_points_are_all_that_a_run_passes_where_the_service_can_be_asked(ground: Ground) -> None:

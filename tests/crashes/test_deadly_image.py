@@ -21,14 +21,14 @@ DEADLY = 2
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_the_third_worker_that_dies_of_an_image_is_the_last(
+def test_the_third_worker_that_dies_while_it_decodes_an_image_is_the_last(
     moment: str, make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]]
 ) -> None:
     site = make_site("novicezk")
     errand = site.prepare(photos(IMAGES))
     deadly = f"{errand.scope.prefixes[0]}{DEADLY:02}.jpg"
 
-    deaths = [errand.run_and_die(f"{moment} reading {deadly}") for _ in range(3)]
+    deaths = [errand.run_and_die(f"{moment} decoding {deadly}") for _ in range(3)]
     errand.run()
 
     assert deaths == [True, True, True]
@@ -37,6 +37,34 @@ def test_the_third_worker_that_dies_of_an_image_is_the_last(
     assert site.statuses(errand) == statuses
     assert site.rows(errand)[DEADLY].reason == Reason.UNPROCESSABLE
     assert site.billed() == [1] * (IMAGES - 1)
+
+
+@pytest.mark.parametrize(
+    ("hangs", "suspected"),
+    [
+        ("before list_page", 0),
+        ("before reserve", 0),
+        ("before reading {}01.jpg", 0),
+        ("after reading {}01.jpg", 0),
+        ("before suspect", 0),
+        # An image that was decoded once is beyond suspicion, the next time at the latest.
+        ("before claim", 1),
+    ],
+)
+def test_workers_that_die_while_the_store_or_the_database_hangs_say_nothing_about_an_image(
+    hangs: str, suspected: int, make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]]
+) -> None:
+    site = make_site("novicezk")
+    errand = site.prepare(photos(2))
+
+    deaths = [errand.run_and_die(hangs.format(errand.scope.prefixes[0])) for _ in range(4)]
+    counted = [row.reservations for row in site.rows(errand)]
+    errand.run()
+
+    assert deaths == [True] * 4
+    assert all(number <= suspected for number in counted)
+    assert site.statuses(errand) == [Status.SUCCEEDED] * 2
+    assert site.billed() == [1, 1]
 
 
 def test_workers_that_die_while_the_service_hangs_say_nothing_about_an_image(

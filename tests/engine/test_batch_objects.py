@@ -213,10 +213,10 @@ def test_an_object_replaced_between_listing_and_reading_is_described_as_it_is_no
     s3.put_object(Bucket=bucket, Key="in/a.jpg", Body=jpeg(1))
     read = ImageStore.read
 
-    def overwrite_first(store: ImageStore, image: Any) -> Any:
+    def overwrite_first(store: ImageStore, image: Any, *note: Any) -> Any:
         monkeypatch.setattr(ImageStore, "read", read)
         s3.put_object(Bucket=bucket, Key="in/a.jpg", Body=jpeg(2))
-        return read(store, image)
+        return read(store, image, *note)
 
     monkeypatch.setattr(ImageStore, "read", overwrite_first)
     _, first = engine.run(Scope(bucket, ("in/",)), run_id="first")

@@ -75,7 +75,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys of the objects that are read, and ``page`` for each page."""
     asked: list[str] = []
     read_once, list_page = ImageStore.read, ImageStore.list_page
-    monkeypatch.setattr(ImageStore, "read", lambda self, image: asked.append(image.key) or read_once(self, image))
+    monkeypatch.setattr(
+        ImageStore, "read", lambda self, image, *note: asked.append(image.key) or read_once(self, image, *note)
+    )
     monkeypatch.setattr(
         ImageStore, "list_page", lambda self, *place, **rest: asked.append("page") or list_page(self, *place, **rest)
     )

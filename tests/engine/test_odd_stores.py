@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import select
 
 from airflow_midjourney.describe.engine import listing
+from airflow_midjourney.describe.engine.refusals import denials
 from airflow_midjourney.describe.engine.refusals.denials import DENIED_IN_A_ROW
 from airflow_midjourney.describe.engine.verdict import Ending, Tolerance, judge
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.errors import StorageDeniedError, StorageError, StorageUnavailableError
+from airflow_midjourney.describe.storage import reading_time
 from airflow_midjourney.describe.storage.objects import ImageStore
 from tests.support.batches import options
 from tests.support.engine import Engine
@@ -308,6 +310,22 @@ def test_a_denied_folder_holds_up_no_other(database: Database, simulator: Runnin
         _, counts = engine.run(SCOPE)
 
     assert (counts.succeeded, counts.reasons) == (30, {"denied": 30})
+
+
+def test_an_object_that_drips_is_one_bad_row(
+    database: Database, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading_time, "SHORTEST_READ", 2.0)
+    monkeypatch.setattr(denials, "_PAUSE_AFTER_FAILURE", 0.1)
+    keys = [f"in/{number}.jpg" for number in range(4)]
+    # Each byte comes long before any timeout, and the last of them after half a minute.
+    with engine_on(database, simulator, ListingServer(keys, drips={"in/1.jpg": 0.05})) as engine:
+        _, counts = engine.run(SCOPE)
+
+    status, reason, detail = rows_of(database)["in/1.jpg"]
+    assert (counts.succeeded, counts.rejected) == (3, 1)
+    assert (status, reason) == ("rejected", "denied")
+    assert "too slowly" in (detail or "")
 
 
 @pytest.mark.parametrize(

@@ -226,9 +226,9 @@ def test_a_full_queue_is_tried_less_and_less_often_by_one_worker_that_reads_an_i
     reads: list[str] = []
     read = ImageStore.read
 
-    def counting(store: ImageStore, image: Any) -> Any:
+    def counting(store: ImageStore, image: Any, *note: Any) -> Any:
         reads.append(image.key)
-        return read(store, image)
+        return read(store, image, *note)
 
     monkeypatch.setattr(ImageStore, "read", counting)
     end = time.monotonic() + 8

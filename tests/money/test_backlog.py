@@ -48,10 +48,10 @@ def left_over(engine: Engine, s3: S3Client, service: RunningSimulator, yesterday
 def without(prefix: str, read: Callable[..., Any]) -> Callable[..., Any]:
     """Make a way to read that is denied what is under a prefix."""
 
-    def reading(store: ImageStore, image: Any) -> Any:
+    def reading(store: ImageStore, image: Any, *note: Any) -> Any:
         if image.key.startswith(prefix):
             raise ObjectDeniedError(f"S3 denies access to {image.uri}", http_status=403)
-        return read(store, image)
+        return read(store, image, *note)
 
     return reading
 

@@ -10,8 +10,11 @@ from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from unittest.mock import patch
 
+from airflow_midjourney.describe.engine import send
 from airflow_midjourney.describe.engine.context import Worker
+from airflow_midjourney.describe.imaging.prepare import prepare
 from airflow_midjourney.describe.service.client import MidjourneyClient
 from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.describe.table.accounts import ensure_account
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from datetime import datetime
 
+    from airflow_midjourney.describe.imaging.prepare import PreparedImage
     from airflow_midjourney.describe.service.client import TaskListing
     from airflow_midjourney.describe.service.settings import ServiceSettings
     from airflow_midjourney.describe.service.submit_response import SubmitOutcome
@@ -159,10 +163,10 @@ class CrashingImages(ImageStore):
         with self.points.around("list_page"):
             return super().list_page(bucket, prefix, **position)
 
-    def read(self, image: ListedImage) -> StoredImage:
+    def read(self, image: ListedImage, *note: Callable[[], None]) -> StoredImage:
         """As the store does."""
         with self.points.around("read"), self.points.around(f"reading {image.key}"):
-            return super().read(image)
+            return super().read(image, *note)
 
 
 @dataclass
@@ -188,11 +192,21 @@ class CrashingEngine(Engine):
         images = CrashingImages(self.s3, name="aws_default", **self.store)
         client.points = images.points = self.points
         async with client:
-            yield Worker(
-                database=self.database,
-                service=self.service,
-                client=client,
-                account=self.settings,
-                images=images,
-                try_number=try_number,
-            )
+            with self._points_of_decoding():
+                yield Worker(
+                    database=self.database,
+                    service=self.service,
+                    client=client,
+                    account=self.settings,
+                    images=images,
+                    try_number=try_number,
+                )
+
+    @contextmanager
+    def _points_of_decoding(self) -> Iterator[None]:
+        def decode(body: bytes, *, image_uri: str, **options: Any) -> PreparedImage:
+            with self.points.around(f"decoding {image_uri.split('/', 3)[3]}"):
+                return prepare(body, image_uri=image_uri, **options)
+
+        with patch.object(send, "prepare", decode):
+            yield

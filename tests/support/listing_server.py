@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Literal
@@ -34,6 +35,7 @@ class ListingServer:
     :param reads: status, code and message of reads of a key; ``*`` for all.
     :param heads: statuses of HEAD for a key.
     :param conditional_reads_only: whether ``reads`` concern only those with If-Match.
+    :param drips: seconds before each byte of the object of a key.
     :param lists: parameters of the listings that were asked for; it grows.
     :param read: keys that were read; it grows.
     """
@@ -52,6 +54,7 @@ class ListingServer:
     reads: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     heads: dict[str, int] = field(default_factory=dict)
     conditional_reads_only: bool = False
+    drips: dict[str, float] = field(default_factory=dict)
     lists: list[dict[str, str]] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
     url: str = ""
@@ -166,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif wanted not in (None, tag):
             self._refuse(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
         else:
-            self._say(200, server.body_of(key), ETag=tag)
+            self._say(200, server.body_of(key), server.drips.get(key), ETag=tag)
 
     def do_HEAD(self) -> None:
         server, key = self.about, self._key()
@@ -187,14 +190,21 @@ class _Handler(BaseHTTPRequestHandler):
             status, f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
         )
 
-    def _say(self, status: int, body: bytes, **headers: str) -> None:
+    def _say(self, status: int, body: bytes, drip: float | None = None, **headers: str) -> None:
         self.send_response(status)
         usual = {"Content-Length": str(len(body)), "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
         for name, value in (usual | headers).items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for piece in [body] if drip is None else (body[at : at + 1] for at in range(len(body))):
+                time.sleep(drip or 0)
+                self.wfile.write(piece)
+
+    def handle_one_request(self) -> None:
+        """Be quiet when a client has broken off."""
+        with suppress(ConnectionError):
+            super().handle_one_request()
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""

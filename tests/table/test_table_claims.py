@@ -70,7 +70,7 @@ def test_a_retry_takes_over_what_workers_of_its_batch_had_reserved_and_no_others
     with database.writing() as tx:
         retry = new_holder("a_batch")
         assert ids(leases.reserve(tx, batch, retry, 5)) == [lost.id]
-        assert rows.image_row(tx, lost.id)["reservations"] == 2
+        assert rows.image_row(tx, lost.id)["reservations"] == 0
         assert rows.claim_alone(tx, rows.request(batch, lost, holder=died), rows.ACCOUNT) is ClaimResult.LOST
 
 
@@ -109,13 +109,17 @@ def test_released_rows_are_free_at_once_and_their_reader_did_not_die(database: D
         assert len(leases.reserve(tx, batch, "holder", 1)) == 1
 
 
-def test_an_image_that_killed_three_workers_is_not_read_a_fourth_time(database: Database) -> None:
+def test_an_image_whose_bytes_three_workers_held_when_they_died_is_not_read_a_fourth_time(database: Database) -> None:
     with database.writing() as tx:
         batch = with_images(tx, 2)
         first, innocent = (row["id"] for row in rows.image_rows(tx))
         rows.set_columns(tx, innocent, not_before=tx.now + HOUR)
-        for _ in range(leases.MOST_RESERVATIONS):
-            assert ids(leases.reserve(tx, batch, "worker", 5)) == [first]
+        for deaths in range(leases.MOST_DEATHS):
+            (held,) = leases.reserve(tx, batch, "worker", 5)
+            assert (held.id, held.is_suspected) == (first, deaths > 0)
+            for _ in range(2):
+                # A commit that went unheard is made again.
+                leases.suspect(tx, [held], "worker")
             rows.set_columns(tx, first, reserved_until=tx.now - HOUR)
         rows.set_columns(tx, innocent, not_before=None)
         taken = [*leases.reserve(tx, batch, "worker", 5), *leases.reserve(tx, batch, "worker", 5)]
@@ -124,6 +128,35 @@ def test_an_image_that_killed_three_workers_is_not_read_a_fourth_time(database: 
         row = rows.image_row(tx, first)
     assert (row["status"], row["reason"]) == ("rejected", "unprocessable")
     assert row["ended_at"] is not None
+
+
+def test_a_worker_that_dies_before_it_holds_the_bytes_or_after_it_decoded_them_counts_against_no_image(
+    database: Database,
+) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 1)
+        for decodes in (False, True, False) * 2:
+            (held,) = leases.reserve(tx, batch, "worker", 5)
+            if decodes:
+                leases.suspect(tx, [held], "worker")
+                leases.acquit(tx, [held.id], "worker")
+            leases.suspect(tx, [replace(held, reservations=7)], "another")
+            rows.set_columns(tx, held.id, reserved_until=tx.now - HOUR)
+
+        assert not leases.reserve(tx, batch, "worker", 5)[0].is_suspected
+
+
+def test_suspected_rows_are_reserved_one_by_one_after_all_others(database: Database) -> None:
+    with database.writing() as tx:
+        batch = with_images(tx, 4)
+        first, second, *others = leases.reserve(tx, batch, "worker", 4)
+        leases.suspect(tx, [first, second], "worker")
+        leases.end_leases(tx, "worker")
+
+    with database.writing() as tx:
+        assert ids(leases.reserve(tx, batch, "next", 5)) == ids(others)
+        assert ids(leases.reserve(tx, batch, "next", 5)) == [first.id]
+        assert ids(leases.reserve(tx, batch, "next", 5)) == [second.id]
 
 
 def test_rows_that_wait_for_their_time_are_not_reserved(database: Database) -> None:

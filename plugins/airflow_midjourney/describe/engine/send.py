@@ -53,14 +53,15 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.engine.refusals.denials import Denials
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.storage.objects import StoredImage
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.doubt.late_results import GivenUp
     from airflow_midjourney.describe.table.leases import ReservedImage
 
-#: Claims, and answers to POSTs, that are committed together.
+#: Images about to be decoded, claims, and answers to POSTs, that are committed together.
 TOGETHER: Final = 16
 
-#: Seconds that a claim, or an answer, waits for others to be committed with: little beside what a POST takes.
+#: Seconds that one of these waits for others to be committed with: little beside what a POST takes.
 LINGER: Final = 0.02
 
 #: What a claim comes to where there is nothing to claim for any other row either.
@@ -97,6 +98,7 @@ class ImageSender:
         self._worker = worker
         self._batch = batch
         self._denials = denials
+        self._suspicions = Gathered(self._suspect_some, at_most=TOGETHER, linger=LINGER)
         self._claims = Gathered(self._claim_some, at_most=TOGETHER, linger=LINGER)
         self._records = Gathered(self._record_some, at_most=TOGETHER, linger=LINGER)
 
@@ -108,10 +110,11 @@ class ImageSender:
         """
         worker, database = self._worker, self._worker.database
         former = await self._find_former(row)
-        if former is not None and await self._is_spared(row, former):
+        if former is not None and await needs_no_new_task(worker, row.id, former):
             return True
         try:
-            ready = await asyncio.to_thread(_read, worker, row, self._batch.options.strip_metadata, self._denials)
+            stored = await asyncio.to_thread(_read, worker, row, self._denials)
+            ready = await self._decode(row, stored)
         except ImageRejectedError as error:
             await database.write(
                 leases.reject, row.id, worker.holder, Reason(error.reason), str(error), reader_fingerprint()
@@ -149,23 +152,20 @@ class ImageSender:
         outcome = await judge(worker, self._batch, row.id, outcome)
         return await self._keep(Posted(request, outcome, awake_or_asleep() - asked_at))
 
+    async def _decode(self, row: ReservedImage, stored: StoredImage) -> _ReadyImage:
+        """Check and encode an image. A worker that dies meanwhile may have died of it."""
+        await self._suspicions(row)
+        ready = await asyncio.to_thread(_prepare, stored, self._batch.options.strip_metadata)
+        if row.is_suspected:
+            # Of all others the claim says so.
+            await self._worker.database.write(leases.acquit, [row.id], self._worker.holder)
+        return ready
+
     async def _find_former(self, row: ReservedImage) -> GivenUp | None:
         """Find the task that a row had last, where that came to nothing."""
         if row.task_id is None or row.submit_token is None:
             return None
         return await self._worker.database.read(former_tasks.latest_of, row.id, row.submit_token)
-
-    async def _is_spared(self, row: ReservedImage, former: GivenUp) -> bool:
-        """Ask about the task that a row had last. A worker that is killed while the service hangs dies of no image."""
-        worker = self._worker
-        count = row.reservations - 1 if row.is_suspected else None
-        if count is not None:
-            await worker.database.write(leases.count_deaths, row.id, worker.holder, count)
-        if await needs_no_new_task(worker, row.id, former):
-            return True
-        if count is not None:
-            await worker.database.write(leases.count_deaths, row.id, worker.holder, row.reservations)
-        return False
 
     async def _keep(self, post: Posted) -> bool:
         await self._records(post)
@@ -191,6 +191,10 @@ class ImageSender:
         if result in _GIVEN_BACK:
             await worker.database.write(leases.release, [request.image_id], worker.holder)
         return result
+
+    async def _suspect_some(self, held: Sequence[ReservedImage]) -> Sequence[None]:
+        await self._worker.database.write(leases.suspect, held, self._worker.holder)
+        return [None] * len(held)
 
     async def _claim_some(self, requests: Sequence[Claim]) -> Sequence[ClaimResult]:
         worker = self._worker
@@ -225,11 +229,17 @@ class ImageSender:
             raise errors[0]
 
 
-def _read(worker: Worker, row: ReservedImage, strip_metadata: bool, denials: Denials) -> _ReadyImage:
-    listed = as_listed(row)
-    stored = worker.images.read(listed)
+def _read(worker: Worker, row: ReservedImage, denials: Denials) -> StoredImage:
+    def suspect() -> None:
+        worker.database.write_here(leases.suspect, [row], worker.holder)
+
+    stored = worker.images.read(as_listed(row), suspect)
     denials.note_read()
-    prepared = prepare(stored.body, image_uri=listed.uri, strip_metadata=strip_metadata)
+    return stored
+
+
+def _prepare(stored: StoredImage, strip_metadata: bool) -> _ReadyImage:
+    prepared = prepare(stored.body, image_uri=stored.image.uri, strip_metadata=strip_metadata)
     content = ContentFacts(
         content_sha256=prepared.content_sha256,
         media_type=prepared.media_type,

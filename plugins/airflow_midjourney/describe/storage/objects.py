@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from botocore.exceptions import ClientError
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from airflow_midjourney.describe.model.errors import (
     DescribeError,
@@ -23,11 +23,13 @@ from airflow_midjourney.describe.storage.allowed_uris import AllowedUris
 from airflow_midjourney.describe.storage.answer_roots import check_roots_of_listings
 from airflow_midjourney.describe.storage.errors import BROKEN_STREAM, Place, is_condition_failed, translated
 from airflow_midjourney.describe.storage.etags import plain_etag
+from airflow_midjourney.describe.storage.reading_time import ReadingTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
         GetObjectOutputTypeDef,
@@ -62,6 +64,9 @@ _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _CHUNK_BYTES: Final = 1024 * 1024
 
 _READ_ATTEMPTS: Final = 3
+
+#: A worker that dies while it holds so many bytes of an object may have died of them.
+_LARGE_BYTES: Final = 8 * 1024 * 1024
 
 
 class _Payer(TypedDict, total=False):
@@ -142,6 +147,10 @@ class StoredImage:
     image: ListedImage
     body: bytes = field(repr=False)
     version_id: str | None
+
+
+def _ignore() -> None:
+    """Note nothing."""
 
 
 class ImageStore:
@@ -283,12 +292,13 @@ class ImageStore:
             answer = self._client.get_object(Bucket=place.bucket, Key=key, Range="bytes=0-0", **self._payer)
         answer["Body"].close()
 
-    def read(self, image: ListedImage) -> StoredImage:
+    def read(self, image: ListedImage, when_large: Callable[[], None] = _ignore) -> StoredImage:
         """Read one image, if it is still the version that was listed.
 
         A broken connection is retried twice here, as boto3 retries requests but not their bodies.
 
         :param image: as :meth:`list_page` or :meth:`look_up` gave it.
+        :param when_large: called once so many bytes are held that more of them may be too much for this machine.
         :raises ImageRejectedError: ``missing``, ``replaced``, ``archived``, ``empty``, ``too_large``, or
             ``not_allowed``: then it was not read.
         :raises ObjectDeniedError: S3 denies or refuses this object.
@@ -298,8 +308,10 @@ class ImageStore:
         if not self.allows(image.uri):
             raise ImageRejectedError(Reason.NOT_ALLOWED, str(_outside(image.uri)), image_uri=image.uri)
         self._check_readable(image)
-        with translated(Place(self._name, image.bucket, image.key)):
-            return _patient()(self._read_once, image)
+        place = Place(self._name, image.bucket, image.key)
+        time_left = ReadingTime(place, image.size_bytes)
+        with translated(place):
+            return _patient(time_left)(self._read_once, image, time_left, when_large)
 
     def read_part(self, stored: ListedImage, start: int, size: int) -> bytes:
         """Read some bytes of one object of any kind, if it is still the version that was looked up.
@@ -312,17 +324,20 @@ class ImageStore:
         :raises StorageError: S3 cannot be read; the subclass says why.
         """
         self._check_allowed(stored.uri)
-        with translated(Place(self._name, stored.bucket, stored.key)):
-            return _patient()(self._read_part_once, stored, start, size)
+        place = Place(self._name, stored.bucket, stored.key)
+        time_left = ReadingTime(place, size)
+        with translated(place):
+            return _patient(time_left)(self._read_part_once, stored, start, size, time_left)
 
-    def _read_part_once(self, stored: ListedImage, start: int, size: int) -> bytes:
+    def _read_part_once(self, stored: ListedImage, start: int, size: int, time_left: ReadingTime) -> bytes:
         answer = self._get(stored, {"Range": f"bytes={start}-{start + size - 1}"})
-        with closing(answer["Body"]) as stream:
+        with closing(answer["Body"]) as stream, time_left.bounds(stream):
             return bytes(stream.read(size))
 
-    def _read_once(self, image: ListedImage) -> StoredImage:
+    def _read_once(self, image: ListedImage, time_left: ReadingTime, when_large: Callable[[], None]) -> StoredImage:
         answer = self._get(image, {})
-        body = self._read_body(answer, image)
+        with closing(answer["Body"]) as stream, time_left.bounds(stream):
+            body = self._read_body(stream, image, time_left, when_large)
         if not body:
             raise _empty(image)
         return StoredImage(image=image, body=body, version_id=answer.get("VersionId"))
@@ -367,14 +382,19 @@ class ImageStore:
             image_uri=image.uri,
         )
 
-    def _read_body(self, answer: GetObjectOutputTypeDef, image: ListedImage) -> bytes:
+    def _read_body(
+        self, stream: StreamingBody, image: ListedImage, time_left: ReadingTime, when_large: Callable[[], None]
+    ) -> bytes:
         # The size that S3 listed is not trusted: what is held in memory is bounded here.
         body = bytearray()
-        with closing(answer["Body"]) as stream:
-            for chunk in stream.iter_chunks(_CHUNK_BYTES):
-                body += chunk
-                if len(body) > self._max_bytes:
-                    raise self._too_large(image)
+        for chunk in stream.iter_chunks(_CHUNK_BYTES):
+            before = len(body)
+            body += chunk
+            if len(body) > self._max_bytes:
+                raise self._too_large(image)
+            if before < _LARGE_BYTES <= len(body):
+                when_large()
+            time_left.check()
         return bytes(body)
 
     def _check_readable(self, image: ListedImage) -> None:
@@ -417,10 +437,10 @@ def normalise_suffixes(suffixes: str | Iterable[str] | None) -> frozenset[str] |
     return frozenset(f".{name}" for name in names)
 
 
-def _patient() -> Retrying:
+def _patient(time_left: ReadingTime) -> Retrying:
     return Retrying(
         retry=retry_if_exception_type(BROKEN_STREAM),
-        stop=stop_after_attempt(_READ_ATTEMPTS),
+        stop=stop_after_attempt(_READ_ATTEMPTS) | stop_after_delay(time_left.seconds),
         wait=wait_random_exponential(multiplier=0.2, max=2),
         reraise=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 #: Seconds that a worker may take to read, check and encode an image before another may try.
 LEASE: Final = 300.0
 
-#: A row whose workers died this often is the reason that they died.
-MOST_RESERVATIONS: Final = 3
+#: An image whose bytes so many workers held when they died is the reason that they died.
+MOST_DEATHS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class ReservedImage:
 
     :param task_id: of the submission before, if that was taken and came to nothing.
     :param submit_token: of the same.
-    :param reservations: leases in a row that ended without a claim or a release, this one included.
+    :param reservations: workers in a row that died while they held its bytes.
     """
 
     id: int
@@ -49,12 +50,12 @@ class ReservedImage:
     storage_class: str
     task_id: str | None
     submit_token: str | None
-    reservations: int = 1
+    reservations: int = 0
 
     @property
     def is_suspected(self) -> bool:
-        """Whether a worker has died that held it, perhaps of its image."""
-        return self.reservations > 1
+        """Whether a worker has died that held its bytes, perhaps of them."""
+        return self.reservations > 0
 
 
 def is_claimable(tx: Transaction) -> ColumnElement[bool]:
@@ -101,7 +102,6 @@ def _reserve(tx: Transaction, wanted: ColumnElement[bool], holder: str, limit: i
             columns.id.in_(ids),
             reserved_by=holder,
             reserved_until=tx.now + timedelta(seconds=LEASE),
-            reservations=columns.reservations + 1,
         ).returning(*_reserved(tx))
     )
     return sorted((ReservedImage(*row) for row in taken), key=lambda row: row.id)
@@ -131,7 +131,7 @@ def _reserved(tx: Transaction) -> tuple[ColumnElement[Any], ...]:
 def _free_rows(tx: Transaction, wanted: ColumnElement[bool], limit: int) -> list[tuple[int, int]]:
     """Find rows to reserve: rows that were turned away before come last, so that they hold up no others.
 
-    :return: ids, and how often each was reserved without being sent.
+    :return: ids, and how many workers died that held the bytes of each.
     """
     columns = tx.tables.images.c
     found: list[tuple[int, int]] = []
@@ -147,9 +147,9 @@ def _free_rows(tx: Transaction, wanted: ColumnElement[bool], limit: int) -> list
 
 
 def _apart(found: list[tuple[int, int]]) -> dict[int, int]:
-    """Keep rows apart whose workers have died: such a row is read alone, so that no other dies with it.
+    """Keep rows apart that are suspected: such a row is read alone, so that no other dies with it.
 
-    :param found: ids, and how often each was reserved without being sent.
+    :param found: ids, and how many workers died that held the bytes of each.
     """
     unsuspected = {image_id: times for image_id, times in found if times == 0}
     return unsuspected or dict(found[:1])
@@ -173,11 +173,21 @@ def end_leases(tx: Transaction, earlier: str) -> int:
     )
 
 
-def count_deaths(tx: Transaction, image_id: int, holder: str, times: int) -> None:
-    """Say how many leases of a reserved row count against its image: none does in which it was not read."""
-    move_rows(
-        tx, Move.COUNT_DEATHS, tx.tables.images.c.id == image_id, held={"reserved_by": holder}, reservations=times
-    )
+def suspect(tx: Transaction, held: Sequence[ReservedImage], holder: str) -> None:
+    """Count a death against reserved rows whose bytes their worker is about to decode, until it has survived that.
+
+    A worker that is killed before, while the store, the service or the database hangs, has died of no image.
+    """
+    deaths: dict[int, list[int]] = defaultdict(list)
+    for image in held:
+        deaths[image.reservations + 1].append(image.id)
+    for number, ids in deaths.items():
+        move_rows(tx, Move.SUSPECT, tx.tables.images.c.id.in_(ids), held={"reserved_by": holder}, reservations=number)
+
+
+def acquit(tx: Transaction, ids: Sequence[int], holder: str) -> None:
+    """Say of reserved rows that their images were decoded: what their worker dies of after that is none of them."""
+    move_rows(tx, Move.ACQUIT, tx.tables.images.c.id.in_(ids), held={"reserved_by": holder})
 
 
 def release(tx: Transaction, ids: Sequence[int], holder: str) -> None:
@@ -207,7 +217,7 @@ def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
 
     :return: ids of the others.
     """
-    deadly = [image_id for image_id, times in found.items() if times >= MOST_RESERVATIONS]
+    deadly = [image_id for image_id, times in found.items() if times >= MOST_DEATHS]
     if not deadly:
         return list(found)
     rejected = move_rows(
@@ -215,7 +225,7 @@ def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
         Move.REJECT_UNPROCESSABLE,
         tx.tables.images.c.id.in_(deadly),
         reason=Reason.UNPROCESSABLE.value,
-        detail=f"{MOST_RESERVATIONS} workers died or gave up while they read this image.",
+        detail=f"{MOST_DEATHS} workers died while they held this image to decode it.",
     )
     if rejected:
         tx.events.append(Event(EventKind.REJECTED, rejected, Reason.UNPROCESSABLE))

@@ -170,7 +170,7 @@ class Move(Enum):
     RESERVE = Transition(
         "A worker takes the lease on the row to read its image.",
         source=(Status.PENDING,),
-        takes=(*_LEASE, "reservations"),
+        takes=_LEASE,
     )
     END_LEASE = Transition(
         "The worker that holds the lease is most likely dead: another may reserve the row at once.",
@@ -192,11 +192,17 @@ class Move(Enum):
         empties=_LEASE,
         zeroes=("reservations",),
     )
-    COUNT_DEATHS = Transition(
-        "Whether the lease of a suspected row counts: not while its worker only asks about a former task.",
+    SUSPECT = Transition(
+        "The worker has the image's bytes and is about to decode them: if it dies now, it may be of this image.",
         source=(Status.PENDING,),
         held=("reserved_by",),
         takes=("reservations",),
+    )
+    ACQUIT = Transition(
+        "The worker has decoded a suspected image: what it dies of after that is not the image.",
+        source=(Status.PENDING,),
+        held=("reserved_by",),
+        zeroes=("reservations",),
     )
     READ = Transition(
         "The worker has read the object and knows its bytes: what it dies of after that is not the image.",
@@ -215,7 +221,7 @@ class Move(Enum):
         empties=_LEASE,
     )
     REJECT_UNPROCESSABLE = Transition(
-        "Every worker that reserved the row has died, or given up.",
+        "Three workers in a row have died while they held the image to decode it.",
         source=(Status.PENDING,),
         target=Status.REJECTED,
         takes=_WHY,

@@ -1,0 +1,89 @@
+"""A body that drips is broken off when its time is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_midjourney.describe.model.errors import ObjectUnavailableError
+from airflow_midjourney.describe.storage import reading_time
+from airflow_midjourney.describe.storage.errors import Place
+from airflow_midjourney.describe.storage.objects import ImageStore
+from airflow_midjourney.describe.storage.reading_time import ReadingTime
+from airflow_midjourney.describe.table.leases import LEASE
+from tests.support.listing_server import ListingServer, running
+from tests.support.stubbed_s3 import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_midjourney.describe.storage.objects import ListedImage
+
+#: A byte in so many seconds: each comes long before a read timeout, and all of them after half a minute.
+DRIP = 0.05
+
+
+@pytest.fixture
+def server() -> Iterator[ListingServer]:
+    with running(ListingServer(["in/a.jpg"], drips={"in/a.jpg": DRIP})) as server:
+        yield server
+
+
+@pytest.fixture
+def store(server: ListingServer) -> ImageStore:
+    return ImageStore(connect(server.url, s3={"addressing_style": "path"}), name="aws_photos")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store, image: store.read(image),
+        lambda store, image: store.read_part(image, 0, image.size_bytes),
+    ],
+    ids=["whole", "part"],
+)
+def test_a_body_that_drips_is_broken_off(
+    read: Callable[[ImageStore, ListedImage], object],
+    store: ImageStore,
+    server: ListingServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading_time, "SHORTEST_READ", 0.5)
+    image = store.look_up("photos", "in/a.jpg")
+
+    with pytest.raises(ObjectUnavailableError, match=r"sends 's3://photos/in/a.jpg' too slowly") as caught:
+        read(store, image)
+
+    assert caught.value.retry_helps
+    assert caught.value.image_uri == "s3://photos/in/a.jpg"
+    # All attempts share the time.
+    assert server.read == ["in/a.jpg"]
+
+
+def test_a_body_that_takes_its_time_is_read(store: ImageStore, server: ListingServer) -> None:
+    server.drips["in/a.jpg"] = 0.001
+    image = store.look_up("photos", "in/a.jpg")
+
+    assert store.read(image).body == server.body_of("in/a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "seconds"), [(0, 90.0), (1_000_000, 100.0), (15_000_000, 240.0), (100_000_000, 240.0)]
+)
+def test_the_larger_the_longer_but_never_longer_than_a_lease(size_bytes: int, seconds: float) -> None:
+    assert ReadingTime(Place("aws", "photos", "a.jpg"), size_bytes).seconds == seconds
+    assert seconds < LEASE
+
+
+def test_who_reads_a_large_body_is_told_while_it_is_read(
+    store: ImageStore, server: ListingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del server.drips["in/a.jpg"]
+    image = store.look_up("photos", "in/a.jpg")
+    told: list[str] = []
+    store.read(image, lambda: told.append("small"))
+    monkeypatch.setattr("airflow_midjourney.describe.storage.objects._LARGE_BYTES", 100)
+    store.read(image, lambda: told.append("large"))
+
+    assert told == ["large"]
