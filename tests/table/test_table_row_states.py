@@ -120,3 +120,26 @@ def test_a_row_that_changes_its_status_brings_nothing_along_that_has_no_place_th
         assert found["ended_at"] == now
     if move.value.target == Status.SUBMITTED and move is not Move.RECLAIM:
         assert found["submitted_at"] == now
+
+
+#: What is left of an erased image: marks, who may be asked about it and when it was, and counters that start anew.
+LEFT_OF_AN_ERASED_ROW = {
+    *("id", "image_uri", "bucket", "key", "image_version", "is_current", "content_sha256", "bot_type"),
+    *("status", "reason", "detail", "created_at", "updated_at"),
+}
+
+
+@pytest.mark.parametrize("source", [pytest.param(status, id=f"ERASE {status}") for status in Status])
+def test_of_an_image_that_is_erased_nothing_is_left_but_marks_and_it_is_not_on_its_way(
+    database: Database, source: Status
+) -> None:
+    with database.writing() as tx:
+        row = put_row(tx, Move.ERASE, source)
+        may_be_erased = source not in IN_FLIGHT
+
+        assert move_rows(tx, Move.ERASE, **held_by(tx, set(Move.ERASE.value.takes))) == may_be_erased
+        found = rows.image_row(tx, 1)
+
+    assert {name for name, value in found.items() if value} == (
+        LEFT_OF_AN_ERASED_ROW if may_be_erased else {name for name, value in row.items() if value}
+    )
