@@ -8,7 +8,8 @@ FROM apache/airflow:3.3.2-python3.11 AS wheel
 WORKDIR /tmp/source
 RUN pip install --no-cache-dir hatchling==1.33.0
 COPY --chown=airflow:root pyproject.toml README.md LICENSE ./
-COPY --chown=airflow:root plugins/airflow_midjourney plugins/airflow_midjourney
+COPY --chown=airflow:root plugins plugins
+COPY --chown=airflow:root dags dags
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheels .
 
 FROM apache/airflow:3.3.2-python3.11 AS airflow

@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 DEMO := .venv-demo
 DEMO_STAMP := $(DEMO)/.installed
+# What may import what the dependency groups name, too.
+NOT_SHIPPED := benchmarks demo deploy docsite mutants simulator tests
 # What stands on make's command line; the shell takes the value from the environment, with its spaces and quotes.
 demo-option = $(if $(filter command,$(origin $(1))),--$(shell echo $(1) | tr A-Z a-z) "$$$(1)")
 DOCS := .venv-docs
@@ -63,7 +65,7 @@ SPREAD := -n $(WORKERS) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo env check test test-airflow test-postgres go-programs test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
-.PHONY: format docs lock clean
+.PHONY: lint-types lint-rest format docs lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
@@ -140,13 +142,20 @@ bench-quick: setup ## the same at small sizes, to see that it works, in three mi
 mutants: setup ## plant faults into what writes, and say which no test notices (MODULE=table/claims.py TESTS=... MINUTES=30)
 	$(BIN)/python -m mutants $(MODULE) --minutes $(or $(MINUTES),30) $(if $(TESTS),--tests $(TESTS))
 
-lint: $(TEST_STAMP) ## check style and types, and that the rooms of the engine import one way
+# Types take as long as all the rest together. Where make can, it prints what each has said as a whole.
+lint: $(TEST_STAMP) ## check style, types and dependencies, and that the rooms of the engine import one way
+	@+$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint-types lint-rest
+
+lint-types:
+	$(BIN)/mypy
+
+lint-rest:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/mypy deploy/*.py
 	PYTHONPATH=plugins $(BIN)/lint-imports --no-cache
 	$(BIN)/vulture
+	$(BIN)/deptry plugins dags
+	$(BIN)/deptry $(NOT_SHIPPED) --ignore DEP002,DEP004
 
 format: $(TEST_STAMP) ## format the code
 	$(BIN)/ruff check --fix

@@ -56,6 +56,26 @@ print(json.dumps({
 """
 
 
+EXAMPLES = """
+import importlib, json, os, pkgutil, sys
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import DagBag
+import airflow_midjourney
+(folder,) = [os.path.join(path, "example_dags") for path in airflow_midjourney.__path__]
+names = sorted(module.name for module in pkgutil.iter_modules([folder]))
+modules = [importlib.import_module(f"airflow_midjourney.example_dags.{name}") for name in names]
+bag = DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+bundles = {bundle.name: str(bundle.path) for bundle in DagBundlesManager().get_all_dag_bundles()}
+print(json.dumps({
+    "files": [module.__file__ for module in modules],
+    "folder": folder,
+    "copied": {dag.dag_id: dag.fileloc for dag in bag.dags.values()},
+    "errors": bag.import_errors,
+    "bundles": bundles,
+}))
+"""
+
+
 @dataclass
 class Deployment:
     """One Airflow: an interpreter, folders and connections."""
@@ -94,6 +114,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source)
     copy_of("plugins", source)
+    copy_of("dags", source)
     build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(source / "dist"), str(source)]
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -194,7 +215,10 @@ def test_the_wheel_has_the_package_alone_and_says_what_it_is(wheel: Path) -> Non
     packed = {name for name in names if ".dist-info/" not in name}
     web = source / "airflow_midjourney" / "web"
     served = {str(path.relative_to(source)) for name in ("templates", "static") for path in (web / name).iterdir()}
-    assert packed == modules | served | {"airflow_midjourney/py.typed"}
+    examples = {f"airflow_midjourney/example_dags/{path.name}" for path in (REPOSITORY / "dags").glob("*.py")}
+    alone = {"airflow_midjourney/py.typed", "airflow_provider_midjourney.py"}
+    assert packed == modules | served | examples | alone
+    assert "airflow_midjourney/example_dags/describe_images.py" in examples
     assert {"airflow_midjourney/web/templates/base.html", "airflow_midjourney/web/static/style.css"} <= packed
     assert any(name.endswith("LICENSE") for name in names)
     assert metadata["Name"] == "airflow-provider-midjourney"
@@ -221,6 +245,29 @@ def test_an_environment_with_the_wheel_and_the_dag(
     assert seen["hook"] == "airflow_midjourney.hooks.midjourney.MidjourneyHook"
     assert "extra__midjourney__max_in_flight" in str(seen["form"])
     assert "airflow-provider-midjourney" in listed.stdout
+
+
+def test_the_wheel_has_the_example_dags_to_copy_and_airflow_loads_a_copy_once(
+    wheel: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    environment["AIRFLOW__CORE__LOAD_EXAMPLES"] = "True"
+    deployment = Deployment(python_with(wheel, tmp_path / "venv"), environment, tmp_path)
+    shutil.copy(REPOSITORY / "dags" / "describe_images.py", tmp_path / "dags")
+
+    done = deployment.run("-W", "ignore", "-c", EXAMPLES)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+
+    assert [os.path.basename(path) for path in found["files"]] == sorted(
+        p.name for p in (REPOSITORY / "dags").glob("*.py")
+    )
+    assert all(path.startswith(f"{tmp_path}/venv/") for path in found["files"])
+    assert found["errors"] == {}
+    assert found["copied"] == {"describe_images": f"{tmp_path}/dags/describe_images.py"}
+    # Airflow looked for examples of providers, missed no module of ours, and made no second bundle of them.
+    assert {"dags-folder", "example_dags"} <= set(found["bundles"])
+    assert found["folder"] not in found["bundles"].values()
+    assert "airflow_provider_midjourney" not in done.stdout + done.stderr
 
 
 def test_a_plugins_folder_without_any_installation(
