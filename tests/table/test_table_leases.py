@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,11 @@ def reserved(tx: Transaction, **columns: Any) -> dict[str, Any]:
     return rows.image_row(tx, 1)
 
 
-def test_a_lease_lasts_five_minutes_and_counts_the_reservation(database: Database) -> None:
+def test_a_lease_lasts_five_minutes_and_counts_against_no_image(database: Database) -> None:
     with database.writing() as tx:
         row = reserved(tx, reservations=1)
 
-        assert (row["reserved_by"], row["reservations"]) == ("holder", 2)
+        assert (row["reserved_by"], row["reservations"]) == ("holder", 1)
         assert row["reserved_until"] == tx.now + timedelta(minutes=5)
         assert row["status"] == Status.PENDING
 
@@ -160,7 +161,7 @@ def test_a_worker_that_has_read_the_image_may_die_without_blaming_it(database: D
         request = rows.request(batch, row)
 
         claims.note_content(tx, rows.request(batch, row, holder="another"))
-        assert rows.image_row(tx, 1)["reservations"] == 2
+        assert rows.image_row(tx, 1)["reservations"] == 1
         claims.note_content(tx, request)
 
         found = rows.image_row(tx, 1)
@@ -176,16 +177,23 @@ def test_a_worker_that_has_read_the_image_may_die_without_blaming_it(database: D
         assert rows.image_row(tx, 2) == other
 
 
-def test_a_lease_in_which_only_a_former_task_was_asked_about_does_not_count(database: Database) -> None:
+def test_a_death_counts_against_the_images_that_are_decoded_until_their_worker_has_survived_it(
+    database: Database,
+) -> None:
     with database.writing() as tx:
-        batch = with_images(tx, "a", "b")
-        leases.reserve(tx, batch, "holder", 2)
+        batch = with_images(tx, "a", "b", "c")
+        a, b, _ = leases.reserve(tx, batch, "holder", 3)
+        held = [replace(a, reservations=2), b]
 
-        leases.count_deaths(tx, 1, "another", 0)
-        assert [row["reservations"] for row in rows.image_rows(tx)] == [1, 1]
-        leases.count_deaths(tx, 1, "holder", 0)
-        assert [row["reservations"] for row in rows.image_rows(tx)] == [0, 1]
-        assert rows.image_row(tx, 1)["reserved_by"] == "holder"
+        leases.suspect(tx, held, "another")
+        assert [row["reservations"] for row in rows.image_rows(tx)] == [0, 0, 0]
+        leases.suspect(tx, held, "holder")
+        assert [row["reservations"] for row in rows.image_rows(tx)] == [3, 1, 0]
+        leases.acquit(tx, [a.id], "another")
+        assert [row["reservations"] for row in rows.image_rows(tx)] == [3, 1, 0]
+        leases.acquit(tx, [a.id], "holder")
+        assert [row["reservations"] for row in rows.image_rows(tx)] == [0, 1, 0]
+        assert {row["reserved_by"] for row in rows.image_rows(tx)} == {"holder"}
 
 
 def test_an_image_that_cannot_be_sent_is_rejected_by_its_worker_alone_and_once(database: Database) -> None:
@@ -216,13 +224,13 @@ def test_an_image_whose_three_workers_died_is_unprocessable_and_said_to_be_once(
         batch = with_images(tx, "a")
         rows.set_columns(tx, 1, reservations=2, reserved_by="dead", reserved_until=tx.now - SOON)
         assert taken(tx, batch) == ["a"]
-        rows.set_columns(tx, 1, reserved_until=tx.now - SOON)
+        rows.set_columns(tx, 1, reservations=3, reserved_until=tx.now - SOON)
         tx.events.clear()
 
         assert taken(tx, batch) == []
         row = rows.image_row(tx, 1)
         assert (row["status"], row["reason"]) == ("rejected", "unprocessable")
-        assert row["detail"] == "3 workers died or gave up while they read this image."
+        assert row["detail"] == "3 workers died while they held this image to decode it."
         assert list(tx.events) == [Event(EventKind.REJECTED, 1, Reason.UNPROCESSABLE)]
 
 
