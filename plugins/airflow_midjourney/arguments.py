@@ -259,12 +259,16 @@ def _texts_of_template(text: str) -> tuple[str, ...]:
 
 
 def _without_nested(prefixes: tuple[str, ...]) -> tuple[str, ...]:
-    """Drop prefixes that lie within another one, so that nothing is listed twice."""
-    kept: list[str] = []
+    """Drop prefixes that lie within another one, so that nothing is listed twice. The others keep their order.
+
+    They are listed, and new images submitted, in it.
+    """
+    outermost: list[str] = []
     for prefix in sorted(set(prefixes)):
-        if not kept or not prefix.startswith(kept[-1]):
-            kept.append(prefix)
-    return tuple(kept)
+        if not outermost or not prefix.startswith(outermost[-1]):
+            outermost.append(prefix)
+    kept = set(outermost)
+    return tuple(prefix for prefix in dict.fromkeys(prefixes) if prefix in kept)
 
 
 def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:

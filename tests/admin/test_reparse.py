@@ -50,6 +50,7 @@ def test_older_rows_get_what_the_parser_of_today_makes_of_their_answers(database
         "unchanged": 1,
         "recovered": 1,
         "unreadable": 1,
+        "corrected": 0,
         "moved_on": 0,
         "parser_version": PARSER_VERSION,
     }
@@ -105,6 +106,49 @@ def test_it_goes_page_by_page_and_goes_on_where_it_was_stopped(
 
     assert reparse(database, SCOPE).changed == 15
     assert columns(database, "in/000.jpg", "prompt_1") == columns(database, "in/034.jpg", "prompt_1") == ["a boat"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("prompt_1", "a red boat"), ("prompt_2", None), ("prompt_3", "a third"), ("aspect_ratio", "1:1")],
+)
+@pytest.mark.parametrize("parser_version", [OLD, PARSER_VERSION])
+def test_what_a_person_has_corrected_stays(
+    database: Database, column: str, value: str | None, parser_version: int
+) -> None:
+    fill(database, [described("in/a.jpg", ["x"], prompt_raw=RAW, parser_version=OLD)])
+    assert reparse(database, SCOPE).changed == 1
+    correct(database, {column: value, "parser_version": parser_version})
+
+    report = reparse(database, SCOPE, again=True)
+
+    assert (report.rows, report.corrected, report.changed) == (1, 1, 0)
+    assert columns(database, "in/a.jpg", column) == [value]
+    # Until the person lets go of it.
+    correct(database, {"prompts_sha256": None})
+    assert (reparse(database, SCOPE, again=True).changed, reparse(database, SCOPE, again=True).unchanged) == (1, 1)
+
+
+def correct(database: Database, values: dict[str, Any]) -> None:
+    """Write into the table as a person does, with SQL."""
+    with database.writing() as tx:
+        tx.connection.execute(tx.tables.images.update().values(**values))
+
+
+def test_a_correction_that_comes_while_the_answer_is_read_stays_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(database, [described("in/a.jpg", ["x"], prompt_raw=RAW, parser_version=OLD)])
+    write = table.write_reread
+
+    def after_a_correction(tx: Any, rows: Any) -> set[int]:
+        tx.connection.execute(tx.tables.images.update().values(prompt_1="a red boat"))
+        return write(tx, rows)
+
+    monkeypatch.setattr("airflow_midjourney.describe.admin.reparse.write_reread", after_a_correction)
+
+    assert reparse(database, SCOPE).moved_on == 1
+    assert columns(database, "in/a.jpg", "prompt_1") == ["a red boat"]
 
 
 def test_a_row_that_has_moved_on_is_left_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,22 @@ def test_a_list_of_prefixes_that_a_template_made_text_of_is_a_list() -> None:
         scope(prefix="[]")
 
 
+@pytest.mark.parametrize(
+    ("named", "listed"),
+    [
+        (["urgent/", "archive/"], ("urgent/", "archive/")),
+        (["b/", "a/x/", "a/", "b/", "c"], ("b/", "a/", "c")),
+        (["a", "", "b"], ("",)),
+    ],
+)
+def test_prefixes_are_listed_once_in_the_order_in_which_they_are_named(
+    named: list[str], listed: tuple[str, ...]
+) -> None:
+    read = read_scope(bucket="photos", prefix=named, keys=None, whole_bucket="" in named, bot_type="MID_JOURNEY")
+
+    assert read.prefixes == listed
+
+
 @pytest.mark.parametrize("key", ["", "  ", "None", "../a.jpg", "a\0.jpg", "\ud800.jpg", "é" * 600])
 def test_a_key_that_no_object_has_is_refused_before_any_image(key: str) -> None:
     with pytest.raises(SettingsError, match="raw keys"):

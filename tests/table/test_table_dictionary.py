@@ -83,6 +83,7 @@ def test_the_page_has_a_line_for_every_column() -> None:
         "image_prompts",
         *(f"image_prompts_{name}" for name in ("submissions", "batches", "members")),
         *(f"image_prompts_{name}" for name in ("requests", "accounts", "tallies", "meta")),
+        "image_prompts_current",
     ]
 
 

@@ -16,7 +16,8 @@ class ReparsePromptsOperator(TableScopeOperator):
 
     Takes the rows whose ``parser_version`` is older than this release's. Prompts are replaced where the new ones
     differ; an answer in which the new parser finds none keeps what it has. Images that failed as ``unparseable`` get
-    their prompts if they can be read by now. The log shows a few changes.
+    their prompts if they can be read by now. Prompts that a person has corrected in the table
+    stay. The log shows a few changes.
 
     A retry and a clear go on where the try before stopped: what was read anew is not read again.
 

@@ -11,7 +11,7 @@ from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.model.text import presentable
 from airflow_midjourney.describe.service.prompts import PARSER_VERSION, parse_prompts
 from airflow_midjourney.describe.table.batches import scope_keys
-from airflow_midjourney.describe.table.results import Prompted, write_prompts
+from airflow_midjourney.describe.table.results import Prompted, digest_of_prompts, write_prompts
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
 from airflow_midjourney.describe.table.transitions import Move
 
@@ -34,7 +34,10 @@ MOST_EXAMPLES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRow:
-    """A row with its raw answer, and what is made of it so far."""
+    """A row with its raw answer, and what is made of it so far.
+
+    :param is_corrected: whether a person has changed the prompts, or the aspect ratio, that a parser had made.
+    """
 
     id: int
     image_uri: str
@@ -43,6 +46,12 @@ class AnsweredRow:
     prompts: tuple[str, ...]
     aspect_ratio: str | None
     parser_version: int | None
+    is_corrected: bool
+
+    @property
+    def seen(self) -> tuple[Any, ...]:
+        """What the row has to be still when it is written."""
+        return self.status, self.prompt_raw, self.parser_version, self.aspect_ratio, self.prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,7 @@ def answered_rows(tx: Transaction, scope: Scope, after: int, *, again: bool) -> 
             images.prompt_raw,
             images.aspect_ratio,
             images.parser_version,
+            images.prompts_sha256,
             *(images[name] for name in PROMPT_COLUMNS),
         )
         .where(
@@ -86,8 +96,17 @@ def answered_rows(tx: Transaction, scope: Scope, after: int, *, again: bool) -> 
         .limit(REPARSED_AT_ONCE)
     )
     return [
-        AnsweredRow(row_id, uri, Status(status), raw, tuple(text for text in prompts if text), ratio, version)
-        for row_id, uri, status, raw, ratio, version, *prompts in rows
+        AnsweredRow(
+            row_id,
+            uri,
+            Status(status),
+            raw,
+            tuple(text for text in prompts if text),
+            ratio,
+            version,
+            digest is not None and digest != digest_of_prompts(prompts, ratio),
+        )
+        for row_id, uri, status, raw, ratio, version, digest, *prompts in rows
     ]
 
 
@@ -99,16 +118,18 @@ def write_reread(tx: Transaction, rows: Sequence[Reread]) -> set[int]:
     images = tx.tables.images.c
     read = {one.row.id: one.row for one in rows}
     found = tx.connection.execute(
-        select(images.id, images.status, images.prompt_raw, images.parser_version)
+        select(
+            *(images[name] for name in ("id", "status", "prompt_raw", "parser_version", "aspect_ratio")),
+            *(images[name] for name in PROMPT_COLUMNS),
+        )
         .where(images.id.in_(list(read)), _has_an_answer(tx))
         .order_by(images.id)
         .with_for_update()
     )
     unchanged = {
-        row.id
-        for row in found
-        if (row.status, row.prompt_raw, row.parser_version)
-        == (read[row.id].status, read[row.id].prompt_raw, read[row.id].parser_version)
+        row_id
+        for row_id, status, raw, version, ratio, *prompts in found
+        if (status, raw, version, ratio, tuple(text for text in prompts if text)) == read[row_id].seen
     }
     for status, move in _BY_STATUS.items():
         these = [one for one in rows if one.row.id in unchanged and one.row.status is status]
@@ -135,12 +156,13 @@ class Change:
 class ReparseReport:
     """What a newer parser came to.
 
-    :param rows: rows that were read anew.
+    :param rows: rows that were looked at.
     :param changed: of these, those with other prompts or another aspect ratio than before.
     :param unchanged: of these, rows with the same prompts and aspect ratio.
     :param recovered: images that had failed as ``unparseable`` and have their prompts now.
     :param unreadable: raw answers in which this parser finds no prompts: their rows stay as they are.
-    :param moved_on: rows that were described again, or erased, meanwhile.
+    :param corrected: rows whose prompts a person has corrected: they stay as they are.
+    :param moved_on: rows that were described again, corrected or erased, meanwhile.
     """
 
     rows: int = 0
@@ -148,6 +170,7 @@ class ReparseReport:
     unchanged: int = 0
     recovered: int = 0
     unreadable: int = 0
+    corrected: int = 0
     moved_on: int = 0
     examples: list[Change] = field(default_factory=list)
 
@@ -180,8 +203,10 @@ def reparse(database: Database, scope: Scope, *, again: bool = False) -> Reparse
     while rows := database.read_here(answered_rows, scope, after, again=again):
         after = rows[-1].id
         report.rows += len(rows)
-        reread = [Reread(row, parsed) for row in rows if (parsed := parse_prompts(row.prompt_raw)) is not None]
-        report.unreadable += len(rows) - len(reread)
+        as_made = [row for row in rows if not row.is_corrected]
+        report.corrected += len(rows) - len(as_made)
+        reread = [Reread(row, parsed) for row in as_made if (parsed := parse_prompts(row.prompt_raw)) is not None]
+        report.unreadable += len(as_made) - len(reread)
         written = database.write_here(write_reread, reread)
         report.moved_on += len(reread) - len(written)
         for one in reread:

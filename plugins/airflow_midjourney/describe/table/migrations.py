@@ -9,18 +9,19 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import inspect, select, text
+from sqlalchemy import MetaData, Table, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, SetColumnComment, SetTableComment
 
 from airflow_midjourney.describe.model.errors import NoTablesError, TableError
 from airflow_midjourney.describe.table.schema import SCHEMA_VERSION, TableNames, build_tables
+from airflow_midjourney.describe.table.schema.current import CURRENT_COMMENT, current_images, current_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import Column, Connection, Index, Table
+    from sqlalchemy import Column, Connection, Index
     from sqlalchemy.engine import Dialect
     from sqlalchemy.engine.reflection import Inspector
 
@@ -48,6 +49,7 @@ class Revision:
     :param columns: table and column.
     :param tables: whole tables, with their indexes.
     :param indexes: table and index; the index without the metadata table's name: ``ix_{}_scope``.
+    :param views: whether the view of current images is made.
     :param comments: tables whose comments, and those of their columns, are written anew. New tables and columns bring
         theirs along.
     """
@@ -57,6 +59,7 @@ class Revision:
     tables: tuple[str, ...] = ()
     indexes: tuple[tuple[str, str], ...] = ()
     comments: tuple[str, ...] = ()
+    views: bool = False
 
 
 REVISIONS: Final = (
@@ -122,6 +125,7 @@ REVISIONS: Final = (
         comments=("accounts", "requests"),
     ),
     Revision(17, columns=(("accounts", "seeks_from"), ("accounts", "sought_at"), ("accounts", "sought_for"))),
+    Revision(18, columns=(("images", "prompts_sha256"),), views=True),
 )
 
 
@@ -197,6 +201,7 @@ def _definitions(tables: Tables, dialect: Dialect) -> Iterator[str]:
     """Give the statements that make the tables, their indexes and comments."""
     for table in tables.metadata.sorted_tables:
         yield from Addition(table, None).statements(dialect)
+    yield from CurrentView(tables.images).statements(dialect)
 
 
 def print_additions(dialect_name: str, names: TableNames, since: int) -> str:
@@ -406,6 +411,26 @@ class Comments:
         return all(known.get(column.name) == column.comment for column in self.table.columns)
 
 
+@dataclass(frozen=True, slots=True)
+class CurrentView:
+    """The view of current images."""
+
+    images: Table
+
+    def statements(self, dialect: Dialect) -> Iterator[str]:
+        """Give the statements that make it."""
+        name = dialect.identifier_preparer.format_table(
+            Table(current_view(self.images), MetaData(), schema=self.images.schema)
+        )
+        yield f"CREATE VIEW {name} AS {_literal(current_images(self.images), dialect)}"
+        if dialect.supports_comments:
+            yield f"COMMENT ON VIEW {name} IS '{CURRENT_COMMENT}'"
+
+    def is_there(self, inspector: Inspector) -> bool:
+        """Say whether the database has it already."""
+        return current_view(self.images) in inspector.get_view_names(schema=self.images.schema)
+
+
 def _comments(table: Table, columns: Iterable[Column[Any]], dialect: Dialect) -> Iterator[str]:
     if dialect.supports_comments:
         yield str(SetTableComment(table).compile(dialect=dialect)).strip()
@@ -419,8 +444,10 @@ def _column_comments(columns: Iterable[Column[Any]], dialect: Dialect) -> Iterat
         )
 
 
-def additions(tables: Tables, since: int, revisions: Iterable[Revision] = REVISIONS) -> Iterator[Addition | Comments]:
-    """Give what was added after a revision, in the order in which to add it: comments last, of all columns."""
+def additions(
+    tables: Tables, since: int, revisions: Iterable[Revision] = REVISIONS
+) -> Iterator[Addition | Comments | CurrentView]:
+    """Give what was added after a revision, in the order in which to add it: comments last, and the view."""
     later = [revision for revision in revisions if revision.number > since]
     for revision in later:
         yield from (Addition(getattr(tables, table), None) for table in revision.tables)
@@ -430,6 +457,8 @@ def additions(tables: Tables, since: int, revisions: Iterable[Revision] = REVISI
             yield Addition(getattr(tables, table), _index(tables, table, index))
     for table in dict.fromkeys(table for revision in later for table in revision.comments):
         yield Comments(getattr(tables, table))
+    if any(revision.views for revision in later):
+        yield CurrentView(tables.images)
 
 
 def missing(tables: Tables, inspector: Inspector) -> list[str]:

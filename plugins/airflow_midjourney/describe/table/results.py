@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from sqlalchemy import and_, case, select
 
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import CURABLE, IN_FLIGHT, Reason, Status
+from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.service.prompts import PARSER_VERSION, ParsedPrompts
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, has_status
 from airflow_midjourney.describe.table.submissions import note_result
@@ -142,6 +144,15 @@ def write_prompts(tx: Transaction, move: Move, rows: Sequence[Prompted]) -> None
     move_each(tx, move, [RowFacts(row.image_id, _facts(row), row.held) for row in rows])
 
 
+def digest_of_prompts(prompts: Sequence[str | None], aspect_ratio: str | None) -> str:
+    """Give what tells prompts as a parser made them from prompts that a person has corrected since.
+
+    :param prompts: the four columns, as they are or will be stored.
+    """
+    parts = [storable(text or "") for text in (*prompts, aspect_ratio)]
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
+
+
 def _facts(row: Prompted) -> dict[str, Any]:
     prompts = row.prompts
     texts = dict(zip(PROMPT_COLUMNS, (*prompts.prompts, None, None, None, None), strict=False))
@@ -151,6 +162,7 @@ def _facts(row: Prompted) -> dict[str, Any]:
         "prompt_raw": row.raw,
         "aspect_ratio": prompts.aspect_ratio,
         "parser_version": PARSER_VERSION,
+        "prompts_sha256": digest_of_prompts([texts[name] for name in PROMPT_COLUMNS], prompts.aspect_ratio),
         **_known(row.times),
         **row.facts,
     }

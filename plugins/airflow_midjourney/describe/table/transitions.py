@@ -38,7 +38,7 @@ _DOUBT: Final = ("in_doubt_after", "doubt_checked_at", "absent_since")
 _WHY: Final = ("reason", "detail")
 
 #: An answer as it was parsed.
-PROMPTS: Final = (*PROMPT_COLUMNS, "prompt_count", "prompt_raw", "aspect_ratio", "parser_version")
+PROMPTS: Final = (*PROMPT_COLUMNS, "prompt_count", "prompt_raw", "aspect_ratio", "parser_version", "prompts_sha256")
 
 #: When the service began and ended, where it says so.
 _REMOTE_TIMES: Final = ("started_at", "finished_at")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.dialects import postgresql
 
 from airflow_midjourney.describe.table.schema import TableNames, build_tables
+from airflow_midjourney.describe.table.schema.current import CURRENT_COLUMNS, CURRENT_COMMENT, current_view
 from airflow_midjourney.describe.table.transitions import Move
 
 if TYPE_CHECKING:
@@ -43,7 +44,13 @@ def print_dictionary() -> str:
     first = (tables.images, tables.submissions, tables.batches)
     others = (tables.members, tables.requests, tables.accounts, tables.tallies, tables.meta)
     sections = (line for table in (*first, *others) for line in _section(table))
-    return "\n".join((_HEAD, *sections, *_moves()))
+    return "\n".join((_HEAD, *sections, *_current(tables.images), *_moves()))
+
+
+def _current(images: Table) -> Iterator[str]:
+    """Give the view: its columns are those of the metadata table."""
+    yield f"## {current_view(images)}\n\nA view. {CURRENT_COMMENT} Columns mean what they mean in `{images.name}`:\n"
+    yield f"{', '.join(f'`{name}`' for name in CURRENT_COLUMNS)}.\n"
 
 
 def _moves() -> Iterator[str]:

@@ -309,6 +309,14 @@ def _answer_columns() -> list[Column[Any]]:
             comment="Version of the parser that made the prompts. Reparse raises it. Empty without prompts.",
         ),
         Column(
+            "prompts_sha256",
+            PlainText,
+            comment=(
+                "SHA-256 of prompts and aspect ratio as parsed. Where it does not fit them, a person has corrected "
+                "them, and reparse leaves them. Empty without prompts, or where an older release wrote them."
+            ),
+        ),
+        Column(
             "reader",
             PlainText,
             comment=(
