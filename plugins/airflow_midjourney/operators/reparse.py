@@ -49,6 +49,8 @@ class ReparsePromptsOperator(TableScopeOperator):
         report = reparse(open_metadata(self.db_conn_id), scope, again=self.again)
         for change in report.examples:
             self.log.info("%r: %r is now %r", change.image_uri, change.before, change.after)
+        if report.corrected:
+            self.log.info("%d rows keep the prompts that a person has corrected.", report.corrected)
         counts = report.to_json()
         self.log.info("Read anew in %s: %s", scope.describe(), ", ".join(f"{n} {name}" for name, n in counts.items()))
         return counts
