@@ -23,6 +23,7 @@ from airflow_midjourney.describe.service.dialects.dialect import (
     RemoteTaskStatus,
     Says,
 )
+from airflow_midjourney.describe.service.dialects.midjourney_bot import MIDJOURNEY_BOT
 from airflow_midjourney.describe.service.read_response import denied_error
 from airflow_midjourney.describe.service.submit_response import (
     Accepted,
@@ -154,6 +155,13 @@ def test_every_complaint_is_the_reason_of_a_task_that_came_to_nothing(dialect: D
                 assert answer.reason is reason, phrase
 
 
+def test_a_blocked_account_outweighs_every_complaint(dialect: Dialect) -> None:
+    for phrase in dialect.blocked_account:
+        for complaints in MIDJOURNEY_BOT.complaints.values():
+            for said in (f"{phrase}: {complaints[0]}", f"{complaints[0].upper()}: {phrase.upper()}"):
+                assert reason_in(said) is Reason.SERVICE_ERROR, said
+
+
 @pytest.mark.parametrize(
     ("sentence", "reason"),
     [
@@ -169,6 +177,16 @@ def test_every_complaint_is_the_reason_of_a_task_that_came_to_nothing(dialect: D
         ("context deadline exceeded", Reason.TIMEOUT),
         ("图片审核不通过", Reason.BANNED),
         ("图片过大", Reason.REFUSED),
+        ("Your account has been suspended for violating our Community Guidelines.", Reason.SERVICE_ERROR),
+        ("You have been temporarily blocked for breaking our community standards.", Reason.SERVICE_ERROR),
+        ("Pending moderation message: acknowledge our community guidelines to go on.", Reason.SERVICE_ERROR),
+        ("Account is suspended: content policy", Reason.SERVICE_ERROR),
+        ("您的账号因违规已被限制使用", Reason.SERVICE_ERROR),
+        ("该账户已被封禁（违规）", Reason.SERVICE_ERROR),
+        # A warning about an image is about the image.
+        ("AI moderator: this image is against our community standards. Your account may be blocked.", Reason.BANNED),
+        ("Banned prompt detected. Repeated attempts will cost you your account.", Reason.BANNED),
+        ("图片违规，多次违规将封禁账号", Reason.BANNED),
     ],
 )
 def test_sentences_that_relays_pass_on_are_known_in_place_of_prompts_and_in_failures(
@@ -197,7 +215,7 @@ def test_a_complaint_of_two_kinds_is_of_the_weightier(monkeypatch: pytest.Monkey
 
 
 def test_phrases_are_written_as_they_are_looked_for(dialect: Dialect) -> None:
-    for phrases in (*dialect.phrases.values(), *dialect.complaints.values()):
+    for phrases in (*dialect.phrases.values(), *dialect.complaints.values(), dialect.blocked_account):
         assert all(phrase == phrase.casefold() and len(phrase) > 1 for phrase in phrases)
 
 

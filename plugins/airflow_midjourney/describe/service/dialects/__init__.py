@@ -4,10 +4,11 @@ The modules of ``service`` ask here what an answer means, exports whether a prom
 there are. No user is asked which service he has: every answer is put to all dialects. A new one is its file and its
 line below.
 
-**Where two of them disagree** is decided here alone. What a *phrase* means is asked in the order of the meanings: an
-image that is forbidden is so even if the sentence also speaks of a timeout, then comes a timeout, then a failure of
-the service, then a refusal. Of a *code*, a *word for a status* and everything else the first dialect of the list that
-knows it decides; the services agree on all that they share (a test says so).
+**Where two of them disagree** is decided here alone. What a *phrase* means is asked in the order of the meanings:
+an account that is blocked comes first, whatever rule the sentence says was broken; then an image that is forbidden,
+even if the sentence also speaks of a timeout; then a timeout, a failure of the service, a refusal. Of a *code*, a
+*word for a status* and everything else the first dialect of the list that knows it decides; the services agree on
+all that they share (a test says so).
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ _WEIGHT: Final = (Reason.BANNED, Reason.TIMEOUT, Reason.SERVICE_ERROR, Reason.RE
 def reason_in(text: str) -> Reason | None:
     """Say why a task failed, going by the words of the service; None if they are not known."""
     folded = text.casefold()
+    if any(_holds(folded, dialect.blocked_account) for dialect in DIALECTS):
+        return Reason.SERVICE_ERROR
     for reason in _WEIGHT:
         if any(_holds(folded, dialect.complaints.get(reason, ())) for dialect in DIALECTS):
             return reason

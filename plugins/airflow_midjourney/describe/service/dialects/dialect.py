@@ -103,6 +103,8 @@ class Dialect:
     :param codes: the ``code`` of an answer to a submit.
     :param phrases: in the description, the type or the code of an error.
     :param complaints: in the ``failReason`` of a task, and in the text that stands in place of its prompts.
+    :param blocked_account: in the same texts, of an account that is suspended or waits for its owner. They outweigh all
+        complaints: such a sentence often names the rules that an image is said to break.
     :param unknown_task: the answers to a fetch of a task that it does not know.
     :param missing_route: the answers to a path that it does not have.
     :param before_sending: statuses from 500 on of errors that it makes itself before it sends anything on: surely not
@@ -118,6 +120,7 @@ class Dialect:
     codes: Mapping[int, Says] = field(default_factory=dict)
     phrases: Mapping[Says, tuple[str, ...]] = field(default_factory=dict)
     complaints: Mapping[Reason, tuple[str, ...]] = field(default_factory=dict)
+    blocked_account: tuple[str, ...] = ()
     unknown_task: tuple[AnswerForm, ...] = ()
     missing_route: tuple[AnswerForm, ...] = ()
     before_sending: frozenset[int] = frozenset()

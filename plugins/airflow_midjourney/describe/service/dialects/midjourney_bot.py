@@ -26,14 +26,11 @@ MIDJOURNEY_BOT: Final = Dialect(
             "internal server error",
             "captcha",
             "your account",
-            "pending moderation",
             "could not fetch image",
             "received status code",
             "subscription",
-            "you have been blocked",
-            "you are currently blocked",
-            "account is banned",
             "account disabled",
+            "account suspended",
             "action needed to continue",
             "verify you are human",
             "agree to our terms",
@@ -68,4 +65,22 @@ MIDJOURNEY_BOT: Final = Dialect(
             "try again later",
         ),
     },
+    # Not "your account" alone: a sentence about a forbidden image warns of what may become of the account.
+    blocked_account=(
+        "pending moderation",
+        "your account has been",
+        "your account was",
+        "your account is",
+        *(
+            f"account {how}{what}"
+            for how in ("is ", "was ", "has been ", "is temporarily ", "has been temporarily ")
+            for what in ("banned", "blocked", "disabled", "locked", "restricted", "suspended")
+        ),
+        *(
+            f"{you} {how}{what}"
+            for you in ("you are", "you're", "you have been", "you've been")
+            for how in ("", "currently ", "temporarily ", "permanently ")
+            for what in ("banned", "blocked", "restricted", "suspended")
+        ),
+    ),
 )
