@@ -668,7 +668,7 @@ def test_a_late_answer_is_taken_if_it_is_one_and_its_own(database: Database) -> 
         for row in (late, other):
             results.ended(tx, row, Reason.TIMEOUT, "too long", results.RemoteTimes(), "")
 
-    for none in (None, at_work(late), failed(late), described(late, state="another's")):
+    for none in (None, at_work(late), failed(late, state="another's"), described(late, state="another's")):
         assert not take_late(database, late, none)
     assert statuses(database) == [Status.FAILED] * 2
 
@@ -689,3 +689,29 @@ def test_a_late_answer_without_a_state_is_not_taken_for_an_id_that_two_submissio
 
     assert not take_late(database, late, described(late, state=""))
     assert statuses(database)[0] is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("refunds", "state", "outcome"),
+    [
+        (True, None, Outcome.REFUNDED),
+        (False, None, Outcome.ACCEPTED),
+        (True, "another's", Outcome.ACCEPTED),
+    ],
+)
+def test_a_task_that_fails_after_it_was_given_up_costs_nothing_where_the_money_comes_back(
+    database: Database, refunds: bool, state: str | None, outcome: Outcome
+) -> None:
+    with database.writing() as tx:
+        (late,) = submit(tx, 1, max_attempts=1)
+        results.ended(tx, late, Reason.TIMEOUT, "too long", results.RemoteTimes(), "")
+        (one,) = late_results.given_up(tx, ACCOUNT.identity)
+    watcher = Service().watcher(database)
+    watcher.account = replace(ACCOUNT, refunds_failures=refunds)
+    task = failed(late) if state is None else failed(late, state=state)
+
+    assert not asyncio.run(take_late_answer(watcher, one, task))
+
+    assert statuses(database) == [Status.FAILED]
+    with database.reading() as tx:
+        assert [Outcome(post["outcome"]) for post in rows.bill(tx)] == [outcome]

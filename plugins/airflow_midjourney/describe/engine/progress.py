@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.engine.listing import is_worth_listing
 from airflow_midjourney.describe.model.errors import BatchError, ServiceUnavailableError
+from airflow_midjourney.describe.service.read_response import CHECK_REACH
 from airflow_midjourney.describe.table.accounts import AccountState, read_account
 from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.describe.table.budgets import run_is_capped, submissions_left
@@ -118,7 +119,7 @@ async def stop_if_hopeless(watcher: Watcher, batch: Batch) -> None:
         raise ServiceUnavailableError(
             f"The service of connection {watcher.service.name!r} has done nothing but fail for five minutes"
             f" (last: {state.blocked_reason or 'no answer to polls'}). What is on its way is remembered; run again"
-            " when the service works.",
+            f" when the service works. {CHECK_REACH}",
             retry_helps=True,
         )
     alike = await watcher.database.read(alike_in_a_row, batch)

@@ -13,7 +13,7 @@ from airflow_midjourney.describe.engine.reconcile import reconcile
 from airflow_midjourney.describe.model.errors import ServiceProtocolError, ServiceUnavailableError, TableError
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
-from airflow_midjourney.describe.service.tasks import Described, Ended, RemoteTask, read_answer
+from airflow_midjourney.describe.service.tasks import Described, Ended, RemoteTask, Waiting, read_answer
 from airflow_midjourney.describe.table import accounts, callbacks, poll_schedule, results, submissions
 from airflow_midjourney.describe.table.doubt import in_doubt, late_results, orphans
 from airflow_midjourney.describe.table.duplicates import resolve_shared
@@ -267,17 +267,25 @@ def _answered_seconds(tx: Transaction, state: AccountState, since: datetime, sil
 
 
 async def take_late_answer(watcher: Watcher, one: GivenUp, task: RemoteTask | None) -> bool:
-    """Write the prompts of a task that was given up, if it has some by now.
+    """Write the prompts of a task that was given up, if it has some by now, or that its money was given back.
 
     :return: True if the row has its prompts by this.
     """
     if task is None or not one.is_answered_by(task):
         return False
     answer = read_answer(task)
-    if not isinstance(answer, Described):
+    if isinstance(answer, Waiting) or not await watcher.database.read(_with_their_own, {one.submit_token: task}):
         return False
-    if not await watcher.database.read(_with_their_own, {one.submit_token: task}):
+    if not isinstance(answer, Described):
+        await _refund_late(watcher, one, task)
         return False
     times = RemoteTimes(task.start_time, task.finish_time)
     account = watcher.account.identity
     return await watcher.database.write(late_results.answered_late, account, one, answer.prompts, answer.raw, times)
+
+
+async def _refund_late(watcher: Watcher, one: GivenUp, task: RemoteTask) -> None:
+    """Record that the service gives the money back for a task that failed after it was given up."""
+    account = watcher.account
+    if account.refunds_failures and one.account in ("", account.identity) and _has_failed(task):
+        await watcher.database.write(submissions.refund, [one.submit_token])

@@ -29,11 +29,17 @@ if TYPE_CHECKING:
 _NOT_JSON: Final = object()
 
 #: What to do where nothing answers, and where something else answers than was asked.
-_CHECK_REACH: Final = (
+CHECK_REACH: Final = (
     "Check host and port, whether the service is up, and whether this machine may reach it; workers and the triggerer"
     " need to reach it, too."
 )
 CHECK_ADDRESS: Final = "Check the host, and the path before /mj: it has to be the address of the service's API."
+
+#: What becomes of images that were paid for with the key that an advice replaces.
+_NEW_KEY: Final = (
+    "Another key is another account here, and images that are on their way wait for the old one, unless the extra"
+    " 'account' gives both the same name."
+)
 
 _SENT_AS: Final[dict[AuthMode, str]] = {
     "bearer": "'Authorization: Bearer' and 'mj-api-secret'",
@@ -65,7 +71,7 @@ def data_of(answer: Answer | NoAnswer, settings: ServiceSettings, *, task_id: st
     """
     if isinstance(answer, NoAnswer):
         raise ServiceUnavailableError(
-            f"Connection {settings.name!r}: no answer from {settings.base_url}: {answer.description}. {_CHECK_REACH}",
+            f"Connection {settings.name!r}: no answer from {settings.base_url}: {answer.description}. {CHECK_REACH}",
             retry_helps=True,
             task_id=task_id,
         )
@@ -100,7 +106,7 @@ def _other_status(answer: Answer, envelope: Envelope, settings: ServiceSettings,
     if is_transient(answer) or envelope.made_by_gateway or envelope.refused:
         return ServiceUnavailableError(
             f"Connection {settings.name!r}: the service cannot answer now: HTTP {answer.status} ({said})."
-            f" {_CHECK_REACH}",
+            f" {CHECK_REACH}",
             retry_helps=True,
             http_status=answer.status,
             code=envelope.code,
@@ -142,10 +148,7 @@ def denied_error(denied: Denied, settings: ServiceSettings, *, task_id: str | No
 
 def _cure(denied: Denied, settings: ServiceSettings) -> str:
     if denied.kind == "no_credit":
-        return (
-            "There is no credit left: top up the account. Another key is another account here, and images that are on"
-            " their way wait for the old one, unless the extra 'account' gives both the same name."
-        )
+        return f"There is no credit left: top up the account. {_NEW_KEY}"
     if denied.kind == "unauthorised":
         return _cure_unauthorised(denied, settings)
     if denied.description == WEB_PAGE:
@@ -153,7 +156,7 @@ def _cure(denied: Denied, settings: ServiceSettings) -> str:
     if dialects.says(Says.MODEL_LIMIT, denied.description):
         return (
             "The key is limited to certain models, and the gateway then refuses every read of tasks: "
-            "use a key without model limits."
+            f"use a key without model limits. {_NEW_KEY}"
         )
     if dialects.says(Says.UPLOADS_OFF, denied.description):
         return "The service takes no images at all: its operator has to switch uploads on."
@@ -167,6 +170,7 @@ def _cure_unauthorised(denied: Denied, settings: ServiceSettings) -> str:
     cure = (
         "Check the API key in the password field: it may be wrong, expired, switched off or used up, and some gateways"
         f" say the same of all four; it was sent as {_SENT_AS[settings.auth]}, the extra 'auth' may be {others}."
+        f" {_NEW_KEY}"
     )
     if denied.description:
         return cure
