@@ -56,6 +56,7 @@ KINDS = {
     "describes": "DescribeImagesOperator(",
     "describes as a group": "= describe_images_group(",
     "describes each prefix": "DescribeImagesOperator.partial(",
+    "describes one image": ".describe_image(",
     "exports": "ExportPromptsOperator(",
     "works on the table": "ReparsePromptsOperator(",
     "reads": "read_prompts(",
@@ -102,7 +103,7 @@ def dag_of(text: str, **more: Any) -> DAG:
     names: dict[str, Any] = NAMES | more
     if "with DAG(" in text:
         exec(text, names)
-        made = names["submit" if "submit" in names else "described"].dag
+        made = names.get("dag") or names["submit"].dag
         assert isinstance(made, DAG)
         return made
     with DAG(f"snippet_{uuid.uuid4().hex[:8]}", schedule=None) as dag:
@@ -151,6 +152,27 @@ def test_tasks_of_a_document_that_are_grouped_or_expanded_describe_images(
 
     assert run.state == "success"
     assert simulator.counters()["billed"] == 2
+
+
+@of_kind("describes one image")
+@either_way
+def test_a_function_of_a_document_describes_one_image(
+    snippet: Snippet,
+    moment: dict[str, Any],
+    sqlite_place: MetadataPlace,
+    bucket: str,
+    simulator: RunningSimulator,
+    connect: Callable[..., None],
+    put_photos: Callable[..., None],
+) -> None:
+    connect(simulator, sqlite_place)
+    put_photos(DAY, 2)
+
+    run = run_dag(dag_of(written(snippet, bucket)), **moment)
+
+    assert run.state == "success"
+    assert run.xcom("caption")
+    assert simulator.counters()["billed"] == 1
 
 
 def test_a_run_that_fails_sends_the_mail_of_a_document(

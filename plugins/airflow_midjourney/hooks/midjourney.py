@@ -141,6 +141,54 @@ class MidjourneyHook(BaseHook):
 
         return MidjourneyClient(self.service())
 
+    def describe_image(
+        self,
+        image_uri: str,
+        *,
+        bot_type: str = "MID_JOURNEY",
+        timeout: float = 600.0,
+        strip_metadata: bool = True,
+        requester_pays: bool = False,
+        aws_conn_id: str | None = "aws_default",
+        db_conn_id: str = "image_prompts_db",
+    ) -> tuple[str, ...]:
+        """Describe one image and wait for its prompts: for a notebook, or a function with ``@task``.
+
+        It goes through the metadata table, as a batch of one key, and leaves a row. So an image that has its prompts
+        is not paid for again, whichever task or notebook described it, and a call that is broken off (an interrupt, a
+        kernel that dies) is taken up by the next one. Account, caps and ``allowed_uris`` hold as for the operator. For
+        more than a few images, use the operator: it submits side by side and frees its worker.
+
+        It may be called where an event loop is running, and blocks until the answer is there.
+
+        :param image_uri: ``s3://bucket/key``, the key as it is. Images that are elsewhere have to go to S3 first: what
+            has no row could be paid for twice.
+        :param bot_type: ``MID_JOURNEY`` or ``NIJI_JOURNEY``.
+        :param timeout: seconds after which it gives up waiting; an answer that comes later is found by the next call.
+        :param strip_metadata: False to send EXIF, GPS and the like along.
+        :param requester_pays: True to pay for requests to a requester-pays bucket.
+        :param aws_conn_id: connection for S3; None for what boto3 finds by itself.
+        :param db_conn_id: connection of the database with the metadata table.
+        :return: the prompts: four, or fewer where the service gave fewer.
+        :raises ImageUndescribedError: if the image failed, cannot be sent, or is in doubt; a repeated call says so
+            again and pays for nothing.
+        :raises ImageUnfinishedError: if the prompts are not there in time, or a cap is reached; call again.
+        :raises DescribeError: if a connection is missing, S3, the database or the service cannot be used, or an
+            argument makes no sense.
+        """
+        from airflow_midjourney.one_image import OneImage
+
+        image = OneImage.at(
+            image_uri,
+            bot_type=bot_type,
+            strip_metadata=strip_metadata,
+            requester_pays=requester_pays,
+            mj_conn_id=self.mj_conn_id,
+            aws_conn_id=aws_conn_id,
+            db_conn_id=db_conn_id,
+        )
+        return image.describe(timeout, self.log.info)
+
     def test_connection(self) -> tuple[bool, str]:
         """Prove with free reads that the key may read, and that the metadata database can be used.
 

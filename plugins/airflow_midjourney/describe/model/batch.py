@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import quote
 
@@ -34,6 +35,7 @@ class Origin:
 
     :param logical_date: None for runs without one.
     :param try_number: counts from 1; a clear and a retry raise it.
+    :param image: of a function that describes images one by one, which one; each is a batch of its own.
     """
 
     dag_id: str | None = None
@@ -42,6 +44,7 @@ class Origin:
     map_index: int | None = None
     logical_date: datetime | None = None
     try_number: int | None = None
+    image: str = ""
 
     @property
     def batch_id(self) -> str:
@@ -49,6 +52,8 @@ class Origin:
         parts = [self.dag_id or "-", self.dag_task_id or "-", quote(self.run_id or "-", safe=":+")]
         if self.map_index is not None and self.map_index >= 0:
             parts.append(str(self.map_index))
+        if self.image:
+            parts.append(f"image-{sha256(self.image.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}")
         return "/".join(parts)
 
     @property

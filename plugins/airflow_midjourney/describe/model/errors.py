@@ -105,3 +105,27 @@ class ImageRejectedError(DescribeError):
     def __init__(self, reason: str, message: str, *, image_uri: str | None = None) -> None:
         super().__init__(message, image_uri=image_uri)
         self.reason = reason
+
+
+class ImageUndescribedError(DescribeError):
+    """This one image has ended without prompts; its row says why. Asking again pays for nothing.
+
+    :param status: ``failed``, ``rejected`` or ``in_doubt``.
+    :param reason: one of the values of :class:`~airflow_midjourney.describe.model.status.Reason`, where there is one.
+    """
+
+    def __init__(self, status: str, reason: str | None, message: str, *, image_uri: str) -> None:
+        super().__init__(message, image_uri=image_uri)
+        self.status = status
+        self.reason = reason
+
+
+class ImageUnfinishedError(DescribeError):
+    """This one image has no prompts yet. Asking again goes on with it, and pays for it once.
+
+    :param status: ``pending``, ``submitting`` or ``submitted``.
+    """
+
+    def __init__(self, status: str, message: str, *, image_uri: str) -> None:
+        super().__init__(message, image_uri=image_uri, retry_helps=True)
+        self.status = status
