@@ -118,7 +118,8 @@ class OneImage:
         from airflow_midjourney.describe.table.batches import open_batch
 
         def enough(progress: Progress) -> bool:
-            return progress.all_ended or self._told_to_stop or time.monotonic() >= deadline
+            left = deadline - time.monotonic()
+            return progress.all_ended or self._told_to_stop or left <= 0 or _opens_too_late(progress, left)
 
         database = open_metadata(self._db_conn_id)
         batch = await database.write(open_batch, self._scope, self._options, origin)
@@ -138,7 +139,8 @@ class OneImage:
         if row is not None and status is Status.SUCCEEDED:
             return row.prompts
         if status in OPEN:
-            raise ImageUnfinishedError(status, f"{self._uri} {self._why_unfinished(progress)}", image_uri=self._uri)
+            why = self._why_unfinished(progress, status)
+            raise ImageUnfinishedError(status, f"{self._uri} {why}", image_uri=self._uri)
         # An erased image has no row that names it.
         reason, detail = (Reason.ERASED, None) if row is None else (row.reason, row.detail)
         why = f"{status}, {reason}" + (f" ({detail})" if detail else "")
@@ -146,13 +148,19 @@ class OneImage:
             status, reason, f"{self._uri} has no prompts: {why}. {_REMEDIES[status]}", image_uri=self._uri
         )
 
-    def _why_unfinished(self, progress: Progress) -> str:
+    def _why_unfinished(self, progress: Progress, status: Status) -> str:
         name = self._options.mj_conn_id
+        if status is not Status.PENDING:
+            return "has no prompts yet. Call again to go on waiting: nothing is sent twice."
+        if progress.opening is not None:
+            return f"was not sent: connection {name!r} submits again at {progress.opening}. Call again then."
         if progress.capped:
             return f"was not sent: a daily cap of connection {name!r} is reached. Call again on the next day (UTC)."
         if progress.account.paused:
-            return f"waits: the account of connection {name!r} is paused. Call again when a person has resumed it."
-        return "has no prompts yet. Call again to go on waiting: nothing is sent twice."
+            return (
+                f"was not sent: the account of connection {name!r} is paused. Call again when a person has resumed it."
+            )
+        return f"was not sent: the service of connection {name!r} had no room for it. Call again to go on waiting."
 
     def _row(self) -> DescribedImage | None:
         """Give the row of the version that is current, or else the latest: an object that is not there has none."""
@@ -161,3 +169,10 @@ class OneImage:
         wanted = Wanted(self._scope, statuses=(), current_only=False)
         rows = list(read_rows(open_metadata(self._db_conn_id), wanted))
         return max(rows, key=lambda row: (row.is_current, row.id), default=None)
+
+
+def _opens_too_late(progress: Progress, seconds: float) -> bool:
+    """Say whether an image waits for hours of its connection that begin when its caller waits no longer."""
+    if progress.opening is None or not progress.listing_ended or not progress.open.to_submit:
+        return False
+    return (progress.opening.at - progress.account.now).total_seconds() > seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,8 @@ from airflow_midjourney.describe.model.errors import (
     ImageUnfinishedError,
     SettingsError,
 )
+from airflow_midjourney.describe.table.orders.pauses import pause_accounts
+from airflow_midjourney.hooks.image_prompts import open_metadata
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from simulator.settings import DialectName
 from tests.support.airflow_runs import make_dag, run_dag
@@ -181,6 +184,30 @@ def test_a_daily_cap_holds(
         MidjourneyHook().describe_image(of_photo.replace("000", "001"))
 
     assert simulator.counters()["billed"] == 1
+
+
+def test_hours_of_the_connection_hold_and_are_not_waited_for(
+    of_photo: str, sqlite_place: MetadataPlace, simulator: RunningSimulator, connect: Callable[..., None]
+) -> None:
+    hours = [datetime.now(UTC) + timedelta(hours=number) for number in (3, 4)]
+    opens, closes = (f"{moment:%H:00}" for moment in hours)
+    connect(simulator, sqlite_place, submit_window=f"{opens}-{closes} UTC")
+
+    with pytest.raises(ImageUnfinishedError, match=f"submits again at {opens} UTC") as caught:
+        MidjourneyHook().describe_image(of_photo)
+
+    assert caught.value.status == "pending"
+    assert submits(simulator) == 0
+
+
+def test_a_paused_account_is_told(of_photo: str, sqlite_place: MetadataPlace, simulator: RunningSimulator) -> None:
+    hook = MidjourneyHook()
+    open_metadata().write_here(pause_accounts, [hook.account()], "anna")
+
+    with pytest.raises(ImageUnfinishedError, match="account of connection 'midjourney_default' is paused"):
+        hook.describe_image(of_photo, timeout=0)
+
+    assert submits(simulator) == 0
 
 
 def test_an_interrupt_leaves_no_submission_without_its_record(
