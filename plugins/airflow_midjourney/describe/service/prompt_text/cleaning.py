@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from airflow_midjourney.describe.model.text import on_one_line
-from airflow_midjourney.describe.service.prompt_text.links import without_links
+from airflow_midjourney.describe.service.prompt_text.markdown_links import without_links
 from airflow_midjourney.describe.service.prompt_text.parameters import Divided, divide
 
 # Two of these say nothing but how to show the words.
