@@ -10,11 +10,19 @@ from airflow.sdk import BaseOperatorLink, conf
 from airflow_midjourney.describe.model.batch import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
 #: Where the plugin's pages are, below Airflow's own address.
 URL_PREFIX: Final = "/midjourney"
+
+#: Before the addresses in the last line of a failure.
+IMAGES_BY_REASON: Final = "The images, by reason:"
+
+#: Addresses in that line; a mapped task may have hundreds of batches.
+_MOST_PAGES: Final = 10
 
 
 class BatchLink(BaseOperatorLink):
@@ -39,6 +47,16 @@ def batch_page(batch_id: str) -> str:
     """Give the whole address of a batch's page, as ``[api] base_url`` has it."""
     base_url = conf.get("api", "base_url", fallback="/") or "/"
     return urljoin(base_url.rstrip("/") + "/", f"{URL_PREFIX.lstrip('/')}/{batch_address(batch_id)}")
+
+
+def pages_line(batch_ids: Sequence[str]) -> str:
+    """Give the last line of a failure: where its images are, by reason, with what to do; of some batches only if many.
+
+    :param batch_ids: the batches that failed, at least one.
+    """
+    addresses = [batch_page(batch_id) for batch_id in batch_ids[:_MOST_PAGES]]
+    more = len(batch_ids) - len(addresses)
+    return f"{IMAGES_BY_REASON} {' '.join(addresses)}{f' and {more} more' if more else ''}"
 
 
 def batch_address(batch_id: str) -> str:

@@ -69,7 +69,9 @@ class DescribeImagesOperator(ImageScopeOperator):
         """Open the batch and submit."""
         with airflow_errors():
             asyncio.run(self.open_batch(context, plan_only=self._only_plans))
-        return self.execute_complete(context)
+        self._has_begun = True
+        with self.ending_with_pages(context):
+            return self.execute_complete(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Go on after a wait. The table knows where; the event is only a reason to look."""

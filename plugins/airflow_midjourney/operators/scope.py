@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 
 from airflow_midjourney.arguments import (
     read_bucket,
@@ -17,10 +24,12 @@ from airflow_midjourney.arguments import (
     read_scope,
     read_whole_number,
 )
+from airflow_midjourney.describe.model.errors import DescribeError
+from airflow_midjourney.links import IMAGES_BY_REASON, pages_line
 from airflow_midjourney.runtime import TimeLimit, open_worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from airflow.sdk import Context
 
@@ -132,6 +141,39 @@ class ImageScopeOperator(BaseOperator):
         self._worker: Worker | None = None
         self._told_to_stop = False
         self._working_since: datetime | None = None
+        self._has_begun = False
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a wait, or fail because Airflow says that it took too long."""
+        self._has_begun = True
+        with self.ending_with_pages(context):
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    @contextmanager
+    def ending_with_pages(self, context: Context) -> Iterator[None]:
+        """Let a failure of the task, Airflow's own timeouts among them, end with the addresses of its batches' pages.
+
+        There is nothing to show before the batch is in the table.
+        """
+        try:
+            yield
+        except (AirflowException, AirflowTaskTimeout) as error:
+            if self._has_begun and _is_a_failure(error) and IMAGES_BY_REASON not in str(error):
+                self._add_pages(error, context)
+            raise
+
+    def _add_pages(self, error: BaseException, context: Context) -> None:
+        try:
+            batch_ids = asyncio.run(self._batch_ids(context))
+        except DescribeError:
+            # What has failed is said already; the table cannot be asked for more.
+            return
+        if batch_ids:
+            error.args = (f"{error}\n{pages_line(batch_ids)}",)
+
+    async def _batch_ids(self, context: Context) -> list[str]:
+        """Give the ids of the batches that the task works on."""
+        return [read_origin(context).batch_id]
 
     @asynccontextmanager
     async def working(self, batch_id: str, try_number: int | None) -> AsyncIterator[Worker]:
@@ -232,3 +274,10 @@ class ImageScopeOperator(BaseOperator):
             requester_pays=self.requester_pays,
             plan_only=plan_only,
         )
+
+
+def _is_a_failure(error: BaseException) -> bool:
+    """Say whether a task ends badly by this; a skip does where ``soft_fail`` has made one of a failure."""
+    if isinstance(error, AirflowSkipException):
+        return error.__cause__ is not None
+    return not isinstance(error, AirflowRescheduleException)

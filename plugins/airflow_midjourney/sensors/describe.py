@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,7 +12,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_midjourney.arguments import read_batch_ids, read_one_of, read_origin
-from airflow_midjourney.links import BatchLink, batch_page
+from airflow_midjourney.links import BatchLink, pages_line
 from airflow_midjourney.observability.asset_events import tell_outlets
 from airflow_midjourney.operators.scope import ImageScopeOperator
 from airflow_midjourney.runtime import airflow_errors
@@ -102,8 +101,10 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         """Begin to wait."""
         with airflow_errors():
             asyncio.run(self._begin(context))
+        self._has_begun = True
         if not self.deferrable:
-            return super().execute(context)
+            with self.ending_with_pages(context):
+                return super().execute(context)
         # As after a wait, so that soft_fail and never_fail hold for both.
         return self.resume_execution("execute_complete", None, context)
 
@@ -272,8 +273,9 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             verdicts, batch_ids = asyncio.run(self._judge(context))
         for verdict in verdicts:
             self.log.log(logging.WARNING if verdict.ending is Ending.EMPTY else logging.INFO, verdict.message)
-        if bad := [verdict.message for verdict in verdicts if verdict.ending is Ending.BAD]:
-            raise AirflowFailException("\n".join(bad))
+        judged = list(zip(batch_ids, verdicts, strict=True))
+        if bad := {batch_id: verdict.message for batch_id, verdict in judged if verdict.ending is Ending.BAD}:
+            raise AirflowFailException("\n".join([*bad.values(), pages_line(list(bad))]))
         incomplete = [verdict.message for verdict in verdicts if verdict.ending is Ending.INCOMPLETE]
         if incomplete and self._at_cap == "skip":
             raise AirflowSkipException(" ".join(incomplete))
@@ -302,11 +304,7 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
             if batch.options.plan_only:
                 verdicts.append(Verdict(Ending.INCOMPLETE, f"Batch {batch_id} is only a plan: nothing was submitted."))
             else:
-                verdicts.append(
-                    _with_its_page(
-                        judge(batch, counts, tolerance, database.tables.images.fullname, self.on_empty), batch_id
-                    )
-                )
+                verdicts.append(judge(batch, counts, tolerance, database.tables.images.fullname, self.on_empty))
             counted.append((batch, counts))
         self._lineage = lineage_facts(database, counted)
         context["ti"].xcom_push(key="counts", value=list(self._lineage.batches))
@@ -318,12 +316,3 @@ class DescribeImagesSensor(ImageScopeOperator, BaseSensorOperator):
         if progress.batch.options.plan_only:
             return progress.listing_ended
         return progress.all_ended and not (self._at_cap == "wait" and progress.waits_for_tomorrow)
-
-
-def _with_its_page(verdict: Verdict, batch_id: str) -> Verdict:
-    """Let a bad verdict end with the address of the page that has the images, their reasons and what to do."""
-    from airflow_midjourney.describe.engine.verdict import Ending
-
-    if verdict.ending is not Ending.BAD:
-        return verdict
-    return replace(verdict, message=f"{verdict.message}\nThe images, by reason: {batch_page(batch_id)}")
