@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +49,44 @@ def test_presentable_hides_what_was_sent() -> None:
     said = "bad key K3Y-of-mine for data:image/png;base64,iVBORw0KGgo= [sk-abc***xyz] state 4711"
     shown = presentable(said, hidden=("K3Y-of-mine\n", "4711", ""))
     assert shown == "bad key … for … […] state …"
+
+
+KEY = "Very/Hidden+Key=42"
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        KEY.upper(),
+        KEY.lower(),
+        quote(KEY, safe=""),
+        quote(KEY, safe="").lower(),
+        quote(quote(KEY, safe=""), safe=""),
+        "".join(f"%{ord(letter):02x}" for letter in KEY),
+        "".join(f"\\u{ord(letter):04X}" for letter in KEY),
+        "".join(f"&#{ord(letter)};" for letter in KEY),
+        KEY.replace("/", "&#x2F;").replace("+", "&#043;"),
+        *(
+            base64.b64encode(f"{before}{KEY}{after}".encode()).decode()
+            for before in ("", "a:", ":")
+            for after in ("", ":")
+        ),
+        base64.b64encode(f"Bearer {KEY}".encode()).decode(),
+        base64.urlsafe_b64encode(f"Bearer {KEY}".encode()).decode().rstrip("="),
+    ],
+)
+def test_presentable_hides_what_was_sent_in_any_case_and_coding(quoted: str) -> None:
+    shown = presentable(f"no such key: '{quoted}', sorry", hidden=(KEY,))
+    assert shown.startswith("no such key: '")
+    assert shown.endswith("', sorry")
+    assert "…" in shown
+    # Of what stands around it in base64 no more than that is left.
+    assert len(shown) <= len("no such key: 'Bearer...…..', sorry")
+
+
+def test_presentable_leaves_all_else() -> None:
+    said = "Very hidden: the key 4-2 is no key, %56 neither; VmVyeS9I"
+    assert presentable(said, hidden=(KEY, "s")) == said.replace("s", "…").replace("S", "…")
 
 
 def test_presentable_hides_before_it_cuts() -> None:

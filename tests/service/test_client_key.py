@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
+import re
 import traceback
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -42,6 +45,10 @@ def test_the_key_is_in_no_repr() -> None:
         httpx.Response(401, json={"error": {"message": f"unknown key {KEY} [sk-Ver***Key]"}}),
         httpx.Response(500, text=f"Illegal header: {KEY}"),
         httpx.Response(400, json={"description": f"Bearer {KEY}", "type": "upstream_error"}),
+        httpx.Response(401, json={"description": f"unknown key {KEY.upper()}"}),
+        httpx.Response(403, text=f"<p>{KEY.lower()}"),
+        httpx.Response(500, text=f"at /mj?key={''.join(f'%{ord(letter):02X}' for letter in KEY)}"),
+        httpx.Response(401, json={"message": "Basic " + base64.b64encode(f"mj:{KEY}".encode()).decode()}),
         httpx.LocalProtocolError(f"Illegal header value {KEY.encode()!r}"),
         httpx.ConnectError(f"cannot reach {KEY}"),
     ],
@@ -52,8 +59,15 @@ def test_no_error_repeats_the_key(answer: httpx.Response | Exception, caplog: py
     with pytest.raises((ServiceDeniedError, ServiceUnavailableError)) as caught:
         check(Service(answer))
     shown = "".join(traceback.format_exception(caught.value))
-    assert "Hidden" not in shown + repr(outcome) + caplog.text
-    assert "sk-Ver" not in shown + repr(outcome)
+    told = shown + repr(outcome) + caplog.text
+    decoded = "".join(
+        base64.b64decode(word[start:] + "===").decode("utf-8", "ignore")
+        for word in re.findall(r"[A-Za-z0-9+/]{8,}", told)
+        for start in range(4)
+        if len(word[start:]) % 4 != 1
+    )
+    assert "hidden" not in (told + unquote(told) + decoded).lower()
+    assert "sk-ver" not in told.lower()
 
 
 @asynccontextmanager

@@ -166,13 +166,18 @@ def test_all_tasks_are_listed_in_their_order() -> None:
     [
         ("Mon, 30 Nov 2026 12:00:00 GMT", datetime(2026, 11, 30, 12, tzinfo=UTC)),
         ("Mon, 30 Nov 2026 14:00:00 +0200", datetime(2026, 11, 30, 12, tzinfo=UTC)),
-        ("Mon, 30 Nov 2026 12:00:00", None),
+        ("Mon, 30 Nov 2026 12:00:00", datetime(2026, 11, 30, 12, tzinfo=UTC)),
+        ("Mon, 30 Nov 2026 12:00:00 -0000", datetime(2026, 11, 30, 12, tzinfo=UTC)),
+        ("Monday, 30-Nov-26 12:00:00 GMT", datetime(2026, 11, 30, 12, tzinfo=UTC)),
+        ("Mon Nov 30 12:00:00 2026", datetime(2026, 11, 30, 12, tzinfo=UTC)),
+        ("Sun Nov  6 08:49:37 1994", datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)),
+        ("", None),
         ("tomorrow", None),
         (None, None),
     ],
 )
 def test_a_list_says_what_time_it_is_by_the_services_clock(said: str | None, moment: datetime | None) -> None:
-    answer = httpx.Response(200, json=[task_json("1")], headers={"Date": said} if said else {})
+    answer = httpx.Response(200, json=[task_json("1")], headers={} if said is None else {"Date": said})
     assert ask(Service(answer), lambda client: client.search_list(lambda _: False)) == moment
 
 

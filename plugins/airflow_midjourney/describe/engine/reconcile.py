@@ -105,7 +105,8 @@ class Search:
     :param found: tasks that bear such tokens.
     :param seen: tokens of older submissions that the list shows.
     :param oldest: when the oldest task that it shows was submitted, by the service's clock.
-    :param behind: by how much that clock is surely behind ours: no task of ours is older than its claim.
+    :param behind: by how much that clock is surely behind ours: no task of ours is older than its claim. None while
+        nothing says what time it is by that clock.
     :param tasks: how many it has shown.
     """
 
@@ -116,7 +117,7 @@ class Search:
     found: list[RemoteTask] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     oldest: datetime | None = None
-    behind: timedelta = timedelta()
+    behind: timedelta | None = None
     tasks: int = 0
     _witnesses: frozenset[str] = frozenset()
 
@@ -138,17 +139,20 @@ class Search:
         if task.submit_time is not None:
             self.oldest = min(self.oldest or task.submit_time, task.submit_time)
             if claimed_at := self.claimed.get(task.state):
-                self.behind = max(self.behind, claimed_at - task.submit_time)
+                self._note_behind(claimed_at - task.submit_time)
         return not self.expected
 
     def note_clock(self, asked_at: datetime, moment: datetime | None) -> None:
         """Take note of what time it was by the service's own clock when it answered, some time after it was asked."""
         if moment is not None:
-            self.behind = max(self.behind, asked_at - moment - _PART_OF_A_SECOND)
+            self._note_behind(asked_at - moment - _PART_OF_A_SECOND)
+
+    def _note_behind(self, difference: timedelta) -> None:
+        self.behind = max(self.behind or timedelta(), difference)
 
     def reaches_back_to(self, moment: datetime) -> bool:
-        """Say whether the list shows a task that is older."""
-        return self.oldest is not None and self.oldest + self.behind < moment
+        """Say whether the list surely shows a task that is older: not by a clock of which nothing is known."""
+        return self.oldest is not None and self.behind is not None and self.oldest + self.behind < moment
 
 
 def _what_to_look_for(tx: Transaction, account: str, missed: _Missed, pace: ListPace) -> Search:

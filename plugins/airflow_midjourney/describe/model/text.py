@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -9,9 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _CONTROLS_AND_SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_KEY_FRAGMENT: Final = re.compile(r"\bsk-[\w*.-]+")
+_KEY_FRAGMENT: Final = re.compile(r"\bsk-[\w*.-]+", re.IGNORECASE)
 _DATA_URI: Final = re.compile(r"data:[\w/+.;=-]{0,100}base64,[\w+/=-]*")
 _HIDDEN: Final = "…"
+
+#: A piece of base64 that is shorter may be anything.
+_TELLING: Final = 6
 
 
 def storable(text: str) -> str:
@@ -44,10 +48,33 @@ def presentable(text: str, *, limit: int = 200, hidden: Iterable[str] = ()) -> s
     as is a data URI.
 
     :param limit: the most characters.
-    :param hidden: what must not be repeated, for instance the key.
+    :param hidden: what must not be repeated, for instance the key: in no case, escaped for no URL, JSON or page, and
+        not in base64.
     """
     line = on_one_line(text)
     for part in hidden:
-        if part.strip():
-            line = line.replace(part.strip(), _HIDDEN)
+        # Whatever the coding, it makes nothing shorter.
+        if part.strip() and len(part.strip()) <= len(line):
+            line = re.sub(_in_any_coding(part.strip()), _HIDDEN, line, flags=re.IGNORECASE)
     return shortened(_DATA_URI.sub(_HIDDEN, _KEY_FRAGMENT.sub(_HIDDEN, line)), limit)
+
+
+def _in_any_coding(part: str) -> str:
+    """Give a pattern of a text as it may be quoted: letter by letter, each escaped or not, or in base64."""
+    letters = (f"(?:{re.escape(letter)}|{'|'.join(_escaped(ord(letter)))})" for letter in part)
+    pieces = (re.escape(piece) for piece in _in_base64(part.encode()) if len(piece) >= _TELLING)
+    return "|".join(["".join(letters), *(f"[\\w+/-]?{piece}[\\w+/-]{{0,2}}=*" for piece in pieces)])
+
+
+def _escaped(code: int) -> tuple[str, ...]:
+    return f"%(?:25)?{code:02x}", rf"\\u{code:04x}", f"&#0*{code};", f"&#x0*{code:x};"
+
+
+def _in_base64(part: bytes) -> set[str]:
+    """Give what base64 makes of bytes, wherever in a text they begin, but for letters that hang on their neighbours."""
+    pieces = set()
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + part).decode().rstrip("=")
+        whole = encoded[-(-before * 4 // 3) : (before + len(part)) * 4 // 3]
+        pieces |= {whole, whole.translate(str.maketrans("+/", "-_"))}
+    return pieces

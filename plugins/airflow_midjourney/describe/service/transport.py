@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -250,13 +251,15 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 def sent_at(headers: Mapping[str, str]) -> datetime | None:
     """Read ``Date``: when an answer was made, by the clock of the server; None where it does not say so.
 
+    It may come in any of the three forms of RFC 9110, 5.6.7. All are UTC, also where they name no zone, or ``-0000``.
+
     :param headers: of the answer, in any case.
     """
     try:
         moment = parsedate_to_datetime(httpx.Headers(dict(headers)).get("date", ""))
     except (TypeError, ValueError):
         return None
-    return moment if moment.tzinfo is not None else None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 Exchange = Callable[[], Awaitable[Answer | NoAnswer]]
