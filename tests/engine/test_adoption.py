@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 
 from airflow_midjourney.describe.engine.context import Watcher
-from airflow_midjourney.describe.engine.doubt.list_pace import SHORT_LIST
+from airflow_midjourney.describe.engine.doubt.list_pace import SHORT_LIST, ListPace
 from airflow_midjourney.describe.engine.reconcile import Search, reconcile
 from airflow_midjourney.describe.engine.send import Posted, _record
+from airflow_midjourney.describe.model.errors import ServiceProtocolError
 from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.service.client import ListingUnsupportedError
 from airflow_midjourney.describe.service.submit_response import Accepted, Ambiguous, Unavailable
 from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStatus
 from airflow_midjourney.describe.table import accounts, poll_schedule, submissions
@@ -43,6 +45,7 @@ class Service:
 
     :param length: of its list; None for all.
     :param behind: how much its clock is behind; None if its answers do not say what time it is.
+    :param error: what it answers in place of its list.
     """
 
     length: int | None = None
@@ -50,6 +53,7 @@ class Service:
     lists: int = 0
     shown: int = 0
     behind: timedelta | None = None
+    error: Exception | None = None
 
     def takes(self, claim: Claim) -> Accepted:
         """Take an image, and bill it."""
@@ -67,6 +71,8 @@ class Service:
     async def search_list(self, look: Callable[[RemoteTask], bool]) -> datetime | None:
         """Answer as novicezk or trueai do."""
         self.lists += 1
+        if self.error is not None:
+            raise self.error
         newest_first = self.tasks[::-1]
 
         def look_and_count(task: RemoteTask) -> bool:
@@ -144,6 +150,12 @@ class Table:
     def bill(self) -> list[str]:
         with self.database.reading() as tx:
             return [entry["outcome"] for entry in rows.bill(tx)]
+
+    @property
+    def left_to_people(self) -> list[bool]:
+        """Whether the service was asked about each row, and nothing follows from its answer."""
+        with self.database.reading() as tx:
+            return [row["doubt_checked_at"] is not None for row in rows.image_rows(tx)]
 
 
 @pytest.fixture
@@ -461,3 +473,147 @@ def test_what_was_never_sent_a_while_ago_makes_no_poll_read_a_long_list_to_its_e
     assert table.statuses.count(Status.SUBMITTED) == 11
     assert shown[0] > SHORT_LIST
     assert max(shown[1:]) < 10
+
+
+def test_a_post_that_was_seen_to_break_off_is_proved_so_and_not_as_one_that_was_never_sent(table: Table) -> None:
+    an_older_task(table)
+    (claim,) = table.claim()
+    table.record(claim, Ambiguous(None, None, "no whole answer within 60 s"))
+    for gone in (OVER, CONFIRMED):
+        table.pass_time(gone)
+        table.reconcile()
+
+    assert table.bill[-1] == "broken_off"
+
+
+def test_of_several_all_that_are_proved_and_found_are_counted(table: Table) -> None:
+    an_older_task(table)
+    never_taken, taken, never_taken_either = table.claim(3)
+    table.pass_time(OVER)
+    table.reconcile()
+    table.pass_time(CONFIRMED)
+    table.service.takes(taken)
+
+    assert table.reconcile() == 3
+    assert table.statuses[1:] == [Status.PENDING, Status.SUBMITTED, Status.PENDING]
+    assert {never_taken.submit_token, never_taken_either.submit_token}.isdisjoint(table.service.billed)
+
+
+def test_a_service_without_a_list_is_not_asked_for_it_again_and_all_its_doubts_are_left_to_people(table: Table) -> None:
+    table.service.error = ListingUnsupportedError("no list")
+    table.claim(2)
+    table.pass_time(OVER)
+    watcher = table.watcher()
+    assert table.left_to_people == [False, False]
+
+    assert table.reconcile(watcher) == 0
+    assert table.left_to_people == [True, True]
+    assert not watcher.finds_tasks
+
+    table.claim()
+    table.pass_time(MOMENTS, watcher)
+    table.reconcile(watcher)
+    assert table.service.lists == 1
+
+
+def test_a_list_that_cannot_be_read_may_be_readable_later_but_not_for_ever(table: Table) -> None:
+    table.service.error = ServiceProtocolError("a web page")
+    table.claim()
+    table.pass_time(OVER)
+
+    table.reconcile()
+    assert table.left_to_people == [False]
+
+    table.pass_time(timedelta(seconds=ACCOUNT.lost_after + 100))
+    table.claim()
+    table.pass_time(OVER)
+    table.reconcile()
+    assert table.left_to_people == [True, False]
+
+
+def test_without_a_witness_a_doubt_is_left_to_people_when_a_proof_would_have_been_possible(table: Table) -> None:
+    table.claim()
+    table.pass_time(OVER)
+    table.reconcile()
+    assert table.left_to_people == [False]
+
+    table.pass_time(CONFIRMED)
+    table.reconcile()
+
+    assert (table.left_to_people, table.statuses) == ([True], [Status.IN_DOUBT])
+
+
+NOON: Final = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+def listed(task_id: str, state: str, minutes_ago: float | None = None) -> RemoteTask:
+    submit_time = None if minutes_ago is None else NOON - timedelta(minutes=minutes_ago)
+    return RemoteTask(task_id, RemoteTaskStatus.SUBMITTED, state=state, submit_time=submit_time)
+
+
+def test_a_search_is_over_when_all_that_is_expected_was_seen_and_takes_what_it_hopes_for_on_its_way() -> None:
+    search = Search(expected={"a", "b"}, hoped={"c"}, older={"a": frozenset({"witness"}), "b": frozenset({"another"})})
+
+    seen = [search.look(listed(str(number), state)) for number, state in enumerate(("c", "a", "witness", "x", "b"))]
+
+    assert seen == [False, False, False, False, True]
+    assert [task.state for task in search.found] == ["c", "a", "b"]
+    assert search.seen == {"witness"}
+    assert search.tasks == 5
+    assert (search.expected, search.hoped) == (set(), set())
+
+
+def test_the_oldest_task_of_any_order_says_how_far_a_list_reaches_back() -> None:
+    search = Search(expected={"ours"})
+    assert not search.reaches_back_to(NOON)
+    for minutes_ago in (None, 10, 30, 20):
+        search.look(listed("1", "theirs", minutes_ago))
+
+    assert search.oldest == NOON - timedelta(minutes=30)
+    assert search.reaches_back_to(NOON - timedelta(minutes=29))
+    assert not search.reaches_back_to(NOON - timedelta(minutes=30))
+
+
+def test_a_clock_is_behind_by_the_most_that_any_task_of_ours_or_any_answer_shows() -> None:
+    search = Search(expected={"ours"}, claimed={"a": NOON, "b": NOON})
+    for state, minutes_ago in (("theirs", 60.0), ("a", 5.0), ("b", 2.0)):
+        search.look(listed("1", state, minutes_ago))
+    assert search.behind == timedelta(minutes=5)
+
+    search.note_clock(NOON, None)
+    search.note_clock(NOON, NOON - timedelta(minutes=3))
+    assert search.behind == timedelta(minutes=5)
+
+    search.note_clock(NOON, NOON - timedelta(minutes=8))
+    assert search.behind == timedelta(minutes=8) - timedelta(seconds=1)
+    assert search.reaches_back_to(NOON - timedelta(minutes=52))
+    assert not search.reaches_back_to(NOON - timedelta(minutes=53))
+
+
+def test_a_clock_that_is_ahead_counts_as_right() -> None:
+    search = Search(expected={"ours"}, claimed={"a": NOON})
+    search.look(listed("1", "a", -5.0))
+    search.note_clock(NOON, NOON + timedelta(minutes=5))
+
+    assert search.behind == timedelta()
+
+
+@pytest.mark.parametrize(
+    ("read_minutes_ago", "tasks", "claimed_minutes_ago", "due"),
+    [
+        (None, SHORT_LIST + 1, 40.0, True),
+        (1.0, SHORT_LIST, 40.0, True),
+        (1.0, SHORT_LIST + 1, 40.0, False),
+        (9.0, SHORT_LIST + 1, 40.0, False),
+        (10.0, SHORT_LIST + 1, 40.0, True),
+        (1.0, SHORT_LIST + 1, 1.0, True),
+        (1.0, SHORT_LIST + 1, 0.5, True),
+    ],
+    ids=["first", "short", "just read", "not yet", "a quarter of its age", "read when it was claimed", "read before"],
+)
+def test_a_long_list_is_due_again_after_a_quarter_of_the_age_of_what_it_does_not_show(
+    read_minutes_ago: float | None, tasks: int, claimed_minutes_ago: float, due: bool
+) -> None:
+    read_at = None if read_minutes_ago is None else NOON - timedelta(minutes=read_minutes_ago)
+
+    assert ListPace(read_at, tasks).is_due(NOON - timedelta(minutes=claimed_minutes_ago), NOON) is due
