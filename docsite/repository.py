@@ -13,6 +13,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.pages import Page
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
@@ -20,6 +21,8 @@ REPOSITORY: Final = Path(__file__).resolve().parents[1]
 LANGUAGES: Final = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".json": "json", ".md": "markdown"}
 
 _RUN: Final = re.compile(r"^(?P<language>```\w+) run$", re.MULTILINE)
+
+_NAMED: Final = re.compile(r"`(?P<path>(?:docs|dags)/[\w/]+\.(?:md|py)|[A-Z]+\.md)`")
 
 
 class RepositoryFile(File):
@@ -37,8 +40,13 @@ class RepositoryFile(File):
         return f"---\nsearch: {{exclude: true}}\nhide: [navigation, toc]\n---\n# {self.src_uri}\n\n{body}\n"
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
-    """Let a snippet that tests run by itself be code like any other."""
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Let a snippet that tests run by itself be code like any other, and files that the README names be links.
+
+    It has none of its own, since PyPI shows it without the files.
+    """
+    if page.file.src_uri == "README.md":
+        markdown = _NAMED.sub(r"[\g<0>](\g<path>)", markdown)
     return _RUN.sub(r"\g<language>", markdown)
 
 
