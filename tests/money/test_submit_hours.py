@@ -10,8 +10,8 @@ import pytest
 
 from airflow_midjourney.describe.engine.loop import work
 from airflow_midjourney.describe.engine.reporting import ProgressReport
-from airflow_midjourney.describe.engine.shared_watch import Lookout
-from airflow_midjourney.describe.engine.waiting import WORTH_DEFERRING, expected_wait
+from airflow_midjourney.describe.engine.shared_watch import Lookout, Seat
+from airflow_midjourney.describe.engine.waiting import LONGEST_WAIT, WORTH_DEFERRING, expected_wait
 from airflow_midjourney.describe.table import claims, leases
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.claims import ClaimResult
@@ -119,6 +119,27 @@ def test_a_worker_that_cannot_leave_goes_on_by_itself_at_the_opening(engine: Eng
     with engine.database.reading() as tx:
         assert count(tx, done.batch).succeeded == 3
         assert min(row["claimed_at"] for row in rows.bill(tx)) >= window.at
+
+
+def test_when_the_hours_end_the_triggerer_looks_rarely_at_once(engine: Engine, batch_id: str) -> None:
+    """Where a batch stands is read once a minute; that its hours have ended is known sooner."""
+    now = now_by(engine.database)
+    engine.account["submit_window"] = closed_hours(now)
+    asyncio.run(work_on(engine, batch_id, [], all_submitted, may_leave=True))
+
+    async def look_before_and_after() -> tuple[float, float]:
+        async with engine.worker() as watcher:
+            lookout = Lookout(engine.worker)
+            seat = Seat(batch_id, asyncio.Event())
+            lookout._seats.append(seat)
+            watcher.account = replace(watcher.account, submit_window=open_hours(now))
+            within = await lookout._round(watcher)
+            watcher.account = replace(watcher.account, submit_window=closed_hours(now))
+            return within, await lookout._round(watcher)
+
+    within, outside = asyncio.run(look_before_and_after())
+
+    assert within < LONGEST_WAIT == outside
 
 
 def test_a_task_that_sleeps_is_woken_at_the_opening_and_nothing_is_asked_meanwhile(

@@ -155,10 +155,9 @@ class Lookout:
         if len(due) > LOOKS_PER_ROUND:
             return 0.0
         known = sorted((seat for seat in self._seats if seat.progress), key=lambda seat: not seat.wants_room)
-        paused = (
-            pause_before_next_look(replace(seat.progress, account=pulse.account)) for seat in known[:1] if seat.progress
-        )
-        return min(paused, default=SHORTEST_WAIT)
+        opening = watcher.account.opening(pulse.account.now)
+        looks = (replace(seat.progress, account=pulse.account, opening=opening) for seat in known if seat.progress)
+        return next(map(pause_before_next_look, looks), SHORTEST_WAIT)
 
     def _places(self) -> set[tuple[str, str]]:
         scopes = (seat.progress.batch.scope for seat in self._seats if seat.progress)
