@@ -94,9 +94,9 @@ go-programs: ## build two S3 servers and an exporter of metrics for the tests, w
 		done; \
 	else echo "Left out: there is no Go on this machine to build them with."; fi
 
-test-postgres: $(TEST_STAMP) ## run whole batches on Postgres, and the tests of the table with the driver that Airflow took before
+test-postgres: $(TEST_STAMP) ## run whole batches on Postgres, and those of table and money with the driver that Airflow took before
 	$(BIN)/python -m pytest $(SPREAD) -ra -k "not ($(FIRST_DATABASES))" $(ROOMS_ONLY)
-	$(BIN)/python -m pytest $(SPREAD) -ra --postgres-driver=psycopg2 -k postgres tests/table
+	$(BIN)/python -m pytest $(SPREAD) -ra --postgres-driver=psycopg2 -k postgres tests/table tests/money
 
 test-airflow: setup go-programs ## run every example DAG, the pages of the UI, a browser, and the parts of benchmarks
 	$(BIN)/python -m pytest $(SPREAD) -ra --durations=10 $(AIRFLOW_REST)
