@@ -17,6 +17,7 @@ from airflow_midjourney.describe.engine.context import Worker
 from airflow_midjourney.describe.engine.refusals.denials import Denials
 from airflow_midjourney.describe.engine.send import ImageSender, Posted, _record
 from airflow_midjourney.describe.engine.submit import Round, find_room, has_access, submit_some
+from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare
 from airflow_midjourney.describe.model.clock import awake_or_asleep
 from airflow_midjourney.describe.model.errors import (
     ObjectDeniedError,
@@ -130,8 +131,8 @@ class Scene:
             holder="holder",
         )
 
-    def read(self, image: ListedImage) -> StoredImage:
-        """Give an object, as the store does."""
+    def read(self, image: ListedImage, _suspect: Callable[[], None] = lambda: None) -> StoredImage:
+        """Give an object, as the store does, quickly enough for its bytes to be no suspects."""
         body = self.bodies.get(image.key) or jpeg(int(image.key.split(".")[0]), size=16)
         if isinstance(body, Exception):
             raise body
@@ -474,35 +475,58 @@ def test_a_key_that_may_not_ask_gives_the_row_back(scene: Scene) -> None:
     assert scene.rows[0]["reserved_by"] is None
 
 
-def test_a_worker_that_is_killed_while_it_asks_counts_against_no_image(scene: Scene) -> None:
-    sent_before(scene)
-    scene.change(lambda tx: rows.set_columns(tx, 1, reservations=1))
-    seen: list[int] = []
-    scene.service.during = lambda: seen.append(scene.rows[0]["reservations"])
-    scene.bodies["0.jpg"] = b"no image"
-    (row,) = scene.reserve()
-    assert row.reservations == 2
-
-    def note_while_it_is_read(image: ListedImage) -> StoredImage:
-        seen.append(scene.rows[0]["reservations"])
-        return Scene.read(scene, image)
-
-    scene.worker.images = cast("Any", SimpleNamespace(read=note_while_it_is_read))
-    scene.send(row)
-
-    assert seen == [1, 2]
-
-
-def test_a_row_whose_workers_all_lived_is_not_written_while_its_task_is_asked_about(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("deaths", [0, 1])
+def test_a_death_counts_against_an_image_only_while_it_is_decoded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, deaths: int
 ) -> None:
     sent_before(scene)
-    counted: list[int] = []
-    monkeypatch.setattr(leases, "count_deaths", lambda _tx, _image_id, _holder, times: counted.append(times))
+    scene.change(lambda tx: rows.set_columns(tx, 1, reservations=deaths))
+    seen: list[int] = []
+
+    def note() -> None:
+        seen.append(scene.rows[0]["reservations"])
+
+    def note_and_read(image: ListedImage, suspect: Callable[[], None]) -> StoredImage:
+        note()
+        return scene.read(image, suspect)
+
+    def note_and_prepare(body: bytes, **options: Any) -> PreparedImage:
+        note()
+        return prepare(body, **options)
+
+    scene.service.during = note
+    scene.worker.images = cast("Any", SimpleNamespace(read=note_and_read))
+    monkeypatch.setattr(send_module, "prepare", note_and_prepare)
+
+    scene.send()
+    note()
+
+    assert scene.statuses[0] is Status.SUBMITTED
+    assert seen == [deaths, deaths, deaths + 1, 0]
+
+
+def test_an_image_that_was_decoded_is_acquitted_though_there_is_no_room_for_it(database: Database) -> None:
+    scene = Scene(database, account=replace(ACCOUNT, max_in_flight=0))
+    scene.change(lambda tx: rows.set_columns(tx, 1, reservations=1))
 
     scene.send()
 
-    assert counted == []
+    assert scene.rows[0]["reservations"] == 0
+
+
+def test_a_store_that_takes_its_time_may_suspect_the_row_that_it_reads(scene: Scene) -> None:
+    seen: list[int] = []
+
+    def drip(image: ListedImage, suspect: Callable[[], None]) -> StoredImage:
+        suspect()
+        seen.append(scene.rows[0]["reservations"])
+        return scene.read(image, suspect)
+
+    scene.worker.images = cast("Any", SimpleNamespace(read=drip))
+    scene.send()
+
+    assert seen == [1]
+    assert scene.rows[0]["reservations"] == 0
 
 
 def paid_for_by_others(scene: Scene, *task_ids: str) -> None:
@@ -686,10 +710,10 @@ def test_after_a_no_one_worker_at_a_time_reads_and_a_yes_closes_the_breaker(scen
     turns: list[bool] = []
     read = scene.read
 
-    def read_beside_another(image: ListedImage) -> StoredImage:
+    def read_beside_another(image: ListedImage, suspect: Callable[[], None]) -> StoredImage:
         with scene.database.reading() as tx:
             turns.append(accounts.read_account(tx, ACCOUNT.identity).is_blocked)
-        return read(image)
+        return read(image, suspect)
 
     scene.worker.images = cast("Any", SimpleNamespace(read=read_beside_another))
 
