@@ -57,6 +57,7 @@ def test_reparsing_says_what_changed_and_pays_for_nothing(
         "unchanged": 0,
         "recovered": 0,
         "unreadable": 0,
+        "corrected": 0,
         "moved_on": 0,
         "parser_version": PARSER_VERSION,
     }
