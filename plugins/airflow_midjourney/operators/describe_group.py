@@ -54,7 +54,7 @@ class ForWait(TypedDict, total=False):
     max_rejected_rate: float
     on_cap: Literal["skip", "wait", "finish"] | str
     poke_interval: float | timedelta
-    timeout: timedelta | float | None
+    timeout: timedelta | float
     soft_fail: bool
     mode: str
     exponential_backoff: bool
