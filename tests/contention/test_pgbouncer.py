@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,14 +34,15 @@ if TYPE_CHECKING:
 
 pytestmark = needs_pgbouncer
 
-IMAGES = 120
+CASE = json.loads((Path(__file__).parents[1] / "fixtures/cases/pool01_pgbouncer_transaction_pooling.json").read_text())
+IMAGES, TASKS = CASE["images"], CASE["tasks"]
 ACCOUNT = {"max_in_flight": 24, "poll_interval": 0.2}
 
 
 @pytest.fixture
 def pooled(postgres_server: RunningPostgres) -> Iterator[int]:
     """The port of a PgBouncer with two server connections."""
-    with running_pgbouncer(postgres_server) as port:
+    with running_pgbouncer(postgres_server, mode=CASE["pool_mode"]) as port:
         yield port
 
 
@@ -68,11 +71,11 @@ def job(place: MetadataPlace, bucket: str, s3: S3Client, s3_url: str, simulator:
 
 
 def test_three_tasks_at_once_and_one_after_them_mix_nothing_up(job: Job, simulator: RunningSimulator) -> None:
-    counts = run_side_by_side([replace(job, origin=batches.origin(f"run-{number}")) for number in range(3)])
+    counts = run_side_by_side([replace(job, origin=batches.origin(f"run-{number}")) for number in range(TASKS)])
     counts += run_side_by_side([replace(job, origin=batches.origin("run-after"))])
 
-    assert [one.succeeded for one in counts[:3]] == [IMAGES] * 3
-    assert counts[3].billed == 0
+    assert [one.succeeded for one in counts[:TASKS]] == [IMAGES] * TASKS
+    assert counts[TASKS].billed == 0
     assert simulator.counters()["billed"] == IMAGES
     assert {image["billed"] for image in simulator.counters()["images"].values()} == {1}
     assert sum(one.billed for one in counts) == IMAGES
@@ -82,7 +85,7 @@ def test_three_tasks_in_a_row_that_are_killed_leave_nothing_behind_for_the_fourt
     job: Job, simulator: RunningSimulator
 ) -> None:
     job.account.update(max_in_flight=4, submit_deadline=2.0, doubt_grace=2.0)
-    for number in range(3):
+    for number in range(TASKS):
         _kill_amid_submissions(replace(job, origin=batches.origin(f"run-{number}")), simulator)
 
     run_side_by_side([replace(job, origin=batches.origin("run-after"))])

@@ -30,6 +30,21 @@ COLLIDING = [
     ["in/STRASSE.jpg", "in/straße.jpg"],
     ["in/cafe\u0301.jpg", "in/caf\u00e9.jpg"],
     ["in/sub/A.JPG", "in/sub/a.jpg"],
+    # A file where a folder is needed, at the top, deep down, and in other letters.
+    ["in/a/b/c/d.jpg", "in/a/b/c/d.jpg/e/f/g.jpg"],
+    ["in/d.JPG/e.jpg", "in/d.jpg"],
+    ["in/stra\u00dfe.jpg/a.jpg", "in/strasse.jpg"],
+    ["in/nu\u0308.jpg", "in/n\u00fc.jpg/a.jpg"],
+    # Folders that are one on some disks, and in them files of one name.
+    ["in/A/x.jpg", "in/a/x.jpg"],
+    ["in/cafe\u0301/x.jpg", "in/caf\u00e9/x.jpg"],
+    ["in/a/B/c/x.jpg", "in/a/b/C/X.jpg"],
+    # An ending that is added, and one that was there.
+    ["in/a", "in/a.jpg"],
+    # Letters with more than one form: one accent, two, a ligature, the kelvin sign.
+    ["in/\u1e69.jpg", "in/s\u0323\u0307.jpg"],
+    ["in/K.jpg", "in/\u212a.jpg"],
+    ["in/\ufb01.jpg", "in/fi.jpg"],
 ]
 APART = [
     ["in/a.jpg", "in/a.jpg.jpg"],
@@ -37,6 +52,18 @@ APART = [
     ["in/A/x.jpg", "in/a/y.jpg"],
     ["in/x./a.jpg", "in/x/a.jpg"],
     ["in/x /a.jpg", "in/x/a.jpg"],
+    # The first letter of what Windows keeps for itself is written as its number.
+    ["in/AUX.jpg", "in/aux.jpg"],
+    ["in/NUL/x.jpg", "in/nul/x.jpg"],
+    # Windows cuts dots and spaces off the end of a name, and takes what is before the first dot for a device.
+    ["in/a.jpg", "in/a.jpg."],
+    ["in/a.jpg", "in/a.jpg "],
+    ["in/a.jpg", "in/a.jpg. ."],
+    ["in/com1.jpg", "in/com1/a.jpg", "in/com10.jpg"],
+    ["in/aux", "in/aux.tar.jpg", "in/aux/a.jpg", "in/auxiliary.jpg"],
+    # A folder may have the name of a file without its ending.
+    ["in/a", "in/a/b", "in/a/b/c.jpg"],
+    ["in/b/a.jpg", "in/b.jpg"],
 ]
 FORMATS = ["kohya", "imagefolder"]
 

@@ -1,4 +1,4 @@
-"""A PgBouncer with transaction pooling before a Postgres of the tests; with TLS where it is asked for."""
+"""A PgBouncer before a Postgres of the tests; with TLS where it is asked for."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
-default_pool_size = 2
+pool_mode = {mode}
+default_pool_size = {size}
 logfile = {folder}/pgbouncer.log
 """
 
@@ -42,16 +42,20 @@ _NOTHING: Final[Mapping[str, bytes]] = {}
 
 
 @contextmanager
-def running_pgbouncer(server: RunningPostgres, files: Mapping[str, bytes] = _NOTHING) -> Iterator[int]:
-    """Start a PgBouncer with two server connections, and give its port.
+def running_pgbouncer(
+    server: RunningPostgres, files: Mapping[str, bytes] = _NOTHING, *, mode: str = "transaction", size: int = 2
+) -> Iterator[int]:
+    """Start a PgBouncer, and give its port.
 
+    :param mode: when a server connection goes to another client: after a session, a transaction or a statement.
+    :param size: its server connections.
     :param files: settings that are the name of a file, and what is in it, such as ``client_tls_key_file``.
     """
     assert _PROGRAM is not None
     port = _free_port()
     # Not among pytest's folders, which no other user may enter: PgBouncer refuses to be root.
     folder = Path(tempfile.mkdtemp(prefix="tests-pgbouncer-"))
-    text = _CONFIGURATION.format(sockets=server.sockets, port=port, folder=folder)
+    text = _CONFIGURATION.format(sockets=server.sockets, port=port, folder=folder, mode=mode, size=size)
     for name, content in files.items():
         (folder / name).write_bytes(content)
         text += f"{name} = {folder / name}\n"

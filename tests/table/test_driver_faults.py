@@ -155,6 +155,21 @@ def test_a_pooler_says_all_under_one_state() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("transaction blocks not allowed in statement pooling mode", Fault.MENDABLE),
+        ("no such database: prompts", Fault.MENDABLE),
+        ("server conn crashed?", Fault.PASSING),
+        ("words that no list foresees", Fault.PASSING),
+    ],
+)
+def test_a_refusal_of_a_pooler_lasts_though_it_closes_the_connection(words: str, fault: Fault) -> None:
+    error = OperationalError("", {}, of_psycopg("08P01", words), connection_invalidated=True)
+
+    assert fault_of(error) is fault
+
+
+@pytest.mark.parametrize(
     ("state", "words", "fault"),
     [
         ("XX000", "MaxClientsInSessionMode: max clients reached", Fault.PASSING),

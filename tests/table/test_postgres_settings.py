@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from airflow_midjourney.describe.model.errors import TableError
 from airflow_midjourney.describe.service.prompts import parse_prompts
@@ -70,6 +71,16 @@ def made(server: RunningPostgres, name: str, create: str, alter: Sequence[str] =
         yield name
     finally:
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def a_role(server: RunningPostgres, name: str) -> Iterator[None]:
+    """Make a role that may do everything, and drop it."""
+    server.execute(f"CREATE ROLE {name} SUPERUSER LOGIN")
+    try:
+        yield
+    finally:
+        server.execute(f"DROP ROLE {name}")
 
 
 @pytest.fixture(params=STYLES)
@@ -152,6 +163,7 @@ def test_no_setting_outlives_its_transaction(postgres_server: RunningPostgres, d
         ("SQL_ASCII", "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"),
         ("WIN1252", "ENCODING 'WIN1252' LOCALE 'C' TEMPLATE template0"),
         ("EUC_JP", "ENCODING 'EUC_JP' LOCALE 'C' TEMPLATE template0"),
+        ("KOI8R", "ENCODING 'KOI8R' LOCALE 'C' TEMPLATE template0"),
     ],
 )
 def test_an_encoding_that_cannot_hold_every_prompt_is_refused_before_tables_are_made(
@@ -163,8 +175,7 @@ def test_an_encoding_that_cannot_hold_every_prompt_is_refused_before_tables_are_
             TableError, match=rf"'image_prompts_db' has the encoding {encoding}.*ENCODING 'UTF8'"
         ) as error:
             ensure_tables(opened)
-        with opened.engine.connect() as connection:
-            found = inspect(connection).get_table_names()
+        found = postgres_server.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'image_prompts%'", name)
         opened.close()
 
     assert not error.value.retry_helps
@@ -179,6 +190,34 @@ def test_the_encoding_of_the_environment_does_not_matter(
     monkeypatch.setenv("PGTZ", "Asia/Tokyo")
     with made(postgres_server, "environment", "") as name:
         opened = open_database(postgres_server.url(driver, name))
+        ensure_tables(opened)
+        with opened.writing() as tx:
+            rows.open_batch(tx)
+            rows.list_images(tx, [rows.listed("in/猫🐈.jpg", last_modified=BEFORE)])
+            (row,) = rows.image_rows(tx)
+        opened.close()
+
+    assert (row["key"], row["last_modified"]) == ("in/猫🐈.jpg", BEFORE)
+
+
+@pytest.mark.parametrize("by", ["role", "role in the database", "options", "PGOPTIONS"])
+def test_a_client_encoding_that_another_has_chosen_does_not_matter(
+    postgres_server: RunningPostgres, driver: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = f"in_latin1_{driver}"
+    styles = {"client_encoding": "LATIN1", "datestyle": "German", "timezone": "Asia/Tokyo"}
+    options = " ".join(f"-c {name}={value}" for name, value in styles.items())
+    where = {"role": "", "role in the database": "IN DATABASE latin1_by"}.get(by)
+    with a_role(postgres_server, role), made(postgres_server, "latin1_by", "") as name:
+        if where is not None:
+            for setting, value in styles.items():
+                postgres_server.execute(f"ALTER ROLE {role} {where} SET {setting} TO '{value}'")
+        if by == "PGOPTIONS":
+            monkeypatch.setenv("PGOPTIONS", options)
+        url = make_url(postgres_server.url(driver, name, user=role))
+        if by == "options":
+            url = url.update_query_dict({"options": options})
+        opened = open_database(url.render_as_string(hide_password=False))
         ensure_tables(opened)
         with opened.writing() as tx:
             rows.open_batch(tx)

@@ -75,6 +75,7 @@ _LASTING: Final = (
     "no such database",
     "no such user",
     "root certificate file",
+    "statement pooling mode",
     "unsupported startup parameter",
 )
 
@@ -167,6 +168,11 @@ _CURES: Final = (
     ("during recovery", 'Connect to the primary: set "target_session_attrs": "read-write" in the extra'),
     ("no schema has been selected", "Set [midjourney] schema, or a search_path that exists for the role"),
     ("conversion between", "Create the database with ENCODING 'UTF8'"),
+    ("statement pooling mode", "Set pool_mode = transaction in pgbouncer.ini: what is paid for needs transactions"),
+    (
+        "server closed the connection",
+        "Look into the log of Postgres, or of the pooler: PgBouncer needs pool_mode = transaction or session",
+    ),
 )
 
 _CURE: Final = "Check the connection's host, login, database and rights"
@@ -180,9 +186,12 @@ def fault_of(error: BaseException) -> Fault | None:
         return Fault.WRONG if isinstance(error, SQLAlchemyError) else None
     if isinstance(error, IntegrityError):
         return Fault.WRONG
+    state = sqlstate_of(error.orig)
+    if state == _PROTOCOL and _lasts(error):
+        # A pooler may close the connection, too, when it refuses.
+        return Fault.MENDABLE
     if error.connection_invalidated or is_another_server(error.orig):
         return Fault.PASSING
-    state = sqlstate_of(error.orig)
     if state is None or state == _PROTOCOL:
         return _by_words(error)
     return Fault.PASSING if state in _SAY_LITTLE and _passes(error) else _by_state(state)
@@ -226,5 +235,9 @@ def _by_words(error: DBAPIError) -> Fault:
 
 def _passes(error: DBAPIError) -> bool:
     message = str(error.orig).lower()
-    lasting = any(words in message for words in _LASTING)
-    return not lasting and any(words in message for words in _PASSING)
+    return not _lasts(error) and any(words in message for words in _PASSING)
+
+
+def _lasts(error: DBAPIError) -> bool:
+    message = str(error.orig).lower()
+    return any(words in message for words in _LASTING)
