@@ -12,7 +12,7 @@ import pytest
 
 from airflow_midjourney.describe.engine.context import Watcher
 from airflow_midjourney.describe.engine.doubt.list_pace import SHORT_LIST, ListPace
-from airflow_midjourney.describe.engine.reconcile import Search, reconcile
+from airflow_midjourney.describe.engine.reconcile import Search, adopt, reconcile
 from airflow_midjourney.describe.engine.send import Posted, _record
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
 from airflow_midjourney.describe.model.status import Status
@@ -541,6 +541,16 @@ def test_without_a_witness_a_doubt_is_left_to_people_when_a_proof_would_have_bee
     table.reconcile()
 
     assert (table.left_to_people, table.statuses) == ([True], [Status.IN_DOUBT])
+
+
+def test_only_rows_that_have_their_task_by_an_adoption_are_said_to_have_been_adopted(table: Table) -> None:
+    answered, unanswered = table.claim(2)
+    table.record(answered, table.service.takes(answered))
+    table.service.takes(unanswered)
+
+    with table.database.writing() as tx:
+        assert adopt(tx, table.service.tasks) == {unanswered.submit_token}
+        assert adopt(tx, []) == set()
 
 
 NOON: Final = datetime(2026, 11, 30, 12, tzinfo=UTC)
