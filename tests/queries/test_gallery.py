@@ -207,6 +207,52 @@ def end_all(tx: Transaction, dag_id: str, number: int, reason: Reason | None = N
     return [one.id for one in sent]
 
 
+@pytest.mark.parametrize(
+    ("filters", "reason"),
+    [
+        (Filters(status=Status.FAILED), Reason.BANNED),
+        (Filters(reason=Reason.BANNED), Reason.BANNED),
+        (Filters(status=Status.SUCCEEDED), None),
+    ],
+    ids=["failed", "reason", "described"],
+)
+def test_who_sees_very_many_dags_finds_theirs_behind_many_rows_in_order(
+    database: Database, monkeypatch: pytest.MonkeyPatch, filters: Filters, reason: Reason | None
+) -> None:
+    monkeypatch.setattr(gallery, "MOST_LANES", 3)
+    monkeypatch.setattr(gallery, "STEPS", (2, 2))
+    names = [f"dag{number}" for number in range(4)]
+    other = Reason.BANNED if reason is None else None
+    with database.writing() as tx:
+        moments = iter(range(100))
+        ended = [one for name in names for one in end_all(tx, name, 2, reason)]
+        # Ends of different DAGs lie between each other, so that every query has some of each page.
+        for one in ended[::2] + ended[1::2]:
+            rows.set_columns(tx, one, ended_at=tx.now - timedelta(minutes=next(moments)))
+        end_all(tx, "theirs", 9, reason)
+        end_all(tx, names[0], 9, other, "later")
+        _, found = leaf(tx, filters, frozenset(names), 3)
+
+    assert found == ended[::2] + ended[1::2]
+
+
+def test_where_even_that_is_too_much_the_page_says_from_where_to_look_further(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "MOST_LANES", 2)
+    monkeypatch.setattr(gallery, "MOST_QUERIES", 2)
+    monkeypatch.setattr(gallery, "STEPS", (2, 2))
+    names = frozenset(f"dag{number}" for number in range(4))
+    with database.writing() as tx:
+        failed = end_all(tx, "dag0", 1, Reason.BANNED)
+        end_all(tx, "theirs", 9)
+        first = turn_page(tx, Filters(status=Status.FAILED), names, None, 3)
+        _, found = leaf(tx, Filters(status=Status.FAILED), names, 3)
+
+    assert (first.rows, first.complete, first.following is not None) == ((), False, True)
+    assert found == failed
+
+
 @pytest.mark.parametrize("status", [Status.FAILED, Status.IN_DOUBT])
 def test_failures_behind_many_of_another_dag_are_counted_and_shown(
     database: Database, monkeypatch: pytest.MonkeyPatch, status: Status

@@ -245,6 +245,12 @@ def test_ending_a_listing_finds_the_last_row_at_once(full: Database) -> None:
         (Filters(status=Status.SUCCEEDED), "ix_image_prompts_of_dag_answer"),
         (Filters(status=Status.SUCCEEDED, dag_id="dag"), "ix_image_prompts_of_dag_answer"),
         (Filters(prefix="s3://photos/old/5"), "image_prompts_version"),
+        (Filters(batch="dag/task/run"), "image_prompts_version"),
+        (Filters(batch="dag/task/run", in_flight=True), "ix_image_prompts_open"),
+        (Filters(batch="dag/task/run", status=Status.PENDING), "ix_image_prompts_open"),
+        (Filters(batch="dag/task/run", status=Status.SUCCEEDED), "ix_image_prompts_of_dag_answer"),
+        (Filters(batch="dag/task/run", status=Status.FAILED), "ix_image_prompts_of_dag_end"),
+        (Filters(batch="dag/task/run", reason=Reason.BANNED), "ix_image_prompts_of_dag_end"),
     ],
     ids=[
         "all",
@@ -259,6 +265,12 @@ def test_ending_a_listing_finds_the_last_row_at_once(full: Database) -> None:
         "described",
         "described by one",
         "prefix",
+        "batch",
+        "batch in flight",
+        "batch pending",
+        "batch described",
+        "batch failed",
+        "batch's reason",
     ],
 )
 def test_a_page_of_the_gallery_walks_along_an_index(full: Database, filters: Filters, index: str) -> None:
@@ -285,8 +297,11 @@ def test_a_page_in_the_middle_of_everybodys_images_walks_along_their_numbers(ful
 
 
 def test_counting_reasons_looks_at_failures_only(full: Database) -> None:
+    with full.writing() as tx:
+        batch = rows.open_batch(tx, MIXED)
     with rows.plans(full) as found, full.reading() as tx:
         failures.count_reasons(tx, Filters(within=Span.WEEK), frozenset({"dag"}))
+        failures.count_reasons(tx, Filters(batch=batch.batch_id), frozenset({"dag"}))
     assert walked(found) == []
     assert uses(found, *(f"ix_image_prompts_of_{what}" for what in ("dag_end", "run_end", "dag_reason")))
 

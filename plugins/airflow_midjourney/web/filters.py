@@ -13,6 +13,9 @@ from fastapi import Depends, HTTPException, Query
 from airflow_midjourney.describe.model.status import BotType, Reason, Status
 from airflow_midjourney.describe.queries.filters import Filters, Span
 from airflow_midjourney.describe.queries.gallery import Cursor
+from airflow_midjourney.describe.table.batches import read_batch
+from airflow_midjourney.web.dependencies import AskedText, Metadata
+from airflow_midjourney.web.security.access import CurrentViewer
 from airflow_midjourney.web.security.signing import seal, unseal
 
 E = TypeVar("E", bound=StrEnum)
@@ -23,6 +26,9 @@ LONGEST: Final = 1100
 #: What a form sends where every status, or any time, is wanted; without a word the gallery shows described images, and
 #: the failures are those of the last week.
 ANY: Final = "any"
+
+#: What an address says for images that hold a slot, be they ``submitting`` or ``submitted``.
+HOLDING_A_SLOT: Final = "in_flight"
 
 _Text = Annotated[str, Query(max_length=LONGEST)]
 
@@ -37,6 +43,7 @@ async def read_filters(
     dag_id: _Text = "",
     run_id: _Text = "",
     bot_type: str = "",
+    batch: AskedText = "",
 ) -> Filters:
     """Read what a form sent; fields left empty do not matter.
 
@@ -45,12 +52,14 @@ async def read_filters(
     under = prefix.strip()
     return Filters(
         text=text.strip(),
-        status=None if status == ANY else _one_of(Status, "status", status),
+        status=None if status in (ANY, HOLDING_A_SLOT) else _one_of(Status, "status", status),
         reason=_one_of(Reason, "reason", reason),
         prefix=under if not under or under.startswith(_S3) else f"{_S3}{under.lstrip('/')}",
         dag_id=dag_id.strip(),
         run_id=run_id.strip(),
         bot_type=_one_of(BotType, "bot_type", bot_type),
+        batch=batch,
+        in_flight=status == HOLDING_A_SLOT,
     )
 
 
@@ -58,8 +67,14 @@ async def read_filters(
 WantedImages = Annotated[Filters, Depends(read_filters)]
 
 
-async def read_gallery_filters(filters: WantedImages, status: str = "") -> Filters:
-    """Read what the gallery's form sent: unless it says otherwise, described images are wanted."""
+async def read_gallery_filters(
+    filters: WantedImages, viewer: CurrentViewer, database: Metadata, status: str = ""
+) -> Filters:
+    """Read what the gallery's form sent: unless it says otherwise, described images are wanted.
+
+    :raises HTTPException: as :func:`require_batch`.
+    """
+    await require_batch(filters, viewer, database)
     return filters if status or filters.reason is not None else replace(filters, status=Status.SUCCEEDED)
 
 
@@ -68,7 +83,12 @@ WantedInGallery = Annotated[Filters, Depends(read_gallery_filters)]
 
 
 async def read_failure_filters(
-    status: str = "", reason: str = "", dag_id: _Text = "", run_id: _Text = "", within: str = ""
+    status: str = "",
+    reason: str = "",
+    dag_id: _Text = "",
+    run_id: _Text = "",
+    within: str = "",
+    batch: AskedText = "",
 ) -> Filters:
     """Read what the form of the failures sent: unless it says otherwise, those of the last week are wanted.
 
@@ -81,11 +101,33 @@ async def read_failure_filters(
         dag_id=dag_id.strip(),
         run_id=run_id.strip(),
         within=None if within == ANY else _one_of(Span, "within", within) or Span.WEEK,
+        batch=batch,
     )
 
 
+async def allowed_failure_filters(
+    filters: Annotated[Filters, Depends(read_failure_filters)], viewer: CurrentViewer, database: Metadata
+) -> Filters:
+    """Read what the form of the failures sent.
+
+    :raises HTTPException: as :func:`require_batch`.
+    """
+    await require_batch(filters, viewer, database)
+    return filters
+
+
 #: The type of a route's argument that is to be the filters of an address of failures.
-WantedFailures = Annotated[Filters, Depends(read_failure_filters)]
+WantedFailures = Annotated[Filters, Depends(allowed_failure_filters)]
+
+
+async def require_batch(filters: Filters, viewer: CurrentViewer, database: Metadata) -> None:
+    """Refuse a filter by a batch that the viewer may not see: it would tell what is in its scope, and since when.
+
+    :raises HTTPException: 403 without the right, 404 if there is no such batch.
+    """
+    if filters.batch:
+        batch = await database.read_now(read_batch, filters.batch)
+        await viewer.require_read(batch.origin.dag_id)
 
 
 def failures_query(filters: Filters, **more: str | None) -> str:
@@ -96,6 +138,8 @@ def failures_query(filters: Filters, **more: str | None) -> str:
 def query_of(filters: Filters, **more: str | None) -> str:
     """Give the query of an address, with ``?``; nothing where nothing is filtered."""
     values: dict[str, Any] = {field.name: getattr(filters, field.name) for field in fields(filters)} | more
+    if values.pop("in_flight"):
+        values["status"] = HOLDING_A_SLOT
     given = {name: str(value) for name, value in values.items() if value}
     return f"?{urlencode(given)}" if given else "?"
 

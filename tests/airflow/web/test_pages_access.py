@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.routing import APIRoute
@@ -161,6 +162,19 @@ def test_who_may_not_see_the_dag_sees_nothing_of_it(
     assert answer.status_code == IN_THE_DARK.get(route, 403)
     if route not in ABOUT_NOTHING:
         assert [word for word in THEIRS if word in answer.text] == []
+
+
+@pytest.mark.parametrize("address", ["/gallery?", "/failures?reason=banned&", "/again-all?reason=banned&"])
+def test_who_may_not_see_a_batch_does_not_learn_which_images_it_counts(
+    address: str, their_batch: str, api: TestClient, as_user: Callable[..., dict[str, str]]
+) -> None:
+    where = f"/midjourney{address}batch={quote(their_batch, safe='')}"
+
+    answers = [api.get(where, headers=as_user(None, name_of(reads=reads))) for reads in ("mine", "mine theirs")]
+
+    assert [answer.status_code for answer in answers] == [403, 200]
+    assert [word for word in THEIRS if word in answers[0].text] == []
+    assert api.get(where).status_code == 401
 
 
 @pytest.mark.parametrize("route", sorted(set(routes()) - ABOUT_NOTHING - ABOUT_ACCOUNTS - {"/picture", *QUESTIONS}))

@@ -144,7 +144,7 @@ def _rows(
     """Give the rows of a filter that can be described again, by number, and one more than an order takes."""
     images = tx.tables.images
     columns = [images.c[name] for name in ("id", "status", "is_current", "max_attempts", "submit_token")]
-    wanted = (matches(tx.tables, filters, now), images.c.is_current, has_status(images, *_TAKES), *further)
+    wanted = (matches(tx, filters, now), images.c.is_current, has_status(images, *_TAKES), *further)
     lanes = (
         select(*columns).where(belonging, *wanted).order_by(images.c.id).limit(MOST_AT_ONCE + 1)
         for belonging in ways_to_belong(tx.tables, their_dags(filters, dag_ids))

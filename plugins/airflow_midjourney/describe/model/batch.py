@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import quote
 
@@ -154,6 +155,11 @@ class Scope:
                 f"keys= holds {len(self.keys)} keys, at most {MAX_KEYS} are taken. Put the images under a prefix,"
                 " write the keys into an object and name it with manifest=, or split the list."
             )
+
+    @property
+    def beginning(self) -> str:
+        """What the addresses of all its images begin with."""
+        return f"s3://{self.bucket}/{commonprefix([*self.prefixes, *self.keys])}"  # noqa: RUF071
 
     def describe(self) -> str:
         """Say it in a few words, for logs."""

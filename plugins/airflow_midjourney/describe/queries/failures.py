@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, literal, select, union_all
+from sqlalchemy import ColumnElement, and_, func, literal, select, true, union_all
 
 from airflow_midjourney.describe.model.status import Reason, Status
-from airflow_midjourney.describe.queries.filters import matches, range_of_reason, their_dags
+from airflow_midjourney.describe.queries.filters import batch_of, matches, range_of_reason, their_dags
 from airflow_midjourney.describe.queries.owners import DagIds, ways_to_belong
+from airflow_midjourney.describe.table.batches import turns_out_in_scope
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
@@ -39,12 +40,13 @@ class ReasonCount:
 def count_reasons(tx: Transaction, filters: Filters, dag_ids: DagIds) -> list[ReasonCount]:
     """Count rows by reason, of these DAGs only. Reasons without rows are left out.
 
-    :param filters: DAG, run, time, and the reason, or status ``in_doubt``, if only that is to be counted.
+    :param filters: DAG, run, batch, time, and the reason, or status ``in_doubt``, if only that is to be counted.
     :param dag_ids: the DAGs whose rows may be seen.
     """
-    theirs = their_dags(filters, dag_ids)
+    theirs, batch = their_dags(filters, dag_ids), batch_of(tx, filters)
+    of_batch = true() if batch is None else turns_out_in_scope(tx.tables, batch)
     queries = [
-        _counting(tx, reason.value, range_of_reason(tx.tables, reason, filters, tx.now), theirs)
+        _counting(tx, reason.value, and_(range_of_reason(tx.tables, reason, filters, tx.now, batch), of_batch), theirs)
         for reason in Reason
         if filters.status is None and filters.reason in (None, reason)
     ]
@@ -60,7 +62,7 @@ def _to_count(row: Row[Any]) -> ReasonCount:
 
 
 def _doubtful(tx: Transaction, filters: Filters) -> ColumnElement[bool]:
-    return and_(has_status(tx.tables.images, Status.IN_DOUBT), matches(tx.tables, filters, tx.now))
+    return and_(has_status(tx.tables.images, Status.IN_DOUBT), matches(tx, filters, tx.now))
 
 
 def _counting(tx: Transaction, name: str, condition: ColumnElement[bool], dag_ids: DagIds) -> Select[tuple[str, int]]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, or_, true
 
+from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to
-from airflow_midjourney.describe.table.batches import after_prefix
+from airflow_midjourney.describe.table.batches import after_prefix, read_batch, turns_out_in_scope
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, WITH_A_REASON, has_status
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.model.status import BotType, Reason, Status
+    from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.schema import Tables
 
 
@@ -45,6 +48,8 @@ class Filters:
     :param text: part of a key or a prompt, whatever the case of its letters.
     :param prefix: beginning of ``s3://bucket/key``.
     :param within: the images ended no longer ago than that.
+    :param batch: id of a batch that counts them: they are in its scope, and open or ended since it started.
+    :param in_flight: the images hold a slot, whichever of the two statuses they have.
     """
 
     text: str = ""
@@ -55,20 +60,34 @@ class Filters:
     run_id: str = ""
     bot_type: BotType | None = None
     within: Span | None = None
+    batch: str = ""
+    in_flight: bool = False
 
 
-def wanted(tables: Tables, filters: Filters, dag_ids: DagIds, now: datetime) -> ColumnElement[bool]:
-    """Give the condition that a row is wanted, and belongs to one of these DAGs.
+def batch_of(tx: Transaction, filters: Filters) -> Batch | None:
+    """Give the batch that is asked for, if one is.
+
+    :raises BatchError: if there is no such batch.
+    """
+    return read_batch(tx, filters.batch) if filters.batch else None
+
+
+def wanted(tx: Transaction, filters: Filters, dag_ids: DagIds) -> ColumnElement[bool]:
+    """Give the condition that a row is wanted, and belongs to one of these DAGs."""
+    return and_(belongs_to(tx.tables, dag_ids), matches(tx, filters, tx.now))
+
+
+def matches(tx: Transaction, filters: Filters, now: datetime) -> ColumnElement[bool]:
+    """Give the condition that a row is wanted, whichever DAG it belongs to.
 
     :param now: from which ``within`` is counted.
     """
-    return and_(belongs_to(tables, dag_ids), matches(tables, filters, now))
-
-
-def matches(tables: Tables, filters: Filters, now: datetime) -> ColumnElement[bool]:
-    """Give the condition that a row is wanted, whichever DAG it belongs to."""
-    images = tables.images.c
+    tables, images, batch = tx.tables, tx.tables.images.c, batch_of(tx, filters)
     conditions = _of_run_and_time(tables, filters, now)
+    if batch is not None:
+        conditions.append(_counted_by(tables, batch))
+    if filters.in_flight:
+        conditions.append(has_status(tables.images, *IN_FLIGHT))
     if filters.status is not None:
         conditions.append(has_status(tables.images, filters.status))
     if filters.reason is not None:
@@ -90,10 +109,26 @@ def their_dags(filters: Filters, dag_ids: DagIds) -> DagIds:
     return dag_ids & {storable(filters.dag_id)} if filters.dag_id else dag_ids
 
 
-def range_of_reason(tables: Tables, reason: Reason, filters: Filters, now: datetime) -> ColumnElement[bool]:
-    """Give the rows of a reason as a range of an index: those of the run and the time that are wanted."""
+def range_of_reason(
+    tables: Tables, reason: Reason, filters: Filters, now: datetime, batch: Batch | None
+) -> ColumnElement[bool]:
+    """Give the rows of a reason as a range of an index: those of the run and the time that are wanted.
+
+    :param batch: the one that is asked for: its rows ended after it had started.
+    """
     with_a_reason = has_status(tables.images, *WITH_A_REASON)
-    return and_(with_a_reason, tables.images.c.reason == reason.value, *_of_run_and_time(tables, filters, now))
+    in_time = (*_of_run_and_time(tables, filters, now), since(tables, batch))
+    return and_(with_a_reason, tables.images.c.reason == reason.value, *in_time)
+
+
+def since(tables: Tables, batch: Batch | None) -> ColumnElement[bool]:
+    """Give the condition that a row ended since a batch started, if one is asked for."""
+    return true() if batch is None else tables.images.c.ended_at >= batch.started_at
+
+
+def _counted_by(tables: Tables, batch: Batch) -> ColumnElement[bool]:
+    """Give the condition that a row is one of a batch's numbers, as ``table/counts.py`` has them."""
+    return and_(turns_out_in_scope(tables, batch), or_(has_status(tables.images, *OPEN), since(tables, batch)))
 
 
 def below(tables: Tables, prefix: str) -> ColumnElement[bool]:

@@ -7,13 +7,14 @@ piece of text inside prompts, so a page looks at a bounded number of rows and sa
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, ColumnElement, and_, false, select, true, tuple_, union_all
 
-from airflow_midjourney.describe.model.status import OPEN, REJECTED_FOR, Reason, Status
+from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN, REJECTED_FOR, Reason, Status
 from airflow_midjourney.describe.model.text import storable
-from airflow_midjourney.describe.queries.filters import below, range_of_reason, wanted
+from airflow_midjourney.describe.queries.filters import batch_of, below, range_of_reason, since, wanted
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, WITH_A_REASON, has_status
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.queries.filters import Filters
     from airflow_midjourney.describe.queries.owners import DagIds
     from airflow_midjourney.describe.table.database import Transaction
@@ -29,9 +31,15 @@ if TYPE_CHECKING:
 #: How many rows are looked at in one go, one after the other until a page is full: 5,000 in all.
 STEPS: Final = (100, 400, 1500, 3000)
 
-#: Ranges of an index that are walked side by side; SQLite takes 500 in one query.
+#: Ranges of an index that one query walks side by side; SQLite takes 500.
 MOST_LANES: Final = 400
 
+#: Such queries for one step of a walk.
+MOST_QUERIES: Final = 10
+
+
+#: The range of all rows.
+_EVERYTHING: Final = true()
 
 _Lanes = tuple[ColumnElement[bool], ...]
 
@@ -93,13 +101,13 @@ def turn_page(tx: Transaction, filters: Filters, dag_ids: DagIds, cursor: Cursor
     """Give the images beside a cursor that match, of these DAGs only.
 
     Under a prefix they come in the order of their keys; described, failed and rejected ones by when they ended, the
-    latest first; else the latest rows first.
+    latest first, or those of a batch from its start on; else the latest rows first.
 
     :param dag_ids: the DAGs whose rows may be seen.
     :param cursor: None for the first page.
     :param size: images on a page.
     """
-    scan = _Scan(_walk(tx, filters, dag_ids), wanted(tx.tables, filters, dag_ids, tx.now), size)
+    scan = _Scan(_walk(tx, filters, dag_ids), wanted(tx, filters, dag_ids), size)
     backwards = cursor is not None and cursor.backwards
     scan.run(tx, cursor, backwards=backwards)
     rows = tuple(_to_row(row) for row in scan.found[:size])
@@ -198,20 +206,35 @@ class _Scan:
 
 def _walk(tx: Transaction, filters: Filters, dag_ids: DagIds) -> _Walk:
     """Choose the index that passes the fewest rows in vain."""
-    images = tx.tables.images.c
-    if filters.prefix:
+    images, batch = tx.tables.images.c, batch_of(tx, filters)
+    if prefix := filters.prefix or _beginning(filters, batch):
         by_key = (images.image_uri, images.image_version, images.bot_type)
-        return _Walk((below(tx.tables, filters.prefix),), by_key, latest_first=False)
-    if filters.status in OPEN and not filters.run_id and filters.reason is None:
-        still_open = has_status(tx.tables.images, *OPEN)
-        groups = _groups(tx, still_open, images.bucket, images.bot_type)
-        if groups:
-            lanes = tuple(and_(group, images.status == filters.status) for group in groups)
-            return _Walk(lanes, (images.id,), latest_first=True)
-    lanes = _of_each_dag(tx.tables, _ranges(tx, filters), filters, dag_ids)
+        return _Walk((below(tx.tables, prefix),), by_key, latest_first=False)
+    if lanes := _still_open(tx, filters, batch):
+        return _Walk(lanes, (images.id,), latest_first=True)
+    lanes = _of_each_dag(tx.tables, _ranges(tx, filters, batch), filters, dag_ids)
     if lanes and _goes_by_end(filters):
-        return _Walk(lanes, (images.ended_at, images.id), latest_first=True)
+        return _Walk(lanes, (images.ended_at, images.id), latest_first=batch is None)
     return _Walk(lanes or (true(),), (images.id,), latest_first=True)
+
+
+def _beginning(filters: Filters, batch: Batch | None) -> str:
+    """Give the prefix of all images of a batch, where all of them are asked for: open ones have no end to go by."""
+    any_of_it = filters.status is None and filters.reason is None and not (filters.in_flight or filters.run_id)
+    return batch.scope.beginning if batch is not None and any_of_it else ""
+
+
+def _still_open(tx: Transaction, filters: Filters, batch: Batch | None) -> _Lanes:
+    """Give the ranges of the index of open rows; nothing where others are asked for, or they are too many."""
+    if not (statuses := _open_statuses(filters)):
+        return ()
+    images, still_open = tx.tables.images.c, has_status(tx.tables.images, *OPEN)
+    if batch is None:
+        groups = _groups(tx, still_open, images.bucket, images.bot_type)
+    else:
+        scope = batch.scope
+        groups = (and_(still_open, images.bucket == scope.bucket, images.bot_type == scope.bot_type.value),)
+    return tuple(and_(group, images.status == status) for group in groups for status in statuses)
 
 
 def _goes_by_end(filters: Filters) -> bool:
@@ -223,18 +246,27 @@ def _has_a_reason(filters: Filters) -> bool:
     return filters.reason is not None or filters.status in WITH_A_REASON
 
 
-def _ranges(tx: Transaction, filters: Filters) -> _Lanes:
+def _open_statuses(filters: Filters) -> Sequence[Status]:
+    """Give the statuses that are asked for, where they are those of open rows and no other index has fewer rows."""
+    if filters.run_id or filters.reason is not None:
+        return ()
+    if filters.in_flight:
+        return IN_FLIGHT
+    return [status for status in OPEN if status is filters.status]
+
+
+def _ranges(tx: Transaction, filters: Filters, batch: Batch | None) -> _Lanes:
     """Give the parts of the table that an index has by DAG, and that have all that is wanted."""
     tables, images = tx.tables, tx.tables.images.c
     if _has_a_reason(filters):
-        return tuple(range_of_reason(tables, reason, filters, tx.now) for reason in _reasons(filters))
+        return tuple(range_of_reason(tables, reason, filters, tx.now, batch) for reason in _reasons(filters))
     if filters.status is Status.IN_DOUBT:
         return (has_status(tables.images, filters.status),)
     if filters.run_id:
         return (images.run_id == storable(filters.run_id),)
     if filters.status is Status.SUCCEEDED:
-        return (has_status(tables.images, filters.status),)
-    return (true(),)
+        return (and_(has_status(tables.images, filters.status), since(tables, batch)),)
+    return (_EVERYTHING,)
 
 
 def _reasons(filters: Filters) -> Sequence[Reason]:
@@ -247,11 +279,13 @@ def _reasons(filters: Filters) -> Sequence[Reason]:
 def _of_each_dag(tables: Tables, ranges: _Lanes, filters: Filters, dag_ids: DagIds) -> _Lanes:
     """Divide ranges by DAG, so that rows of DAGs that may not be seen are never passed.
 
-    :return: nothing if that made too many: a reader of so many DAGs sees most of the table anyway.
+    :return: nothing if that made too many: a reader of so many DAGs sees most of the table anyway. Where only a few
+        rows are wanted, that is no help, and many more ranges are walked.
     """
     images = tables.images.c
     theirs = frozenset({storable(filters.dag_id)}) if filters.dag_id else dag_ids
-    if len(ranges) * (len(theirs) + 1) > MOST_LANES:
+    most = MOST_LANES if ranges[0] is _EVERYTHING else MOST_LANES * MOST_QUERIES
+    if len(ranges) * (len(theirs) + 1) > most:
         return ()
     belonging = [*(images.dag_id == dag_id for dag_id in sorted(theirs)), images.dag_id.is_(None)]
     return tuple(and_(one, dag) for one in ranges for dag in belonging)
@@ -288,9 +322,19 @@ def _next_ids(tx: Transaction, walk: _Walk, beside: Cursor | None, limit: int, *
     lanes = [select(*columns).where(lane, beyond).order_by(*order).limit(limit) for lane in walk.lanes]
     if len(lanes) == 1:
         return list(tx.connection.execute(lanes[0]).scalars())
-    together = union_all(*(select(lane.subquery()) for lane in lanes)).subquery().c
-    turned = [together[column.name].desc() if downwards else together[column.name] for column in walk.order]
-    return list(tx.connection.execute(select(together.id).order_by(*turned).limit(limit)).scalars())
+    found: list[Any] = []
+    for first in range(0, len(lanes), MOST_LANES):
+        together = union_all(*(select(lane.subquery()) for lane in lanes[first : first + MOST_LANES])).subquery().c
+        turned = [together[column.name].desc() if downwards else together[column.name] for column in walk.order]
+        found += tx.connection.execute(select(*together).order_by(*turned).limit(limit))
+    if len(lanes) > MOST_LANES:
+        found.sort(key=partial(_place, names=[column.name for column in walk.order]), reverse=downwards)
+    return [row.id for row in found[:limit]]
+
+
+def _place(row: Any, names: Sequence[str]) -> tuple[tuple[bool, Any], ...]:
+    """Give where a row comes in an order; what has no value comes last."""
+    return tuple((value is None, value) for value in (getattr(row, name) for name in names))
 
 
 def _beyond(tx: Transaction, walk: _Walk, beside: Cursor | None, *, downwards: bool) -> ColumnElement[bool]:

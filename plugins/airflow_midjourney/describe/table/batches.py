@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select
 
 from airflow_midjourney.describe.model.batch import Batch, BatchOptions, Listed, Origin, Position, Scope
 from airflow_midjourney.describe.model.errors import BatchError
@@ -150,9 +150,20 @@ def restart_listing(tx: Transaction, batch_id: str, seen: Position, at: Position
 def in_scope(tables: Tables, batch: Batch) -> ColumnElement[bool]:
     """Give the condition that a row belongs to the batch."""
     images, scope = tables.images.c, batch.scope
+    return and_(images.bucket == scope.bucket, images.bot_type == scope.bot_type, _has_its_keys(tables, batch))
+
+
+def turns_out_in_scope(tables: Tables, batch: Batch) -> ColumnElement[bool]:
+    """Give :func:`in_scope` for rows that are found by something else: SQLite looks none up by this."""
+    bucket, bot_type = FilteredText(tables.images.c.bucket), FilteredText(tables.images.c.bot_type)
+    scope = batch.scope
+    return and_(bucket == scope.bucket, bot_type == scope.bot_type.value, _has_its_keys(tables, batch))
+
+
+def _has_its_keys(tables: Tables, batch: Batch) -> ColumnElement[bool]:
+    scope = batch.scope
     where = is_member(tables, batch.batch_id) if scope.manifest else scope_keys(tables, scope)
-    within = true() if batch.last_row_id is None else images.id <= batch.last_row_id
-    return and_(images.bucket == scope.bucket, images.bot_type == scope.bot_type, where, within)
+    return where if batch.last_row_id is None else and_(where, tables.images.c.id <= batch.last_row_id)
 
 
 def left_over(tables: Tables, batch: Batch) -> ColumnElement[bool]:

@@ -104,7 +104,8 @@ def _form(filters: Filters, dag_ids: Collection[str]) -> dict[str, Any]:
 def in_words(filters: Filters) -> str:
     """Say which failures a filter wants."""
     parts = [str(filters.reason or Status.IN_DOUBT.value).replace("_", " ")]
-    parts += [f"{name} {value}" for name, value in (("DAG", filters.dag_id), ("run", filters.run_id)) if value]
+    named = {"DAG": filters.dag_id, "run": filters.run_id, "batch": filters.batch}
+    parts += [f"{name} {value}" for name, value in named.items() if value]
     parts.append(f"ended within {TIMES[filters.within]}" if filters.within else "whenever they ended")
     return ", ".join(parts)
 

@@ -15,7 +15,7 @@ from airflow_midjourney.describe.queries.image import look_at_image
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.settings import read_settings
 from airflow_midjourney.web.dependencies import Metadata, ReadableDags
-from airflow_midjourney.web.filters import ANY, WantedInGallery, query_of, sealed, unsealed
+from airflow_midjourney.web.filters import ANY, HOLDING_A_SLOT, WantedInGallery, query_of, sealed, unsealed
 from airflow_midjourney.web.rendering import page
 from airflow_midjourney.web.security.access import CurrentViewer
 
@@ -25,7 +25,7 @@ router = APIRouter()
 IMAGES_ON_A_PAGE: Final = 48
 
 #: Filters that few need, and that the page folds away until one is used.
-_SELDOM: Final = ("prefix", "run_id", "bot_type")
+_SELDOM: Final = ("prefix", "run_id", "bot_type", "batch")
 
 
 @router.get("/gallery")
@@ -43,7 +43,13 @@ async def show_gallery(
         is_filtered=filters != Filters(status=Status.SUCCEEDED),
         any_status=ANY,
         seldom_open=any(getattr(filters, name) for name in _SELDOM),
-        choices={"status": list(Status), "reason": list(Reason), "bot_type": list(BotType), "dag_id": sorted(dag_ids)},
+        chosen_status=HOLDING_A_SLOT if filters.in_flight else filters.status,
+        choices={
+            "status": [*Status, HOLDING_A_SLOT],
+            "reason": list(Reason),
+            "bot_type": list(BotType),
+            "dag_id": sorted(dag_ids),
+        },
         following=_beside(filters, sealed(filters, found.following)),
         preceding=_beside(filters, sealed(filters, found.preceding)),
         latest=_address(filters) if beside else None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -12,7 +11,7 @@ from airflow_midjourney.describe.engine.reporting import OtherWaits, waits_in_wo
 from airflow_midjourney.describe.engine.verdict import summary
 from airflow_midjourney.describe.model.durations import duration
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.web.filters import ANY
+from airflow_midjourney.web.filters import ANY, HOLDING_A_SLOT
 from airflow_midjourney.web.rendering import count, money, percent
 from airflow_midjourney.web.wording.account import account_words, hindrance
 
@@ -31,9 +30,6 @@ _SEGMENTS: Final = (
     ("in_flight", "in flight"),
     ("pending", "pending"),
 )
-
-#: Which status the gallery is asked for, where that is not the part's own name.
-_SHOWN_AS: Final = {"in_flight": Status.SUBMITTED.value}
 
 #: The bar's width in units of its own.
 BAR_WIDTH: Final = 1000
@@ -118,23 +114,21 @@ def words(found: BatchOverview) -> dict[str, Any]:
 
 def _addresses(found: BatchOverview) -> dict[str, str]:
     """Give where the images behind each number are: by part of the bar, of the run, of the scope, and in flight."""
-    parts = {name: _images_address("gallery", found, status=_SHOWN_AS.get(name, name)) for name, _ in _SEGMENTS}
-    scope = found.batch.scope
-    below = f"s3://{scope.bucket}/{commonprefix([*scope.prefixes, *scope.keys])}"  # noqa: RUF071
+    parts = {name: _images_address("gallery", found, status=name) for name, _ in _SEGMENTS}
+    origin, below = found.batch.origin, found.batch.scope.beginning
+    of_run = {"status": ANY, "dag_id": origin.dag_id or "", "run_id": origin.run_id or ""}
     return parts | {
-        "run": _images_address("gallery", found, status=ANY),
+        "run": f"gallery?{urlencode(of_run)}",
         "scope": f"gallery?{urlencode({'status': ANY, 'prefix': below})}",
-        "cost": f"spend?{urlencode({'dag_id': found.batch.origin.dag_id or ''})}",
+        "cost": f"spend?{urlencode({'dag_id': origin.dag_id or ''})}",
         "day": "spend",
-        "slots": f"gallery?{urlencode({'status': Status.SUBMITTED.value})}",
+        "slots": f"gallery?{urlencode({'status': HOLDING_A_SLOT})}",
     }
 
 
 def _images_address(page: str, found: BatchOverview, **wanted: str) -> str:
-    """Give where the images of the batch's run are, below our top."""
-    origin = found.batch.origin
-    of_run = {"dag_id": origin.dag_id or "", "run_id": origin.run_id or ""}
-    return f"{page}?{urlencode(wanted | of_run)}"
+    """Give where the images that the batch counts are, below our top."""
+    return f"{page}?{urlencode(wanted | {'batch': found.batch.batch_id})}"
 
 
 def badge_of(found: BatchOverview) -> Badge:
