@@ -115,6 +115,7 @@ def test_what_is_pending_furthest_is_given_reserved_or_not_but_for_what_is_known
         rows.set_columns(tx, 2, reserved_by="another", reserved_until=tx.now + SOON, reservations=2)
 
         found = leases.furthest_pending(tx, batch, [4], 9)
+        assert [row.is_suspected for row in found] == [False, False, True]
         assert [(row.key, row.reservations) for row in found] == [("in/5", 0), ("in/3", 0), ("in/2", 2)]
         assert leases.furthest_pending(tx, batch, [4], 1) == found[:1]
         assert rows.image_row(tx, 5)["reserved_by"] is None
@@ -221,7 +222,8 @@ def test_an_image_that_cannot_be_sent_is_rejected_by_its_worker_alone_and_once(d
 
 def test_an_image_whose_three_workers_died_is_unprocessable_and_said_to_be_once(database: Database) -> None:
     with database.writing() as tx:
-        batch = with_images(tx, "a")
+        batch = with_images(tx, "a", "b")
+        rows.set_columns(tx, 2, not_before=tx.now + SOON)
         rows.set_columns(tx, 1, reservations=2, reserved_by="dead", reserved_until=tx.now - SOON)
         assert taken(tx, batch) == ["a"]
         rows.set_columns(tx, 1, reservations=3, reserved_until=tx.now - SOON)
@@ -232,6 +234,7 @@ def test_an_image_whose_three_workers_died_is_unprocessable_and_said_to_be_once(
         assert (row["status"], row["reason"]) == ("rejected", "unprocessable")
         assert row["detail"] == "3 workers died while they held this image to decode it."
         assert list(tx.events) == [Event(EventKind.REJECTED, 1, Reason.UNPROCESSABLE)]
+        assert rows.image_row(tx, 2)["status"] == Status.PENDING
 
 
 def test_only_what_the_named_earlier_batches_left_over_is_reserved_of_them(database: Database) -> None:
@@ -240,11 +243,14 @@ def test_only_what_the_named_earlier_batches_left_over_is_reserved_of_them(datab
         rows.list_images(tx, [rows.listed("in/1")], batch=first)
         rows.list_images(tx, [rows.listed("in/2")], batch=second)
         now = rows.open_batch(tx, Scope(rows.BUCKET, ("other/",)), run_id="3")
+        assert not leases.has_claimable(tx, now)
 
         assert leases.reserve_left_over(tx, now, [], "holder", 9) == []
         found = leases.reserve_left_over(tx, now, [first.batch_id], "holder", 9)
         assert [row.key for row in found] == ["in/1"]
         assert rows.image_row(tx, 2)["reserved_by"] is None
+        rows.set_columns(tx, 1, reserved_until=None, bucket="another")
+        assert leases.reserve_left_over(tx, now, [first.batch_id], "holder", 9) == []
 
 
 def test_the_leases_of_a_dead_worker_end_now_and_no_others(database: Database) -> None:

@@ -98,6 +98,7 @@ def test_a_row_in_flight_is_given_with_all_that_asking_about_it_needs(database: 
         moments = {"started_at": rows.LONG_AGO, "missing_since": rows.LONG_AGO + WAITED}
         rows.set_columns(tx, 1, **moments, silence_before=1.5, silence_before_missing=2.5)
 
+        assert results.in_flight(tx, "another") == []
         assert results.in_flight(tx, rows.ACCOUNT.identity) == [
             InFlight(1, "task-a", one.submit_token, "s3://photos/a", tx.now - WAITED, *moments.values(), 1.5, 2.5)
         ]
@@ -124,6 +125,16 @@ def test_a_failure_ends_one_row_or_sends_it_round_again_and_is_on_the_bill_in_bo
         assert results_of(tx) == [("failed", reason, True), (None, None, False)]
         failure = Event(EventKind.FAILED, reason=reason, waited=50.0)
         assert list(tx.events) == ([] if goes_round else [failure])
+
+
+def test_the_attempts_that_count_are_those_of_the_row_itself(database: Database) -> None:
+    with database.writing() as tx:
+        one, two = submitted(tx, max_attempts=2)
+        rows.set_columns(tx, 1, attempts=2)
+
+        assert results.ended(tx, two, Reason.TIMEOUT, "why", TIMES, "") is Status.PENDING
+        assert results.ended(tx, one, Reason.TIMEOUT, "why", TIMES, "") is Status.FAILED
+        assert results.ended(tx, two, Reason.TIMEOUT, "why", TIMES, "") is None
 
 
 def test_the_pause_before_another_attempt_grows_with_each(database: Database) -> None:
@@ -153,6 +164,8 @@ def test_a_row_of_another_token_is_neither_seen_nor_missed(database: Database) -
         results.missed(tx, one, 7.0)
         row = rows.image_row(tx, 1)
         assert (row["missing_since"], row["silence_before_missing"]) == (tx.now, 7.0)
+        results.missed(tx, one, 99.0)
+        assert rows.image_row(tx, 1) == row
 
         results.started(tx, one, TIMES)
         row = rows.image_row(tx, 1)

@@ -83,8 +83,10 @@ def test_what_is_on_its_way_or_not_decided_is_asked_for_by_its_task_where_that_i
     database: Database, columns: dict[str, Any], is_orphan: bool
 ) -> None:
     with database.writing() as tx:
-        (sent,) = submitted(tx)
+        sent, ended = submitted(tx, "ab")
         rows.set_columns(tx, sent.id, **columns)
+        # A row of the same account that has ended is none of them.
+        rows.set_columns(tx, ended.id, status=Status.FAILED.value)
         task_id = "task-a" if columns["status"] == Status.SUBMITTED else None
 
         assert orphans.may_be_sought(tx, NEW.identity) == is_orphan
@@ -104,7 +106,9 @@ def test_the_next_turn_comes_the_later_the_longer_they_were_sought_in_vain_and_g
         # Accounts that are no orphans, or the one that asks, count for nothing.
         update_account(tx, NEW.identity, sought_for=1e9)
 
+        rows.set_account(tx, updated_at=rows.LONG_AGO)
         assert len(orphans.take_turn(tx, NEW.identity)) == 1
+        assert account_row(tx, NEW.identity)["updated_at"] == tx.now
         assert account_row(tx, NEW.identity)["seeks_from"] == tx.now + timedelta(seconds=gap)
         assert account_row(tx, OLD)["seeks_from"] is None
         assert orphans.take_turn(tx, NEW.identity) == []
@@ -165,18 +169,19 @@ def test_what_was_sought_for_a_day_in_vain_is_in_doubt(
     database: Database, sought_for: float | None, is_given_up: bool
 ) -> None:
     with database.writing() as tx:
-        submitted(tx, "abc")
+        submitted(tx, "abcd")
         rows.set_columns(tx, 2, status=Status.SUBMITTING.value)
         put_in_doubt(tx, [3])
+        put_in_doubt(tx, [4], shares_id=3)
         update_account(tx, OLD, sought_for=sought_for)
         # Nor does a day count of an account that a connection polls.
         update_account(tx, NEW.identity, sought_for=1e9)
         tx.events.clear()
 
         assert orphans.doubt_unfound(tx, NEW.identity) == int(is_given_up)
-        assert column(tx, "status") == ["in_doubt" if is_given_up else "submitted", "submitting", "in_doubt"]
+        assert column(tx, "status") == ["in_doubt" if is_given_up else "submitted", "submitting"] + ["in_doubt"] * 2
         checked = [moment is not None for moment in column(tx, "doubt_checked_at")]
-        assert checked == [is_given_up, False, is_given_up]
+        assert checked == [is_given_up, False, is_given_up, False]
         assert list(tx.events) == ([Event(EventKind.IN_DOUBT, rows=1)] if is_given_up else [])
         details = column(tx, "detail")
         assert ("No connection asks any more" in (details[0] or "")) == is_given_up
