@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 DEMO := .venv-demo
 DEMO_STAMP := $(DEMO)/.installed
+# mypy takes one core, and as long as all other checks together. Where make can, it prints what each has said as a whole.
+SIDE_BY_SIDE_MAKE = $(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # What may import what the dependency groups name, too.
 NOT_SHIPPED := benchmarks demo deploy docsite mutants simulator tests
 # What stands on make's command line; the shell takes the value from the environment, with its spaces and quotes.
@@ -65,7 +67,7 @@ SPREAD := -n $(WORKERS) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo env check test test-airflow test-postgres go-programs test-pythons dictionary screenshots test-force e2e e2e-celery test-packaging test-lowest bench bench-quick mutants lint
-.PHONY: lint-types lint-rest format docs lock clean
+.PHONY: quick lint-types lint-rest format docs lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
@@ -78,7 +80,10 @@ demo: $(DEMO_STAMP) ## describe a dozen photographs on this machine, with a simu
 env: ## write .env with fresh keys and passwords, for docker compose (SERVICE=https://... for a real service)
 	@$(PYTHON) deploy/write_env.py $(if $(SERVICE),--service "$(SERVICE)")
 
-check: $(TEST_STAMP) lint ## check style, types and rooms, and run the tests of pure functions: under a minute
+check: $(TEST_STAMP) ## check style, types and rooms, and run the tests of pure functions: under a minute
+	@+$(SIDE_BY_SIDE_MAKE) lint-types quick
+
+quick: lint-rest
 	$(BIN)/python -m pytest -n 2 -ra $(QUICK)
 
 test: $(TEST_STAMP) lint ## check style and types, and run the tests of every room and of the first DAG
@@ -142,9 +147,8 @@ bench-quick: setup ## the same at small sizes, to see that it works, in three mi
 mutants: setup ## plant faults into what writes, and say which no test notices (MODULE=table/claims.py TESTS=... MINUTES=30)
 	$(BIN)/python -m mutants $(MODULE) --minutes $(or $(MINUTES),30) $(if $(TESTS),--tests $(TESTS))
 
-# Types take as long as all the rest together. Where make can, it prints what each has said as a whole.
 lint: $(TEST_STAMP) ## check style, types and dependencies, and that the rooms of the engine import one way
-	@+$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint-types lint-rest
+	@+$(SIDE_BY_SIDE_MAKE) lint-types lint-rest
 
 lint-types:
 	$(BIN)/mypy
