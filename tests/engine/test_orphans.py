@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -13,9 +14,9 @@ from sqlalchemy import select
 from airflow_midjourney.describe.engine.settle import settle
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.outcome import Outcome
-from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.table.accounts import ensure_account, read_account
-from airflow_midjourney.describe.table.doubt import orphans
+from airflow_midjourney.describe.table.doubt import late_results, orphans
 from tests.support import rows
 from tests.support.batches import all_submitted, origin, put_photos, work_on
 from tests.support.engine import Engine
@@ -128,6 +129,52 @@ def test_another_dag_that_waits_for_the_same_bytes_gets_their_answer(
 
     assert (counts.succeeded, counts.shared) == (IMAGES, IMAGES)
     assert service.counters()["billed"] == IMAGES
+
+
+def give_up(service: RunningSimulator, database: Database) -> None:
+    """Let the service have all answers, and the time for them be over."""
+    while service.counters()["ended"].get("SUCCESS", 0) < IMAGES:
+        time.sleep(0.05)
+    with database.writing() as tx:
+        for row in rows.image_rows(tx):
+            rows.set_columns(tx, row["id"], status=Status.FAILED.value, reason=Reason.TIMEOUT.value, ended_at=tx.now)
+        bill = tx.tables.submissions.update().values(
+            settled_at=tx.now, result=Status.FAILED.value, reason=Reason.TIMEOUT.value
+        )
+        tx.connection.execute(bill)
+
+
+@pytest.mark.parametrize("dialect", ["novicezk", "trueai", "new-api"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_late_answer_is_taken_through_a_connection_to_the_same_host(
+    start: Callable[..., tuple[RunningSimulator, Engine]], database: Database, change: str, dialect: str
+) -> None:
+    service, engine = start(dialect)
+    give_up(service, database)
+
+    settle_once(changed(engine, change))
+
+    assert statuses(database) == [Status.SUCCEEDED] * IMAGES
+    assert service.counters()["billed"] == IMAGES
+    with database.reading() as tx:
+        assert {row["account"] for row in rows.bill(tx)} == {engine.settings.identity}
+
+
+@pytest.mark.parametrize("gone", [timedelta(), timedelta(hours=late_results.HOURS + 1)])
+def test_late_answers_are_left_to_a_connection_that_still_polls_and_not_asked_for_after_a_day(
+    start: Callable[..., tuple[RunningSimulator, Engine]], database: Database, gone: timedelta
+) -> None:
+    service, engine = start()
+    if not gone:
+        settle_once(engine)
+    give_up(service, database)
+    let_time_pass(database, gone)
+    asked = service.counters()["requests"]
+
+    settle_once(changed(engine, "a new key"))
+
+    assert statuses(database) == [Status.FAILED] * IMAGES
+    assert service.counters()["requests"] == asked
 
 
 def test_what_was_paid_for_stays_with_the_account_that_paid(

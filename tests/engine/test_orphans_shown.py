@@ -16,7 +16,7 @@ from airflow_midjourney.describe.engine.doubt.ask import SINGLE_FETCHES
 from airflow_midjourney.describe.engine.doubt.orphans import seek_orphans
 from airflow_midjourney.describe.engine.settle import settle
 from airflow_midjourney.describe.model.errors import ServiceDeniedError, ServiceUnavailableError
-from airflow_midjourney.describe.model.status import Status
+from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.client import ListingUnsupportedError, TaskListing
 from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStatus
 from airflow_midjourney.describe.table import accounts
@@ -265,3 +265,30 @@ def test_a_poll_of_an_account_without_images_looks_for_the_orphans_of_others_and
 
     assert asyncio.run(settle(scene.watcher)) == 1
     assert scene.statuses == [Status.SUCCEEDED]
+
+
+@pytest.mark.parametrize(
+    ("account", "bears_its_token", "status"),
+    [
+        (ELSEWHERE, True, Status.SUCCEEDED),
+        (ELSEWHERE, False, Status.FAILED),
+        (NEW_KEY, False, Status.SUCCEEDED),
+    ],
+    ids=["another host", "another host without state", "the same host without state"],
+)
+def test_a_late_answer_without_its_token_is_taken_only_from_the_same_host(
+    database: Database, account: Any, bears_its_token: bool, status: Status
+) -> None:
+    scene = Scene(database, answered=1, account=account)
+    (token,) = scene.tokens
+    with database.writing() as tx:
+        rows.set_columns(tx, rows.image_rows(tx)[0]["id"], status=Status.FAILED.value, reason=Reason.TIMEOUT.value)
+        given_up = {"settled_at": tx.now, "result": Status.FAILED.value, "reason": Reason.TIMEOUT.value}
+        tx.connection.execute(tx.tables.submissions.update().values(given_up))
+    state = token if bears_its_token else ""
+    text = "1️⃣ one\n\n2️⃣ two\n\n3️⃣ three\n\n4️⃣ four"
+    scene.service.tasks = [RemoteTask("0", RemoteTaskStatus.SUCCESS, state=state, texts=(text,))]
+
+    asyncio.run(settle(scene.watcher))
+
+    assert scene.statuses == [status]

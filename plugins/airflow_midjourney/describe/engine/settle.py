@@ -13,6 +13,7 @@ from airflow_midjourney.describe.engine.reconcile import reconcile
 from airflow_midjourney.describe.model.errors import ServiceProtocolError, ServiceUnavailableError, TableError
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
+from airflow_midjourney.describe.service.settings import host_of
 from airflow_midjourney.describe.service.tasks import Described, Ended, RemoteTask, Waiting, read_answer
 from airflow_midjourney.describe.table import accounts, callbacks, poll_schedule, results, submissions
 from airflow_midjourney.describe.table.doubt import in_doubt, late_results, orphans
@@ -131,7 +132,10 @@ async def _poll(watcher: Watcher, rows: Sequence[InFlight]) -> int:
     for start in range(0, len(rows), ROWS_TOGETHER):
         ended += await _settle_some(watcher, state, rows[start : start + ROWS_TOGETHER], tasks)
     for one in late:
-        ended += await take_late_answer(watcher, one, tasks.get(one.task_id))
+        task = tasks.get(one.task_id)
+        if task is not None and (task.state or host_of(one.account) == host_of(account.identity)):
+            # An id alone says nothing at another host.
+            ended += await take_late_answer(watcher, one, task)
     return ended
 
 

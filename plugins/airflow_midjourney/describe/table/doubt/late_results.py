@@ -13,11 +13,14 @@ from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
 from airflow_midjourney.describe.table.accounts import lock_account
+from airflow_midjourney.describe.table.doubt.orphans import is_unpolled
 from airflow_midjourney.describe.table.results import Prompted, RemoteTimes, write_prompts
 from airflow_midjourney.describe.table.schema import GIVEN_UP, may_be_answered
 from airflow_midjourney.describe.table.transitions import Move
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
     from airflow_midjourney.describe.service.prompts import ParsedPrompts
     from airflow_midjourney.describe.service.tasks import RemoteTask
     from airflow_midjourney.describe.table.database import Transaction
@@ -57,20 +60,28 @@ class GivenUp:
 
 
 def given_up(tx: Transaction, account: str) -> list[GivenUp]:
-    """Give the account's submissions that may still be answered, of rows without prompts: a page of them at a time.
+    """Give submissions that may still be answered, of rows without prompts: a page of them at a time.
 
-    They timed out or were lost, or were found to be accepted when their row had been given up or sent again. Where
-    there are more than a page, the clock turns it.
+    They timed out or were lost, or were found to be accepted when their row had been given up or sent again. They are
+    the account's own, and, a page as well, those of accounts that no connection polls any more: each may be this one
+    under a former name. Where there are more than a page, the clock turns it.
     """
+    accounts = tx.tables.accounts
+    unpolled = select(accounts.c.account).where(accounts.c.account != account, is_unpolled(tx, accounts))
+    bill = tx.tables.submissions.c
+    return _page(tx, bill.account == account) + _page(tx, bill.account.in_(unpolled))
+
+
+def _page(tx: Transaction, whose: ColumnElement[bool]) -> list[GivenUp]:
     images, submissions = tx.tables.images, tx.tables.submissions
     since = tx.now - timedelta(hours=HOURS)
     came_to_nothing = and_(submissions.c.settled_at >= since, submissions.c.reason.in_(GIVEN_UP))
     superseded = submissions.c.settled_at.is_(None)
     rows = tx.connection.execute(
-        select(submissions.c.image_id, submissions.c.task_id, submissions.c.submit_token)
+        select(submissions.c.image_id, submissions.c.task_id, submissions.c.submit_token, submissions.c.account)
         .join_from(submissions, images, images.c.id == submissions.c.image_id)
         .where(
-            submissions.c.account == account,
+            whose,
             submissions.c.outcome == Outcome.ACCEPTED,
             submissions.c.claimed_at >= since - timedelta(hours=2),
             may_be_answered(submissions),

@@ -227,7 +227,8 @@ def _may_seek(tx: Transaction) -> ColumnElement[bool]:
     return or_(seeks_from.is_(None), seeks_from <= tx.now)
 
 
-def _is_overdue(tx: Transaction, accounts: FromClause) -> ColumnElement[bool]:
+def is_unpolled(tx: Transaction, accounts: FromClause) -> ColumnElement[bool]:
+    """Give the condition that no connection polls an account any more, by all that is known."""
     return accounts.c.next_poll_at < tx.now - timedelta(seconds=ORPHANED_AFTER)
 
 
@@ -244,7 +245,7 @@ def _orphaned(tx: Transaction, account: str, accounts: FromClause) -> Select[Any
     images = tx.tables.images
     mine = select(images.c.id).where(images.c.account == accounts.c.account)
     waits = or_(mine.where(has_status(images, *IN_FLIGHT)).exists(), mine.where(_is_undecided(images)).exists())
-    return select(accounts.c.account).where(accounts.c.account != account, _is_overdue(tx, accounts), waits)
+    return select(accounts.c.account).where(accounts.c.account != account, is_unpolled(tx, accounts), waits)
 
 
 def _reclaimable(tx: Transaction, account: str) -> Select[Any]:
