@@ -197,8 +197,8 @@ def test_where_s3_is_away_the_page_says_so_once(
 
     page = open_page("midjourney/gallery")
 
-    expect(page.get_by_text("S3 cannot be reached from here")).to_have_count(1)
-    expect(page.get_by_text("S3 cannot be reached from here")).to_be_visible()
+    expect(page.get_by_text("S3 cannot be read from here")).to_have_count(1)
+    expect(page.get_by_text("S3 cannot be read from here")).to_be_visible()
     page.wait_for_load_state("networkidle")
     assert page.locator(".frame:visible").count() == 0
     assert complaints

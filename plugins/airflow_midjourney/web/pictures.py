@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Final
 from cachetools import LRUCache, TTLCache
 
 from airflow_midjourney.describe.imaging.prepare import shrink
-from airflow_midjourney.describe.model.errors import DescribeError, ImageRejectedError, StorageUnavailableError
+from airflow_midjourney.describe.model.errors import (
+    DescribeError,
+    ImageRejectedError,
+    ObjectDeniedError,
+    ObjectUnavailableError,
+    StorageError,
+)
 from airflow_midjourney.hooks.images import open_images_to_look
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
@@ -34,12 +40,17 @@ _AT_ONCE: Final = 4
 #: Bytes of pictures that are kept in a process, for those who leaf back and forth.
 _KEPT_BYTES: Final = 32 * 1024 * 1024
 
-#: Seconds for which a client is kept, and for which S3 that did not answer is left alone.
+#: Seconds for which a client is kept, and for which S3 that cannot be read is left alone.
 _CLIENT_KEPT: Final = 60.0
 
 _LEFT_ALONE: Final = 30.0
 
-_AWAY: Final = "S3 cannot be reached from here"
+#: So many objects of a bucket that are refused one after the other, and none given, are all of them.
+REFUSED_IN_A_ROW: Final = 5
+
+_AWAY: Final = "S3 cannot be read from here"
+
+_NOT_THIS_ONE: Final = "may not be read from here"
 
 #: What is said where a picture would be.
 _WORDS: Final = {
@@ -80,12 +91,28 @@ class Connections:
     requester_pays: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where pictures come from: what is wrong with it is wrong for all of them."""
+
+    connections: Connections
+    bucket: str
+
+
 class NoPictureError(Exception):
-    """There is no picture, and why, in a few words for the reader of the page."""
+    """There is no picture, and why, in a few words for the reader of the page.
+
+    :param words: these words.
+    :param trouble: what is the same for all pictures that are missing for the same cause; empty where only one is.
+    """
+
+    def __init__(self, words: str, trouble: str = "") -> None:
+        super().__init__(words)
+        self.trouble = trouble
 
 
 class NoPicturesError(NoPictureError):
-    """There are no pictures at all over a connection: a page says that once, for all of them."""
+    """There are no pictures at all from a source: a page says that once, for all of them."""
 
 
 class Pictures:
@@ -96,7 +123,8 @@ class Pictures:
         self._lock = threading.Lock()
         self._kept: LRUCache[str, bytes] = LRUCache(_KEPT_BYTES, getsizeof=len)
         self._stores: TTLCache[Connections, ImageStore] = TTLCache(32, _CLIENT_KEPT, time.monotonic)
-        self._troubles: TTLCache[Connections, str] = TTLCache(32, _LEFT_ALONE, time.monotonic)
+        self._away: TTLCache[Source, bool] = TTLCache(128, _LEFT_ALONE, time.monotonic)
+        self._refused: LRUCache[Source, int] = LRUCache(128)
 
     async def get(self, stored: StoredObject, side: int) -> bytes:
         """Give the picture of an image.
@@ -116,20 +144,46 @@ class Pictures:
     def _make(self, stored: StoredObject, side: int) -> bytes:
         options = stored.options
         connections = Connections(options.aws_conn_id, options.mj_conn_id, options.requester_pays)
+        source = Source(connections, stored.image.bucket)
         with self._lock:
-            trouble = self._troubles.get(connections)
-        if trouble is not None:
-            raise NoPicturesError(trouble)
+            is_away = source in self._away
+        if is_away:
+            raise NoPicturesError(_AWAY)
         try:
-            return thumbnail(self._store(connections), stored.image, side)
+            store = self._store(connections)
+        except DescribeError as error:
+            raise self._none_from(source, error) from error
+        return self._read(source, store, stored.image, side)
+
+    def _read(self, source: Source, store: ImageStore, image: ListedImage, side: int) -> bytes:
+        try:
+            made = thumbnail(store, image, side)
         except ImageRejectedError as error:
             raise NoPictureError(_WORDS.get(error.reason, "cannot be shown")) from None
-        except StorageUnavailableError as error:
-            self._remember(connections, _AWAY)
-            raise NoPicturesError(_AWAY) from error
+        except (ObjectDeniedError, ObjectUnavailableError) as error:
+            raise self._refusal(source, error) from error
+        except StorageError as error:
+            raise self._none_from(source, error) from error
         except DescribeError as error:
             # Its own words name connections and objects, which are for administrators.
-            raise NoPictureError("may not be read from here") from error
+            raise NoPictureError(_NOT_THIS_ONE, _trouble(source, error)) from error
+        with self._lock:
+            self._refused.pop(source, None)
+        return made
+
+    def _none_from(self, source: Source, error: DescribeError) -> NoPicturesError:
+        """Remember that a source gives nothing, and leave it alone for a while."""
+        with self._lock:
+            self._away[source] = True
+        return NoPicturesError(_AWAY, _trouble(source, error))
+
+    def _refusal(self, source: Source, error: DescribeError) -> NoPictureError:
+        """Take a refusal for the object's own, unless it is one of several and none was given between them."""
+        with self._lock:
+            refused = self._refused[source] = self._refused.get(source, 0) + 1
+        if refused >= REFUSED_IN_A_ROW:
+            return self._none_from(source, error)
+        return NoPictureError(_NOT_THIS_ONE, _trouble(source, error))
 
     def _store(self, connections: Connections) -> ImageStore:
         with self._lock:
@@ -145,9 +199,11 @@ class Pictures:
                 self._stores[connections] = found
         return found
 
-    def _remember(self, connections: Connections, trouble: str) -> None:
-        with self._lock:
-            self._troubles[connections] = trouble
+
+def _trouble(source: Source, error: DescribeError) -> str:
+    """Name a trouble without the object at which it was met: a page of 48 pictures has it 48 times."""
+    connections = source.connections
+    return f"{connections.aws_conn_id} {connections.mj_conn_id} {source.bucket} {type(error).__name__} {error.code}"
 
 
 def tag(stored: StoredObject, side: int) -> str:

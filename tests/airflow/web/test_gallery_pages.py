@@ -10,9 +10,18 @@ import pytest
 from PIL import Image
 
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
+from airflow_midjourney.describe.model.errors import (
+    DescribeError,
+    ObjectDeniedError,
+    ObjectUnavailableError,
+    StorageDeniedError,
+    StorageError,
+    StorageUnavailableError,
+)
+from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.describe.table import batches
 from airflow_midjourney.web.pages import pictures
-from airflow_midjourney.web.pictures import Pictures
+from airflow_midjourney.web.pictures import REFUSED_IN_A_ROW, Pictures
 from airflow_midjourney.web.security.signing import seal
 from tests.support import airflow_connections as connections
 from tests.support import rows
@@ -22,11 +31,12 @@ from tests.support.example_dags import known_to_airflow
 from tests.support.gallery_scenes import PROMPTS, Scene, set_the_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from mypy_boto3_s3 import S3Client
     from starlette.testclient import TestClient
 
+    from airflow_midjourney.describe.storage.objects import ListedImage
     from airflow_midjourney.describe.table.database import Database
 
 EDITOR = name_of(reads="archive product_photos uploads", edits="archive")
@@ -195,16 +205,92 @@ def test_what_the_connection_does_not_allow_is_not_read(
 
 
 @pytest.mark.parametrize("gone", ["AIRFLOW_CONN_AWS_DEFAULT", "AIRFLOW_CONN_MIDJOURNEY_DEFAULT"])
-def test_without_a_connection_the_pages_are_text(
-    gone: str, scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+def test_without_a_connection_the_pages_are_text_under_one_banner(
+    gone: str,
+    scene: Scene,
+    get: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.delenv(gone)
+    pictures._warned.clear()
 
-    answer = get(f"picture?id={scene.described['cat.jpg']}")
+    answers = [get(f"picture?id={number}") for number in list(scene.described.values())[:3]]
 
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
-    assert "aws_default" not in answer.text
+    assert {answer.status_code for answer in answers} == {503}
+    assert "aws_default" not in answers[0].text
+    assert len(warnings(caplog)) == 1
     assert "ginger cat" in get("gallery").text
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [line for line in caplog.messages if line.startswith("No picture of row")]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, error: DescribeError, keys: Collection[str] | None = None) -> list[str]:
+    """Let S3 refuse some objects, or all, and give the keys that it is asked for."""
+    asked: list[str] = []
+    read = ImageStore.read
+
+    def answer(store: ImageStore, image: ListedImage) -> Any:
+        asked.append(image.key)
+        if keys is not None and not any(image.key.endswith(key) for key in keys):
+            return read(store, image)
+        # As S3 has it, the words name the object.
+        raise type(error)(f"{image.key}: {error}", code=error.code)
+
+    pictures._warned.clear()
+    monkeypatch.setattr(ImageStore, "read", answer)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StorageDeniedError("S3 does not accept the credentials.", code="ExpiredToken"),
+        StorageError("The bucket does not exist.", code="NoSuchBucket"),
+        StorageUnavailableError("S3 is not able to answer.", code="SlowDown"),
+    ],
+    ids=lambda error: str(error.code),
+)
+def test_what_is_wrong_for_all_objects_is_met_and_said_once(
+    error: DescribeError,
+    scene: Scene,
+    get: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = refuse(monkeypatch, error)
+
+    answers = [get(f"picture?id={number}") for number in list(scene.described.values())[:4]]
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert (len(asked), len(warnings(caplog))) == (1, 1)
+
+
+def test_where_every_object_is_denied_the_page_and_the_log_say_so_once(
+    scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = refuse(monkeypatch, ObjectDeniedError("Grant s3:GetObject.", code="AccessDenied"))
+
+    answers = [get(f"picture?id={number}") for number in list(scene.described.values())[:7]]
+
+    assert [answer.status_code for answer in answers] == [200] * 4 + [503] * 3
+    assert (len(asked), len(warnings(caplog))) == (REFUSED_IN_A_ROW, 1)
+
+
+@pytest.mark.parametrize("kind", [ObjectDeniedError, ObjectUnavailableError])
+def test_single_objects_that_are_refused_hide_no_others(
+    kind: type[DescribeError], scene: Scene, get: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, *others = scene.described
+    refuse(monkeypatch, kind("Not this one.", code="AccessDenied"), [refused])
+
+    answers = []
+    for other in others[:3]:
+        answers += [get(f"picture?id={scene.described[name]}") for name in (*[refused] * 4, other)]
+
+    assert [answer.headers["content-type"] for answer in answers] == (["image/svg+xml"] * 4 + ["image/jpeg"]) * 3
 
 
 def test_storage_that_is_away_is_asked_and_warned_of_once_in_a_while(

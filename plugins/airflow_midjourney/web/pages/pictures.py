@@ -70,12 +70,11 @@ async def show_picture(
 
 def _warn_once(image_id: int, error: NoPictureError) -> None:
     """Log what only an administrator can mend, unless the log has it already: a page asks for 48 pictures at once."""
-    if error.__cause__ is None:
+    if not error.trouble:
         return
-    told = error if isinstance(error, NoPicturesError) else error.__cause__
     with _warned_lock:
-        known = str(told) in _warned
-        _warned[str(told)] = True
+        known = error.trouble in _warned
+        _warned[error.trouble] = True
     if not known:
         log.warning("No picture of row %s, and perhaps of others: %s", image_id, error.__cause__)
 
