@@ -252,7 +252,7 @@ def test_the_accounts_that_a_batch_waits_for_are_given_with_their_rows_and_what_
     with database.writing() as tx:
         submitted(tx, "abcd")
         rows.set_columns(tx, 2, status=Status.SUBMITTING.value)
-        rows.set_columns(tx, 3, status=Status.SUCCEEDED.value)
+        rows.set_columns(tx, 3, status=Status.PENDING.value)
         rows.set_columns(tx, 4, status=Status.SUBMITTED.value, account=NEW.identity)
         update_account(tx, OLD, sought_for=400.0)
         batch, elsewhere = rows.open_batch(tx), rows.open_batch(tx, Scope(rows.BUCKET, ("b",)))

@@ -49,7 +49,7 @@ def described(tx: Transaction, answers: Sequence[TaskAnswer]) -> list[bool]:
     tx.connection.execute(
         submissions.update()
         .where(submissions.c.submit_token.in_(tokens), submissions.c.settled_at.is_(None))
-        .values(result=Status.SUCCEEDED.value, reason=None, settled_at=tx.now)
+        .values(result=Status.SUCCEEDED.value, settled_at=tx.now)
     )
     waiting = set(
         tx.connection.execute(
