@@ -292,3 +292,17 @@ def test_a_late_answer_without_its_token_is_taken_only_from_the_same_host(
     asyncio.run(settle(scene.watcher))
 
     assert scene.statuses == [status]
+
+
+def test_what_came_into_doubt_only_because_no_connection_asked_is_polled_by_its_own_account_again(
+    database: Database,
+) -> None:
+    scene = Scene(database, answered=1, account=rows.ACCOUNT)
+    (token,) = scene.tokens
+    with database.writing() as tx:
+        rows.set_columns(tx, 1, status="in_doubt", ended_at=tx.now, doubt_checked_at=tx.now)
+    scene.service.tasks = [task("0", token)]
+
+    asyncio.run(settle(scene.watcher))
+
+    assert scene.statuses == [Status.SUBMITTED]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -268,12 +269,13 @@ def test_ten_denied_objects_in_a_row_and_no_other_that_can_be_read_stop_the_run(
     assert len(scene.reads) == 3
 
 
-def test_where_s3_fails_at_ten_in_a_row_a_later_try_may_help(database: Database) -> None:
+@pytest.mark.parametrize("times_read", [0, 1])
+def test_where_s3_fails_at_ten_in_a_row_a_later_try_may_help(database: Database, times_read: int) -> None:
     scene = Scene(database, images=12, reserved=10)
-    denials = Denials()
+    denials = Denials(reads=Counter({scene.reserved[9].id: times_read}))
     scene.turn_away_all(scene.reserved[:9], denials)
 
-    with pytest.raises(StorageUnavailableError) as stopped:
+    with pytest.raises(StorageUnavailableError, match="S3 gave none of the latest 10") as stopped:
         scene.turn_away(scene.reserved[9], ObjectUnavailableError("internal error", http_status=500), denials)
 
     assert stopped.value.retry_helps
