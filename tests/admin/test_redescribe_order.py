@@ -239,3 +239,18 @@ def test_prompts_stay_until_there_are_new_ones(database: Database) -> None:
     assert asked.image_ids == (good,)
     with database.reading() as tx:
         assert rows.image_row(tx, good)["prompt_1"] == "one"
+
+
+@pytest.mark.parametrize(
+    ("images", "attempts", "most"),
+    [
+        (2, 1, "0.20"),
+        (2, 2, "0.30"),
+        # Of few images at most three are sent once more for want of an answer, of many one in a hundred.
+        (10, 2, "1.15"),
+        (1000, 2, "100.50"),
+    ],
+)
+def test_the_most_it_may_cost_counts_attempts_and_what_is_sent_once_more(images: int, attempts: int, most: str) -> None:
+    assert Price(images, Decimal("0.05"), "USD").most(attempts) == Decimal(most)
+    assert Price(images).most(attempts) is None

@@ -15,6 +15,7 @@ from sqlalchemy import and_, func, or_, select
 
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to, owners
+from airflow_midjourney.describe.table.doubt.in_doubt import most_resubmissions
 from airflow_midjourney.describe.table.matching import take_up_again
 from airflow_midjourney.describe.table.orders.seen_rows import SeenRow, name_submission
 
@@ -48,6 +49,15 @@ class Price:
     def total(self) -> Decimal | None:
         """All of them; None where no price is known."""
         return None if self.each is None else self.each * self.images
+
+    def most(self, attempts: int) -> Decimal | None:
+        """Give the price if the service fails every image, and gives no answer to as many as may be sent once more.
+
+        :param attempts: how often an image may be sent, while the service fails it.
+        """
+        if self.each is None:
+            return None
+        return self.each * (self.images * attempts + min(self.images, most_resubmissions(self.images)))
 
 
 @dataclass(frozen=True, slots=True)
