@@ -125,7 +125,7 @@ REVISIONS: Final = (
         comments=("accounts", "requests"),
     ),
     Revision(17, columns=(("accounts", "seeks_from"), ("accounts", "sought_at"), ("accounts", "sought_for"))),
-    Revision(18, columns=(("images", "prompts_sha256"),), views=True),
+    Revision(18, columns=(("images", "prompts_sha256"),), comments=("images",), views=True),
 )
 
 

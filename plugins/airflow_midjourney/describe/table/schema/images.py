@@ -383,7 +383,8 @@ def _lease_columns() -> list[Column[Any]]:
             nullable=False,
             default=0,
             comment=(
-                "Leases in a row that ended without a claim or a release: three mean that the image kills its workers."
+                "Workers in a row that died while they held the image's bytes and had not decoded them, with "
+                "the worker that decodes it at the moment: three mean that the image kills its workers."
             ),
         ),
         Column(
