@@ -83,8 +83,8 @@ LOADED = {
     "dags/describe_taskflow.py": f"{DESCRIBING} .operators.describe_group",
     "dags/describe_folders.py": f"{DESCRIBING} .operators.describe_group",
     "dags/describe_partitions.py": f"{DESCRIBING} .operators.describe_group",
-    "dags/midjourney_resolve.py": f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .operators .operators.resolve"
-    " .operators.scope .settings",
+    "dags/midjourney_resolve.py": f" {ARGUMENTS} .runs .runtime {ENGINE_OF_A_DAG} {HOOKS} .links .operators"
+    " .operators.resolve .operators.scope .settings",
     "dags/midjourney_pause.py": f" ._version .describe .describe.model .describe.model.errors {HOOKS} .operators"
     " .operators.pause .runs .runtime .settings",
     "plugins/airflow_midjourney/plugin.py": f" {ENGINE_OF_A_DAG} .links",

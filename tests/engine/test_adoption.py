@@ -580,6 +580,8 @@ def test_the_oldest_task_of_any_order_says_how_far_a_list_reaches_back() -> None
         search.look(listed("1", "theirs", minutes_ago))
 
     assert search.oldest == NOON - timedelta(minutes=30)
+    assert not search.reaches_back_to(NOON), "nothing is known of the service's clock"
+    search.note_clock(NOON, NOON)
     assert search.reaches_back_to(NOON - timedelta(minutes=29))
     assert not search.reaches_back_to(NOON - timedelta(minutes=30))
 

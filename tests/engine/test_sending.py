@@ -344,7 +344,7 @@ def test_a_claim_that_another_process_was_first_with_keeps_no_other_from_being_c
             raise TableConflictError("another was first")
         return claim(tx, requests, account)
 
-    monkeypatch.setattr(send_module, "LINGER", 60.0)
+    monkeypatch.setattr(send_module, "LINGER", 3.0)
     monkeypatch.setattr(send_module, "TOGETHER", 3)
     monkeypatch.setattr(claims, "claim", claim_but_the_second)
 

@@ -52,10 +52,10 @@ def presentable(text: str, *, limit: int = 200, hidden: Iterable[str] = ()) -> s
         not in base64.
     """
     line = on_one_line(text)
-    for part in hidden:
+    for part in map(on_one_line, hidden):
         # Whatever the coding, it makes nothing shorter.
-        if part.strip() and len(part.strip()) <= len(line):
-            line = re.sub(_in_any_coding(part.strip()), _HIDDEN, line, flags=re.IGNORECASE)
+        if part and len(part) <= len(line):
+            line = re.sub(_in_any_coding(part), _HIDDEN, line, flags=re.IGNORECASE)
     return shortened(_DATA_URI.sub(_HIDDEN, _KEY_FRAGMENT.sub(_HIDDEN, line)), limit)
 
 
