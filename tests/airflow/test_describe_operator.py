@@ -116,11 +116,11 @@ def test_the_next_try_goes_on_where_a_killed_one_stopped(
     troubles = Troubles()
     read, reads = ImageStore.read, []
 
-    def read_until_killed(store: ImageStore, image: Any) -> Any:
+    def read_until_killed(store: ImageStore, image: Any, *facts: Any, **more: Any) -> Any:
         reads.append(image.key)
         if len(reads) == 4:
             raise MemoryError("killed")
-        return read(store, image)
+        return read(store, image, *facts, **more)
 
     monkeypatch.setattr(ImageStore, "read", read_until_killed)
 

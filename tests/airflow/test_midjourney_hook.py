@@ -163,14 +163,14 @@ def test_the_test_button_says_that_the_key_may_read(
 def test_the_test_button_says_what_is_wrong(
     simulate: Callable[..., RunningSimulator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, connections.midjourney(simulate(key="the-key").url, "another"))
+    monkeypatch.setenv(VARIABLE, connections.midjourney(simulate(key="the-key").url, "wr0ng-key"))
 
     worked, message = MidjourneyHook().test_connection()
 
     assert not worked
     assert message.startswith("This connection: the service answers HTTP 401")
     assert "Check the API key in the password field" in message
-    assert "another" not in message
+    assert "wr0ng-key" not in message
 
 
 def test_the_test_button_says_how_hours_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
