@@ -43,12 +43,10 @@ def test_a_manual_run_pays_once_and_a_second_one_nothing(
     for row in deployment.rows(scene.prefix):
         assert (row["dag_id"], row["run_id"], row["dag_task_id"]) == (DAG, first, "submit")
         assert row["try_number"] == 1
-    assert {key for key in deployment.api.xcoms(DAG, first, "submit") if not key.startswith("_link_")} == {
-        "return_value",
-        "counts",
-    }
-    assert deployment.api.xcoms(DAG, first, "submit")["return_value"] == f"{DAG}/submit/{first}"
-    assert {key for key in deployment.api.xcoms(DAG, first, "wait") if not key.startswith("_link_")} == {"counts"}
+    for task_id in ("submit", "wait"):
+        xcoms = deployment.api.xcoms(DAG, first, task_id)
+        assert {key for key in xcoms if not key.startswith("_link_")} == {"return_value", "counts"}
+        assert xcoms["return_value"] == f"{DAG}/submit/{first}"
 
     second = scene.start()
     scene.finish(second)
