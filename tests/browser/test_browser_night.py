@@ -82,7 +82,7 @@ def test_from_the_last_line_of_a_sensor_to_the_images_to_their_cure(
 
     page.get_by_role("heading", name="Describe 30 images again?").wait_for()
     expect(page.get_by_text("1.20 USD", exact=True)).to_be_visible()
-    expect(page.get_by_text("refused, DAG night")).to_be_visible()
+    expect(page.get_by_text("refused, batch night/submit/")).to_be_visible()
     picture(page, f"night-question-{look}-{width}")
     assert can_be_read(page)
     page.get_by_role("button", name="Describe them again").dblclick()
