@@ -183,6 +183,8 @@ def test_a_blocked_account_outweighs_every_complaint(dialect: Dialect) -> None:
         ("Account is suspended: content policy", Reason.SERVICE_ERROR),
         ("您的账号因违规已被限制使用", Reason.SERVICE_ERROR),
         ("该账户已被封禁（违规）", Reason.SERVICE_ERROR),
+        ("您的账户存在违规，已停用", Reason.SERVICE_ERROR),
+        ("Your account was permanently suspended (community standards)", Reason.SERVICE_ERROR),
         # A warning about an image is about the image.
         ("AI moderator: this image is against our community standards. Your account may be blocked.", Reason.BANNED),
         ("Banned prompt detected. Repeated attempts will cost you your account.", Reason.BANNED),

@@ -110,6 +110,8 @@ def test_a_login_that_may_create_makes_the_tables_and_uses_them(
     ensure_tables(database)
 
     use_everything(database)
+    with database.reading() as tx:
+        assert [row["status"] for row in rows.image_rows(tx)] == ["succeeded", "rejected"]
 
 
 def test_a_login_that_may_not_create_uses_the_tables_of_a_dba(
