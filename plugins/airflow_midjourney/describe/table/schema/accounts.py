@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Boolean, Column, Float, MetaData, Table
 
 from airflow_midjourney.describe.table.columns import KeyText, PlainText, UTCDateTime
@@ -18,6 +20,19 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
             primary_key=True,
             comment="Scheme, host, port and name of the account: the extra account, or a digest of the key.",
         ),
+        *_pause_columns(),
+        *_breaker_columns(),
+        *_poll_columns(),
+        *_silence_columns(),
+        *_seeking_columns(),
+        *_written_columns(),
+        comment="One row per account of the service: lock of its slots, turn to poll, circuit breaker.",
+    )
+
+
+def _pause_columns() -> list[Column[Any]]:
+    """Whether a person has stopped it, and who did, and who let it go on."""
+    return [
         Column(
             "paused",
             Boolean,
@@ -44,8 +59,16 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
             comment="Who resumed the account last: a user of Airflow, or a DAG run. Stays afterwards. Empty before.",
         ),
         Column("resumed_at", UTCDateTime, comment="When that was. Empty before."),
-        # The three columns of the circuit breaker have names of their own in the code. In the database they keep the
-        # first release's, because processes of both releases work on the same tables side by side.
+    ]
+
+
+def _breaker_columns() -> list[Column[Any]]:
+    """The circuit breaker: since when, until when and why nothing is sent.
+
+    Its first three columns have names of their own in the code. In the database they keep the first release's, because
+    processes of both releases work on the same tables side by side.
+    """
+    return [
         Column(
             "closed_until",
             UTCDateTime,
@@ -83,6 +106,12 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
                 "is only full."
             ),
         ),
+    ]
+
+
+def _poll_columns() -> list[Column[Any]]:
+    """Whose turn it is to poll, and what callbacks change about that."""
+    return [
         Column(
             "poll_failing_since",
             UTCDateTime,
@@ -115,6 +144,12 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
             UTCDateTime,
             comment="When a callback last announced an answer. Emptied when an answer comes without one.",
         ),
+    ]
+
+
+def _silence_columns() -> list[Column[Any]]:
+    """How long the service has answered nothing at all: no image's timeout counts it."""
+    return [
         Column(
             "answered_at",
             UTCDateTime,
@@ -129,6 +164,12 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
             default=0.0,
             comment="Seconds in all in which the service answered no poll: task timeouts do not count them.",
         ),
+    ]
+
+
+def _seeking_columns() -> list[Column[Any]]:
+    """How images are looked for whose account no connection polls any more."""
+    return [
         Column(
             "seeks_from",
             UTCDateTime,
@@ -153,10 +194,15 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
                 "account's next poll."
             ),
         ),
+    ]
+
+
+def _written_columns() -> list[Column[Any]]:
+    """When the row was written."""
+    return [
         Column("created_at", UTCDateTime, nullable=False, comment="When the account was used first."),
         Column("updated_at", UTCDateTime, nullable=False, comment="When the row was last written."),
-        comment="One row per account of the service: lock of its slots, turn to poll, circuit breaker.",
-    )
+    ]
 
 
 def meta_table(metadata: MetaData, name: str) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import JSON, Column, Index, Integer, MetaData, Numeric, Table
 
 from airflow_midjourney.describe.table.columns import KeyText, PlainText, RowNumber, UTCDateTime
@@ -12,6 +14,20 @@ def batches_table(metadata: MetaData, name: str) -> Table:
     return Table(
         f"{name}_batches",
         metadata,
+        *_scope_columns(),
+        *_listing_columns(),
+        *_run_columns(),
+        *_time_columns(),
+        # For people who leaf through them: a DAG's newest, and those of a run.
+        Index(f"ix_{name}_batches_dag", "dag_id", "started_at", "batch_id"),
+        Index(f"ix_{name}_batches_run", "dag_id", "run_id", "started_at"),
+        comment="One row per batch: its scope, how far its listing has come, and what it found.",
+    )
+
+
+def _scope_columns() -> list[Column[Any]]:
+    """Which images the batch is about, and what a later worker has to know of how they are described."""
+    return [
         Column(
             "batch_id",
             KeyText,
@@ -53,6 +69,12 @@ def batches_table(metadata: MetaData, name: str) -> Table:
                 "object."
             ),
         ),
+    ]
+
+
+def _listing_columns() -> list[Column[Any]]:
+    """How far the listing has come, so that the next worker goes on from there, and what it found."""
+    return [
         Column(
             "listing_source",
             Integer,
@@ -93,6 +115,12 @@ def batches_table(metadata: MetaData, name: str) -> Table:
             nullable=False,
             comment="What the listing found so far: counts of images by the work that each needs. A JSON object.",
         ),
+    ]
+
+
+def _run_columns() -> list[Column[Any]]:
+    """The task that opened the batch."""
+    return [
         Column("dag_id", PlainText, comment="DAG of the task. Empty outside Airflow."),
         Column("run_id", PlainText, comment="DAG run of the task. Empty outside Airflow."),
         Column("dag_task_id", PlainText, comment="Task that opened the batch. Empty outside Airflow."),
@@ -102,6 +130,12 @@ def batches_table(metadata: MetaData, name: str) -> Table:
             comment="Map index of the task, -1 where it is not mapped. Empty outside Airflow.",
         ),
         Column("logical_date", UTCDateTime, comment="Logical date of the run. Empty where the run has none."),
+    ]
+
+
+def _time_columns() -> list[Column[Any]]:
+    """When the batch was opened, tried and written."""
+    return [
         Column(
             "started_at",
             UTCDateTime,
@@ -113,11 +147,7 @@ def batches_table(metadata: MetaData, name: str) -> Table:
         ),
         Column("tried_at", UTCDateTime, nullable=False, comment="When the latest try of a task of the batch began."),
         Column("updated_at", UTCDateTime, nullable=False, comment="When the row was last written."),
-        # For people who leaf through them: a DAG's newest, and those of a run.
-        Index(f"ix_{name}_batches_dag", "dag_id", "started_at", "batch_id"),
-        Index(f"ix_{name}_batches_run", "dag_id", "run_id", "started_at"),
-        comment="One row per batch: its scope, how far its listing has come, and what it found.",
-    )
+    ]
 
 
 def members_table(metadata: MetaData, name: str) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Numeric, Table
 
 from airflow_midjourney.describe.table.columns import KeyText, PlainText, RowNumber, UTCDateTime
@@ -13,6 +15,28 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
     return Table(
         f"{name}_submissions",
         metadata,
+        *_posted_columns(),
+        *_billed_columns(),
+        *_answer_columns(),
+        *_result_columns(),
+        *_price_columns(),
+        *_run_columns(),
+        *_time_columns(),
+        Index(f"ix_{name}_submissions_image", "image_id"),
+        Index(f"ix_{name}_submissions_cap", "cap_scope", "outcome"),
+        Index(f"ix_{name}_submissions_run", "cap_scope", "id"),
+        Index(f"ix_{name}_submissions_account", "account", "id"),
+        Index(f"ix_{name}_submissions_batch", "batch_id", "settled_at"),
+        Index(f"ix_{name}_submissions_day", "account", "claimed_at"),
+        partial(f"ix_{name}_submissions_content", "content_sha256", "bot_type", where="content_sha256 IS NOT NULL"),
+        partial(f"ix_{name}_submissions_unanswered", "account", "outcome", "claimed_at", where=MAY_BE_ANSWERED),
+        comment="The bill: one row per POST. Rows are added and completed, never used for another POST.",
+    )
+
+
+def _posted_columns() -> list[Column[Any]]:
+    """What was posted: which bytes, for which image and bot, under which token."""
+    return [
         Column(
             "id",
             RowNumber,
@@ -41,6 +65,12 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
             KeyText,
             comment="Bot that was asked: MID_JOURNEY or NIJI_JOURNEY. Empty in rows of older releases.",
         ),
+    ]
+
+
+def _billed_columns() -> list[Column[Any]]:
+    """For which batch it was posted, and which account and run pay."""
+    return [
         Column("batch_id", KeyText, nullable=False, comment="Batch for which a worker claimed the image."),
         Column(
             "cap_scope",
@@ -57,6 +87,12 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
                 "is erased."
             ),
         ),
+    ]
+
+
+def _answer_columns() -> list[Column[Any]]:
+    """What the service said to the POST."""
+    return [
         Column(
             "outcome",
             PlainText,
@@ -75,6 +111,12 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
                 "What the service said, or who decided. Empty where it said nothing. Emptied when the image is erased."
             ),
         ),
+    ]
+
+
+def _result_columns() -> list[Column[Any]]:
+    """What became of the task that the service accepted."""
+    return [
         Column(
             "result",
             PlainText,
@@ -84,12 +126,24 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
             ),
         ),
         Column("reason", PlainText, comment="Why the result is failed. Empty otherwise."),
+    ]
+
+
+def _price_columns() -> list[Column[Any]]:
+    """What it costs."""
+    return [
         Column(
             "price",
             Numeric(18, 6),
             comment="Price of one submission on the connection at that time. Empty where none was set.",
         ),
         Column("currency", PlainText, comment="Currency of price. Empty where none was set."),
+    ]
+
+
+def _run_columns() -> list[Column[Any]]:
+    """The task that claimed the image."""
+    return [
         Column("dag_id", PlainText, comment="DAG of the task that claimed. Empty outside Airflow."),
         Column("run_id", PlainText, comment="DAG run of the task that claimed. Empty outside Airflow."),
         Column("dag_task_id", PlainText, comment="Task that claimed. Empty outside Airflow."),
@@ -99,6 +153,12 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
             comment="Map index of that task, -1 where it is not mapped. Empty outside Airflow.",
         ),
         Column("try_number", Integer, comment="Try of that task. Empty outside Airflow."),
+    ]
+
+
+def _time_columns() -> list[Column[Any]]:
+    """When each of these was written."""
+    return [
         Column(
             "claimed_at",
             UTCDateTime,
@@ -118,16 +178,7 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
                 "Empty otherwise."
             ),
         ),
-        Index(f"ix_{name}_submissions_image", "image_id"),
-        Index(f"ix_{name}_submissions_cap", "cap_scope", "outcome"),
-        Index(f"ix_{name}_submissions_run", "cap_scope", "id"),
-        Index(f"ix_{name}_submissions_account", "account", "id"),
-        Index(f"ix_{name}_submissions_batch", "batch_id", "settled_at"),
-        Index(f"ix_{name}_submissions_day", "account", "claimed_at"),
-        partial(f"ix_{name}_submissions_content", "content_sha256", "bot_type", where="content_sha256 IS NOT NULL"),
-        partial(f"ix_{name}_submissions_unanswered", "account", "outcome", "claimed_at", where=MAY_BE_ANSWERED),
-        comment="The bill: one row per POST. Rows are added and completed, never used for another POST.",
-    )
+    ]
 
 
 def tallies_table(metadata: MetaData, name: str) -> Table:
