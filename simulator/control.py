@@ -30,6 +30,7 @@ def control_routes(service: SimulatedService) -> list[Route]:
         Route("/_simulator/scenario", control.set_scenarios, methods=["POST"]),
         Route("/_simulator/settings", control.change_settings, methods=["POST"]),
         Route("/_simulator/restart", control.restart, methods=["POST"]),
+        Route("/_simulator/hurry", control.hurry, methods=["POST"]),
         Route("/_simulator/reset", control.reset, methods=["POST"]),
         Route("/_simulator/ephemeral-attachments/{channel}/{task_id}/{name}", control.attachment),
     ]
@@ -105,6 +106,11 @@ class ControlPlane:
         """Restarts the simulated service."""
         self._service.restart()
         return _json({"restarts": self._service.restarts})
+
+    async def hurry(self, request: Request) -> Response:
+        """Lets each task that works at this moment come to its end at once."""
+        self._service.lifecycle.hurry()
+        return _json({"ok": True})
 
     async def reset(self, request: Request) -> Response:
         """Forgets tasks, counts and scenarios."""

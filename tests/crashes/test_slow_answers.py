@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,16 +20,21 @@ from airflow_midjourney.describe.model.batch import BatchOptions, Origin
 from airflow_midjourney.describe.model.errors import ServiceUnavailableError
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.service.client import MidjourneyClient
-from airflow_midjourney.describe.service.submit_response import Ambiguous
+from airflow_midjourney.describe.service.submit_response import Ambiguous, HeldBack
 from airflow_midjourney.describe.table import claims, submissions
 from airflow_midjourney.describe.table.batches import open_batch
-from tests.support.crash_runs import ACCOUNT
+from tests.support.crash_runs import ACCOUNT, PATIENT, PATIENTLY
+from tests.support.rows import let_time_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_midjourney.describe.service.submit_response import SubmitOutcome
+    from tests.support.crash import CrashingEngine
     from tests.support.crash_runs import CrashSite, Errand
+
+#: Seconds of a slow task: it ends when the test says so.
+UNTIL_HURRIED: Final = 3600.0
 
 
 @dataclass
@@ -55,25 +62,19 @@ def answers_held(site: CrashSite, errand: Errand) -> Iterator[HeldAnswers]:
         submitting.join()
 
 
-#: Three images that are to be sent at the same moment are: no busy machine holds one of them up for so long.
-PATIENT: Final = ACCOUNT | {"doubt_grace": 1.5}
-
-
 async def _submit_and_wait(errand: Errand, held: HeldAnswers) -> None:
     engine = errand.engine()
     batch = await engine.database.write(open_batch, errand.scope, errand.options, Origin("dag", errand.run_id, "slow"))
-    # A busy machine cuts no POST off before the service has taken it.
-    patient = replace(engine.service, timeout=30.0)
-    async with engine.worker() as worker, MidjourneyClient(patient) as client:
+    async with engine.worker() as worker, MidjourneyClient(engine.service) as client:
 
         async def submit_describe(**image: Any) -> SubmitOutcome:
             outcome = await client.submit_describe(**image)
-            while not held.let_through.is_set():
+            # What was never sent has no answer that could be late: it is tried again.
+            while not isinstance(outcome, HeldBack) and not held.let_through.is_set():
                 await asyncio.sleep(0.01)
             return held.instead or outcome
 
         worker.client.submit_describe = submit_describe  # type: ignore[method-assign]
-        # A worker that is held up after its claim sends nothing, and tries again.
         while (await advance(worker, batch.batch_id)).open.pending:
             await asyncio.sleep(0.05)
     engine.database.close()
@@ -87,11 +88,9 @@ def _wait_until(happened: Callable[[], bool]) -> None:
 
 
 def _let_it_be_doubtful(site: CrashSite, errand: Errand) -> None:
-    def is_doubtful() -> bool:
-        asyncio.run(site.database.write(submissions.doubt_overdue))
-        return set(site.statuses(errand)) == {Status.IN_DOUBT}
-
-    _wait_until(is_doubtful)
+    asyncio.run(site.database.write(let_time_pass, timedelta(seconds=PATIENTLY)))
+    asyncio.run(site.database.write(submissions.doubt_overdue))
+    assert set(site.statuses(errand)) == {Status.IN_DOUBT}
 
 
 def _decide(site: CrashSite, errand: Errand, decide: Callable[..., bool]) -> None:
@@ -133,9 +132,10 @@ def test_if_both_submissions_were_billed_the_books_say_so(
     make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]]
 ) -> None:
     site = make_site("new-api")
-    errand = site.prepare(photos(1))
+    errand = site.prepare(photos(1), account=PATIENT)
 
     with answers_held(site, errand):
+        _let_it_be_doubtful(site, errand)
         errand.run()
         (before,) = site.rows(errand)
 
@@ -152,7 +152,7 @@ def test_an_answer_just_before_an_image_is_sent_again_saves_the_second_price(
     make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]]
 ) -> None:
     site = make_site("new-api")
-    errand = site.prepare(photos(1))
+    errand = site.prepare(photos(1), account=PATIENT)
 
     with answers_held(site, errand):
         _let_it_be_doubtful(site, errand)
@@ -169,7 +169,7 @@ def test_an_answer_for_an_image_that_a_person_gave_up_is_still_fetched(
     make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]]
 ) -> None:
     site = make_site("new-api")
-    errand = site.prepare(photos(1))
+    errand = site.prepare(photos(1), account=PATIENT)
 
     with answers_held(site, errand):
         _let_it_be_doubtful(site, errand)
@@ -185,14 +185,15 @@ def test_an_answer_for_an_image_that_a_person_gave_up_is_still_fetched(
 def test_an_answer_that_comes_after_its_image_timed_out_is_taken_by_the_next_run(
     make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]], dialect: str
 ) -> None:
-    site = make_site(dialect, ("slow_work:first=1",), pause=4.0)
+    site = make_site(dialect, ("slow_work:first=1",), pause=UNTIL_HURRIED)
     errand = site.prepare(
-        photos(1), account=ACCOUNT | {"task_timeout": 0.3}, options=replace(BatchOptions(), max_attempts=1)
+        photos(1), account=PATIENT | {"task_timeout": 0.3}, options=replace(BatchOptions(), max_attempts=1)
     )
     errand.run_here()
     (failed,) = site.rows(errand)
     assert (failed.status, failed.reason) == (Status.FAILED, Reason.TIMEOUT)
 
+    _end_the_slow_task(site)
     _wait_until(lambda: replace(errand, run_id="next").run_here() is not None and not site.rows(errand)[0].reason)
 
     (row,) = site.rows(errand)
@@ -210,20 +211,37 @@ def test_the_old_task_is_asked_once_more_before_a_second_is_paid(
 ) -> None:
     # Without a list of many tasks, and without requests for single ones, polls ask about no task that was given up.
     monkeypatch.setattr("airflow_midjourney.describe.engine.doubt.ask.SINGLE_FETCHES", 0)
-    site = make_site("novicezk", ("slow_work:first=1", "no_list_by_condition"), pause=4.0)
-    errand = site.prepare(photos(1), account=ACCOUNT | {"task_timeout": 0.3})
-    monkeypatch.setattr("airflow_midjourney.describe.table.results.RETRY_PAUSE", 6.0)
+    site = make_site("novicezk", ("slow_work:first=1", "no_list_by_condition"), pause=UNTIL_HURRIED)
+    errand = site.prepare(photos(1), account=PATIENT | {"task_timeout": 0.3})
+    monkeypatch.setattr("airflow_midjourney.describe.table.results.RETRY_PAUSE", PATIENTLY)
     monkeypatch.setattr("airflow_midjourney.describe.table.doubt.former_tasks.POSTPONEMENT", 0.2)
     engine = errand.engine()
     if answers == "not at once":
         _fail_once_when_asked_for_the_old_task(monkeypatch)
 
-    errand.finish(engine)
+    with _running(errand, engine):
+        _wait_until(lambda: [(row.status, row.attempts) for row in site.rows(errand)] == [(Status.PENDING, 1)])
+        _end_the_slow_task(site)
+        asyncio.run(site.database.write(let_time_pass, timedelta(seconds=PATIENTLY)))
 
     assert site.statuses(errand) == [Status.SUCCEEDED]
     assert engine.points.passed["after answered_late"] == 1
     assert engine.points.passed["after postpone"] == (answers == "not at once")
     assert site.billed() == [1]
+
+
+def _end_the_slow_task(site: CrashSite) -> None:
+    site.simulator.hurry()
+    _wait_until(lambda: [task["status"] for task in site.simulator.tasks()][-1] == "SUCCESS")
+
+
+@contextmanager
+def _running(errand: Errand, engine: CrashingEngine) -> Iterator[None]:
+    """Make the whole run in a thread; it has ended after the block."""
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(errand.finish, engine)
+        yield
+        run.result()
 
 
 def _fail_once_when_asked_for_the_old_task(monkeypatch: pytest.MonkeyPatch) -> None:

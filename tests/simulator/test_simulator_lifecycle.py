@@ -88,6 +88,16 @@ def test_trueai_runs_unfinished_tasks_again_after_a_restart(simulate: Running) -
     assert client.fetch(task_id).status_code == 200
 
 
+def test_a_task_that_is_hurried_ends_at_once_and_a_later_one_does_not(simulate: Running) -> None:
+    client = simulate("trueai", "slow_work", pause=3600)
+    hurried = client.submitted(picture(1))
+    client.until(hurried, "SUBMITTED")
+    client.sim.hurry()
+    client.until(hurried, "SUCCESS")
+    later = client.submitted(picture(2))
+    client.until(later, "SUBMITTED")
+
+
 def test_a_gateway_keeps_for_ever_what_its_upstream_forgot(simulate: Running) -> None:
     client = simulate("new-api", "stuck_submitted")
     task_id = client.submitted()

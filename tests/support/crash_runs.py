@@ -43,6 +43,13 @@ ACCOUNT: Final[dict[str, Any]] = {
     "max_in_flight": 4,
 }
 
+#: Seconds for which no machine is too busy to go on. Where a test needs so long a time to be over, it moves the table's
+#: moments back.
+PATIENTLY: Final = 120.0
+
+#: Deadlines that no busy machine misses.
+PATIENT: Final = ACCOUNT | {"submit_deadline": PATIENTLY / 2, "doubt_grace": PATIENTLY / 2}
+
 #: Seconds after which a run that has not ended never will.
 _PATIENCE: Final = 180.0
 
