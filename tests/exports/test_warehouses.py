@@ -11,9 +11,11 @@ import yaml
 from sqlalchemy import text
 
 from airflow_midjourney.describe.exports import arrow
+from airflow_midjourney.describe.model.review import OUTDATED, Decision
 from airflow_midjourney.describe.model.status import BotType, Status
 from airflow_midjourney.describe.table.schema import TableNames, build_tables
 from airflow_midjourney.describe.table.schema.current import CURRENT_COLUMNS, current_view
+from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Database
@@ -34,7 +36,7 @@ def sources() -> list[dict[str, Any]]:
 
 def columns_of(table: str) -> set[str]:
     if table == current_view(TABLES.images):
-        return set(CURRENT_COLUMNS)
+        return {*CURRENT_COLUMNS, *REVIEW_COLUMNS}
     return {column.name for column in TABLES.metadata.tables[table].columns}
 
 
@@ -56,7 +58,11 @@ def test_the_sources_of_dbt_name_every_status_and_bot() -> None:
     }
 
     assert view["loaded_at_field"] in CURRENT_COLUMNS
-    assert accepted == {"bot_type": {bot.value for bot in BotType}, "status": {one.value for one in Status}}
+    assert accepted == {
+        "bot_type": {bot.value for bot in BotType},
+        "status": {one.value for one in Status},
+        "decision": {Decision.APPROVED.value, Decision.REJECTED.value, OUTDATED},
+    }
 
 
 def test_the_sources_of_dbt_refer_to_sources() -> None:

@@ -13,6 +13,7 @@ from airflow_midjourney.describe.table.database import open_database
 from airflow_midjourney.describe.table.migrations import REVISIONS, ensure_tables, print_additions
 from airflow_midjourney.describe.table.results import RemoteTimes
 from airflow_midjourney.describe.table.schema.current import CURRENT_COLUMNS
+from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS
 from tests.support import rows
 from tests.table.test_table_upgrades import dialect_of, make_frozen, run_script
 
@@ -42,7 +43,7 @@ def test_it_has_each_image_and_bot_once_with_its_prompts(database: Database) -> 
 
         found = seen(tx)
 
-    assert tuple(found[0]) == CURRENT_COLUMNS
+    assert tuple(found[0]) == (*CURRENT_COLUMNS, *REVIEW_COLUMNS)
     assert [(row["key"], row["bot_type"], row["status"], row["prompt_1"]) for row in found] == [
         ("a.jpg", "MID_JOURNEY", "succeeded", "one two"),
         ("a.jpg", "NIJI_JOURNEY", "pending", None),
@@ -86,6 +87,35 @@ def test_tables_of_an_older_release_get_it(place: MetadataPlace, printed: bool) 
     database.close()
 
 
+@pytest.mark.parametrize("printed", [False, True], ids=["by the migration", "by a DBA"])
+def test_one_without_decisions_gets_them_and_its_readers_keep_their_rights(
+    database: Database, place: MetadataPlace, printed: bool
+) -> None:
+    with database.writing() as tx:
+        rows.list_images(tx, [rows.listed("a.jpg")])
+        describe_one(tx)
+        images, view = tx.tables.images.fullname, f"{tx.tables.images.fullname}_current"
+        tx.connection.execute(text(f"DROP VIEW {view}"))
+        tx.connection.execute(text(f"CREATE VIEW {view} AS SELECT {', '.join(CURRENT_COLUMNS)} FROM {images}"))
+        if tx.is_postgres:
+            tx.connection.execute(text(f"GRANT SELECT ON {view} TO pg_monitor"))
+        tx.connection.execute(text(f"DROP TABLE {tx.tables.reviews.fullname}"))
+        tx.connection.execute(text(f"DROP TABLE {tx.tables.review_leases.fullname}"))
+        meta = tx.tables.meta
+        tx.connection.execute(meta.update().where(meta.c.name == "revision").values(value="18"))
+
+    if printed:
+        run_script(place, print_additions(dialect_of(place), place.names, since=18))
+    ensure_tables(database, manage_schema=not printed)
+
+    with database.reading() as tx:
+        (row,) = seen(tx)
+        assert (row["prompt_1"], row["decision"]) == ("one two", None)
+        if tx.is_postgres:
+            query = text("SELECT has_table_privilege('pg_monitor', :view, 'SELECT')")
+            assert tx.connection.execute(query, {"view": view}).scalar()
+
+
 def test_a_dba_may_leave_it_out(place: MetadataPlace) -> None:
     database = open_database(place.url, place.names)
     ensure_tables(database)
@@ -99,5 +129,5 @@ def test_a_dba_may_leave_it_out(place: MetadataPlace) -> None:
     database.close()
 
 
-def test_it_is_made_by_one_revision() -> None:
-    assert [revision.number for revision in REVISIONS if revision.views] == [18]
+def test_it_was_made_by_one_revision_and_got_the_decisions_by_another() -> None:
+    assert [revision.number for revision in REVISIONS if revision.views] == [18, 19]

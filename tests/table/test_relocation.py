@@ -11,12 +11,16 @@ import pytest
 from sqlalchemy import select
 
 from airflow_midjourney.describe.model.errors import TableError
+from airflow_midjourney.describe.model.review import Decision
+from airflow_midjourney.describe.queries.reviews import look_at_reviews
 from airflow_midjourney.describe.table import leases
 from airflow_midjourney.describe.table.database import Database, open_database
 from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.relocation import relocate as relocation
 from airflow_midjourney.describe.table.relocation.relocate import relocate
 from airflow_midjourney.describe.table.results import RemoteTimes
+from airflow_midjourney.describe.table.reviews.decisions import Review, Written, write_reviews
+from airflow_midjourney.describe.table.reviews.leases import take_leases
 from tests.support import rows
 from tests.support.airflow_home import REPOSITORY
 
@@ -51,6 +55,9 @@ def source(sqlite_place: MetadataPlace) -> Iterator[Database]:
         tx.connection.execute(
             tables.tallies.insert().values(scope="day", up_to_id=1, submissions=1, cost=0, updated_at=tx.now)
         )
+        (reviewed,) = look_at_reviews(tx, [row.id])
+        write_reviews(tx, [Review(reviewed.seen, Decision.APPROVED, text="a lamp 灯")], "anna")
+        take_leases(tx, [row.id], "a window")
     yield database
     database.close()
 
@@ -109,6 +116,9 @@ def test_every_row_is_there_as_it_was_and_new_ones_get_new_numbers(source: Datab
         assert [one["id"] for one in rows.image_rows(tx)] == list(range(1, IMAGES + 2))
         assert [one["id"] for one in rows.bill(tx)] == [1, 2, 3]
         assert row.id in range(1, IMAGES + 2)
+        (reviewed,) = look_at_reviews(tx, [1])
+        (outcome,) = write_reviews(tx, [Review(reviewed.seen, Decision.REJECTED)], "ben")
+        assert (outcome.written, outcome.newest and outcome.newest.id) == (Written.ADDED, 2)
 
 
 @pytest.mark.parametrize("pages", [0, 1, 3, 6, 9])

@@ -14,12 +14,16 @@ from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from airflow_midjourney.describe.admin.erase import erase
+from airflow_midjourney.describe.admin.review import decide, lend
 from airflow_midjourney.describe.model.batch import Scope
+from airflow_midjourney.describe.model.review import Decision
 from airflow_midjourney.describe.model.status import Reason
+from airflow_midjourney.describe.queries.filters import Filters
 from airflow_midjourney.describe.table import batches, budgets, submissions
 from airflow_midjourney.describe.table.database import Database, open_database
 from airflow_midjourney.describe.table.migrations import ensure_tables, print_ddl
 from airflow_midjourney.describe.table.results import RemoteTimes
+from airflow_midjourney.describe.table.reviews.decisions import Review, Written
 from airflow_midjourney.describe.table.submissions import PostFacts
 from tests.support import rows
 
@@ -96,6 +100,10 @@ def use_everything(database: Database) -> None:
             tx.tables.requests.insert().values(request_id="r", asked_by="anna", asked_at=tx.now, image_ids=[row.id])
         )
         assert rows.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
+        (reviewed,) = lend(tx, Filters(), frozenset({"dag"}), "a window")
+        review = Review(reviewed.seen, Decision.APPROVED, prompt=1)
+        (outcome,) = decide(tx, [review], "anna", frozenset({"dag"}), "a window")
+        assert outcome.written is Written.ADDED
         assert batches.read_batch(tx, batch.batch_id).batch_id == batch.batch_id
     erase(database, [Scope(rows.BUCKET, ("b",))], "anna")
 
@@ -132,7 +140,7 @@ def test_a_login_that_may_not_create_uses_the_tables_of_a_dba(
     with pytest.raises(ProgrammingError, match="permission denied"), database.writing() as tx:
         tx.connection.execute(text(f"CREATE TABLE {schema}.other (id int)"))
     with reader.reading() as tx:
-        found = tx.connection.execute(text(f"SELECT prompt_1 FROM {schema}.image_prompts_current")).scalars().all()
+        found = tx.connection.execute(text(f"SELECT caption FROM {schema}.image_prompts_current")).scalars().all()
         assert found == ["one"]
     with pytest.raises(ProgrammingError, match="permission denied"), reader.writing() as tx:
         tx.connection.execute(tx.tables.images.delete())

@@ -82,7 +82,8 @@ def test_the_page_has_a_line_for_every_column() -> None:
     assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == [
         "image_prompts",
         *(f"image_prompts_{name}" for name in ("submissions", "batches", "members")),
-        *(f"image_prompts_{name}" for name in ("requests", "accounts", "tallies", "meta")),
+        *(f"image_prompts_{name}" for name in ("requests", "reviews", "review_leases")),
+        *(f"image_prompts_{name}" for name in ("accounts", "tallies", "meta")),
         "image_prompts_current",
     ]
 

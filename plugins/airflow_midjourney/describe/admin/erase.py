@@ -11,6 +11,7 @@ from sqlalchemy import and_, func, not_, or_, select
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.table.batches import scope_keys
+from airflow_midjourney.describe.table.reviews.decisions import forget_reviews
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.tombstones import NO_BUCKET, content_mark, object_mark
 from airflow_midjourney.describe.table.transitions import Move
@@ -62,6 +63,7 @@ def erase_some(tx: Transaction, scope: Scope, erased_by: str) -> Erased:
     for row in rows:
         _erase(tx, scope, row, erased_by)
     _erase_bill(tx, scope, rows)
+    forget_reviews(tx, [row.id for row in rows])
     _forget_keys(tx, scope.bucket, {row.key for row in rows})
     return Erased(len(rows), twins)
 

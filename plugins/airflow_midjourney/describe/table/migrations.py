@@ -16,7 +16,13 @@ from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, SetColumnC
 
 from airflow_midjourney.describe.model.errors import NoTablesError, TableError
 from airflow_midjourney.describe.table.schema import SCHEMA_VERSION, TableNames, build_tables
-from airflow_midjourney.describe.table.schema.current import CURRENT_COMMENT, current_images, current_view
+from airflow_midjourney.describe.table.schema.current import (
+    CURRENT_COLUMNS,
+    CURRENT_COMMENT,
+    current_images,
+    current_view,
+)
+from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +55,7 @@ class Revision:
     :param columns: table and column.
     :param tables: whole tables, with their indexes.
     :param indexes: table and index; the index without the metadata table's name: ``ix_{}_scope``.
-    :param views: whether the view of current images is made.
+    :param views: whether the view of current images is made, or made anew with further columns.
     :param comments: tables whose comments, and those of their columns, are written anew. New tables and columns bring
         theirs along.
     """
@@ -126,6 +132,7 @@ REVISIONS: Final = (
     ),
     Revision(17, columns=(("accounts", "seeks_from"), ("accounts", "sought_at"), ("accounts", "sought_for"))),
     Revision(18, columns=(("images", "prompts_sha256"),), comments=("images",), views=True),
+    Revision(19, tables=("reviews", "review_leases"), views=True),
 )
 
 
@@ -201,7 +208,7 @@ def _definitions(tables: Tables, dialect: Dialect) -> Iterator[str]:
     """Give the statements that make the tables, their indexes and comments."""
     for table in tables.metadata.sorted_tables:
         yield from Addition(table, None).statements(dialect)
-    yield from CurrentView(tables.images).statements(dialect)
+    yield from CurrentView(tables.images, tables.reviews).statements(dialect)
 
 
 def print_additions(dialect_name: str, names: TableNames, since: int) -> str:
@@ -416,19 +423,28 @@ class CurrentView:
     """The view of current images."""
 
     images: Table
+    reviews: Table
 
     def statements(self, dialect: Dialect) -> Iterator[str]:
-        """Give the statements that make it."""
+        """Give the statements that make it, also in the place of one with fewer columns; readers keep their rights."""
         name = dialect.identifier_preparer.format_table(
             Table(current_view(self.images), MetaData(), schema=self.images.schema)
         )
-        yield f"CREATE VIEW {name} AS {_literal(current_images(self.images), dialect)}"
+        can_replace = dialect.name == "postgresql"
+        if not can_replace:
+            yield f"DROP VIEW IF EXISTS {name}"
+        create = "CREATE OR REPLACE VIEW" if can_replace else "CREATE VIEW"
+        yield f"{create} {name} AS {_literal(current_images(self.images, self.reviews), dialect)}"
         if dialect.supports_comments:
             yield f"COMMENT ON VIEW {name} IS '{CURRENT_COMMENT}'"
 
     def is_there(self, inspector: Inspector) -> bool:
-        """Say whether the database has it already."""
-        return current_view(self.images) in inspector.get_view_names(schema=self.images.schema)
+        """Say whether the database has it already, with all its columns."""
+        view, schema = current_view(self.images), self.images.schema
+        if view not in inspector.get_view_names(schema=schema):
+            return False
+        known = {column["name"] for column in inspector.get_columns(view, schema=schema)}
+        return known >= {*CURRENT_COLUMNS, *REVIEW_COLUMNS}
 
 
 def _comments(table: Table, columns: Iterable[Column[Any]], dialect: Dialect) -> Iterator[str]:
@@ -458,7 +474,7 @@ def additions(
     for table in dict.fromkeys(table for revision in later for table in revision.comments):
         yield Comments(getattr(tables, table))
     if any(revision.views for revision in later):
-        yield CurrentView(tables.images)
+        yield CurrentView(tables.images, tables.reviews)
 
 
 def missing(tables: Tables, inspector: Inspector) -> list[str]:

@@ -1,4 +1,4 @@
-"""The eight tables. Columns are only ever added; what each means is said here once, in its ``comment``.
+"""The ten tables. Columns are only ever added; what each means is said here once, in its ``comment``.
 
 For the modules of ``describe/table`` and for ``queries``; nothing else builds a statement.
 """
@@ -21,6 +21,7 @@ from airflow_midjourney.describe.table.schema.conditions import (
     may_be_answered,
 )
 from airflow_midjourney.describe.table.schema.images import PROMPT_COLUMNS, images_table
+from airflow_midjourney.describe.table.schema.reviews import review_leases_table, reviews_table
 
 __all__ = [
     "GIVEN_UP",
@@ -63,6 +64,8 @@ class Tables:
     accounts: Table
     requests: Table
     tallies: Table
+    reviews: Table
+    review_leases: Table
     meta: Table
 
 
@@ -78,5 +81,7 @@ def build_tables(names: TableNames) -> Tables:
         accounts=accounts_table(metadata, names.table),
         requests=requests_table(metadata, names.table),
         tallies=tallies_table(metadata, names.table),
+        reviews=reviews_table(metadata, names.table),
+        review_leases=review_leases_table(metadata, names.table),
         meta=meta_table(metadata, names.table),
     )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Select, and_, exists, select, true
 
+from airflow_midjourney.describe.table.schema.reviews import is_newest, review_facts
+
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-#: Its columns, which are those of the metadata table.
+#: Its first columns, which are those of the metadata table; :data:`~.reviews.REVIEW_COLUMNS` follow.
 CURRENT_COLUMNS: Final = (
     *("id", "image_uri", "bucket", "key", "image_version", "version_id", "is_current", "bot_type", "status", "reason"),
     *("prompt_1", "prompt_2", "prompt_3", "prompt_4", "prompt_count", "aspect_ratio", "parser_version"),
@@ -21,8 +23,8 @@ CURRENT_COLUMNS: Final = (
 )
 
 CURRENT_COMMENT: Final = (
-    "One row per image as S3 last listed it, and bot: its prompts, and how far it has come. Earlier versions and "
-    "erased images are left out."
+    "One row per image as S3 last listed it, and bot: its prompts, how far it has come, and what a person decided. "
+    "Earlier versions and erased images are left out."
 )
 
 
@@ -31,7 +33,7 @@ def current_view(images: Table) -> str:
     return f"{images.name}_current"
 
 
-def current_images(images: Table) -> Select[Any]:
+def current_images(images: Table, reviews: Table) -> Select[Any]:
     """Select the rows of the view. Where two versions seem current, for two listings at once, it is the later row."""
     later = images.alias("later")
     outdone = exists().where(
@@ -41,4 +43,8 @@ def current_images(images: Table) -> Select[Any]:
         later.c.id > images.c.id,
     )
     columns = (images.c[name] for name in CURRENT_COLUMNS)
-    return select(*columns).where(and_(images.c.is_current == true(), ~outdone))
+    return (
+        select(*columns, *review_facts(images, reviews))
+        .select_from(images.outerjoin(reviews, is_newest(images, reviews)))
+        .where(and_(images.c.is_current == true(), ~outdone))
+    )

@@ -9,10 +9,11 @@ from sqlalchemy.dialects import postgresql
 
 from airflow_midjourney.describe.table.schema import TableNames, build_tables
 from airflow_midjourney.describe.table.schema.current import CURRENT_COLUMNS, CURRENT_COMMENT, current_view
+from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS
 from airflow_midjourney.describe.table.transitions import Move
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy import Column, Dialect, Table
 
@@ -42,15 +43,25 @@ def print_dictionary() -> str:
     """Give the page: a table for each table, a line for each column."""
     tables = build_tables(TableNames())
     first = (tables.images, tables.submissions, tables.batches)
-    others = (tables.members, tables.requests, tables.accounts, tables.tallies, tables.meta)
+    people = (tables.requests, tables.reviews, tables.review_leases)
+    others = (tables.members, *people, tables.accounts, tables.tallies, tables.meta)
     sections = (line for table in (*first, *others) for line in _section(table))
     return "\n".join((_HEAD, *sections, *_current(tables.images), *_moves()))
 
 
 def _current(images: Table) -> Iterator[str]:
-    """Give the view: its columns are those of the metadata table."""
+    """Give the view: its columns are those of the metadata table, and those of the newest decision."""
     yield f"## {current_view(images)}\n\nA view. {CURRENT_COMMENT} Columns mean what they mean in `{images.name}`:\n"
-    yield f"{', '.join(f'`{name}`' for name in CURRENT_COLUMNS)}.\n"
+    yield f"{_named(CURRENT_COLUMNS)}.\n"
+    yield (
+        f"The last ones are of the newest decision in `{images.name}_reviews`: {_named(REVIEW_COLUMNS)}. They are empty"
+        " where there is none, or it was withdrawn. `decision` is `outdated` where the prompts are of another describe"
+        " than the reviewer saw, and `caption` is then empty.\n"
+    )
+
+
+def _named(columns: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in columns)
 
 
 def _moves() -> Iterator[str]:
