@@ -11,7 +11,7 @@ import yaml
 from sqlalchemy import text
 
 from airflow_midjourney.describe.exports import arrow
-from airflow_midjourney.describe.model.review import OUTDATED, Decision
+from airflow_midjourney.describe.model.review import OUTDATED, ReviewDecision
 from airflow_midjourney.describe.model.status import BotType, Status
 from airflow_midjourney.describe.table.schema import TableNames, build_tables
 from airflow_midjourney.describe.table.schema.current import CURRENT_COLUMNS, current_view
@@ -61,7 +61,7 @@ def test_the_sources_of_dbt_name_every_status_and_bot() -> None:
     assert accepted == {
         "bot_type": {bot.value for bot in BotType},
         "status": {one.value for one in Status},
-        "decision": {Decision.APPROVED.value, Decision.REJECTED.value, OUTDATED},
+        "decision": {ReviewDecision.APPROVED.value, ReviewDecision.REJECTED.value, OUTDATED},
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from airflow_midjourney.describe.model.errors import TableError
-from airflow_midjourney.describe.model.review import Decision
+from airflow_midjourney.describe.model.review import ReviewDecision
 from airflow_midjourney.describe.queries.reviews import look_at_reviews
 from airflow_midjourney.describe.table import leases
 from airflow_midjourney.describe.table.database import Database, open_database
@@ -56,7 +56,7 @@ def source(sqlite_place: MetadataPlace) -> Iterator[Database]:
             tables.tallies.insert().values(scope="day", up_to_id=1, submissions=1, cost=0, updated_at=tx.now)
         )
         (reviewed,) = look_at_reviews(tx, [row.id])
-        write_reviews(tx, [Review(reviewed.seen, Decision.APPROVED, text="a lamp 灯")], "anna")
+        write_reviews(tx, [Review(reviewed.seen, ReviewDecision.APPROVED, text="a lamp 灯")], "anna")
         take_leases(tx, [row.id], "a window")
     yield database
     database.close()
@@ -117,7 +117,7 @@ def test_every_row_is_there_as_it_was_and_new_ones_get_new_numbers(source: Datab
         assert [one["id"] for one in rows.bill(tx)] == [1, 2, 3]
         assert row.id in range(1, IMAGES + 2)
         (reviewed,) = look_at_reviews(tx, [1])
-        (outcome,) = write_reviews(tx, [Review(reviewed.seen, Decision.REJECTED)], "ben")
+        (outcome,) = write_reviews(tx, [Review(reviewed.seen, ReviewDecision.REJECTED)], "ben")
         assert (outcome.written, outcome.newest and outcome.newest.id) == (Written.ADDED, 2)
 
 

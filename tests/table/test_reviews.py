@@ -14,7 +14,7 @@ from airflow_midjourney.describe.admin.erase import erase
 from airflow_midjourney.describe.admin.redescribe import ask_again, offer
 from airflow_midjourney.describe.admin.review import decide, lend
 from airflow_midjourney.describe.model.batch import Scope
-from airflow_midjourney.describe.model.review import Decision
+from airflow_midjourney.describe.model.review import ReviewDecision
 from airflow_midjourney.describe.queries.filters import Filters
 from airflow_midjourney.describe.queries.reviews import ReviewedImage, look_at_reviews
 from airflow_midjourney.describe.table.results import RemoteTimes
@@ -50,14 +50,16 @@ def look(database: Database, image_id: int) -> ReviewedImage:
     return found
 
 
-def write(database: Database, seen: SeenAnswer, decision: Decision, reviewer: str = "anna", **what: Any) -> Written:
+def write(
+    database: Database, seen: SeenAnswer, decision: ReviewDecision, reviewer: str = "anna", **what: Any
+) -> Written:
     with database.writing() as tx:
         (outcome,) = write_reviews(tx, [Review(seen, decision, **what)], reviewer)
     return outcome.written
 
 
 def approve(database: Database, seen: SeenAnswer, prompt: int = 2, reviewer: str = "anna") -> Written:
-    return write(database, seen, Decision.APPROVED, reviewer, prompt=prompt)
+    return write(database, seen, ReviewDecision.APPROVED, reviewer, prompt=prompt)
 
 
 def current(database: Database, image_id: int) -> dict[str, Any]:
@@ -103,14 +105,14 @@ def test_an_approved_prompt_is_the_caption_with_who_and_when(database: Database,
 def test_a_text_of_the_reviewers_own_is_kept_as_it_is(database: Database, images: list[int]) -> None:
     seen = look(database, images[0]).seen
 
-    assert write(database, seen, Decision.APPROVED, text=" a boat\x00 🚤 ") is Written.ADDED
+    assert write(database, seen, ReviewDecision.APPROVED, text=" a boat\x00 🚤 ") is Written.ADDED
 
     found = current(database, images[0])
     assert (found["caption"], found["caption_source"]) == ("a boat 🚤", "edited")
 
 
 def test_a_rejected_image_has_no_caption(database: Database, images: list[int]) -> None:
-    assert write(database, look(database, images[0]).seen, Decision.REJECTED) is Written.ADDED
+    assert write(database, look(database, images[0]).seen, ReviewDecision.REJECTED) is Written.ADDED
 
     assert current(database, images[0]) == {**NOTHING, "decision": "rejected", "reviewer": "anna"}
 
@@ -122,12 +124,12 @@ def test_the_second_of_two_who_saw_the_same_is_told_what_the_first_decided(
     assert approve(database, seen, prompt=1) is Written.ADDED
 
     with database.writing() as tx:
-        (outcome,) = write_reviews(tx, [Review(seen, Decision.REJECTED)], "ben")
+        (outcome,) = write_reviews(tx, [Review(seen, ReviewDecision.REJECTED)], "ben")
 
     assert outcome.written is Written.DECIDED_MEANWHILE
     assert outcome.newest is not None
     assert (outcome.newest.reviewer, outcome.newest.caption) == ("anna", "one")
-    assert write(database, look(database, images[0]).seen, Decision.REJECTED, "ben") is Written.ADDED
+    assert write(database, look(database, images[0]).seen, ReviewDecision.REJECTED, "ben") is Written.ADDED
     assert current(database, images[0])["decision"] == "rejected"
 
 
@@ -136,7 +138,7 @@ def test_of_two_at_once_one_is_written(database: Database, images: list[int]) ->
 
     def press(reviewer: str) -> Written:
         start.wait(60)
-        decision = Review(seen, Decision.APPROVED, prompt=1 if reviewer == "anna" else 2)
+        decision = Review(seen, ReviewDecision.APPROVED, prompt=1 if reviewer == "anna" else 2)
         (outcome,) = database.write_here(write_reviews, [decision], reviewer)
         return outcome.written
 
@@ -159,11 +161,11 @@ def test_a_withdrawn_decision_leaves_the_image_open_and_both_in_the_table(
     database: Database, images: list[int]
 ) -> None:
     assert approve(database, look(database, images[0]).seen) is Written.ADDED
-    assert write(database, look(database, images[0]).seen, Decision.WITHDRAWN) is Written.ADDED
+    assert write(database, look(database, images[0]).seen, ReviewDecision.WITHDRAWN) is Written.ADDED
 
     assert look(database, images[0]).is_open
     assert current(database, images[0]) == NOTHING
-    assert write(database, look(database, images[0]).seen, Decision.WITHDRAWN, "ben") is Written.IMPOSSIBLE
+    assert write(database, look(database, images[0]).seen, ReviewDecision.WITHDRAWN, "ben") is Written.IMPOSSIBLE
     with database.reading() as tx:
         found = tx.connection.execute(select(tx.tables.reviews.c.decision).order_by(tx.tables.reviews.c.id))
         assert found.scalars().all() == ["approved", "withdrawn"]
@@ -201,23 +203,23 @@ def test_prompts_that_were_corrected_meanwhile_are_not_the_ones_that_were_seen(
 @pytest.mark.parametrize("what", [{}, {"prompt": 1, "text": "both"}, {"text": "  "}])
 def test_an_approval_says_what_it_approves(what: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="An approval has"):
-        Review(SeenAnswer(1, "answer"), Decision.APPROVED, **what)
+        Review(SeenAnswer(1, "answer"), ReviewDecision.APPROVED, **what)
     with pytest.raises(ValueError, match="no other decision"):
-        Review(SeenAnswer(1, "answer"), Decision.REJECTED, prompt=1)
+        Review(SeenAnswer(1, "answer"), ReviewDecision.REJECTED, prompt=1)
 
 
 def test_what_cannot_be_decided_is_said(database: Database, images: list[int]) -> None:
     seen = look(database, images[0]).seen
 
-    assert write(database, SeenAnswer(4711, "answer"), Decision.REJECTED) is Written.IMPOSSIBLE
+    assert write(database, SeenAnswer(4711, "answer"), ReviewDecision.REJECTED) is Written.IMPOSSIBLE
     assert approve(database, seen, prompt=5) is Written.IMPOSSIBLE
     with database.writing() as tx, pytest.raises(ValueError, match="Two reviews of one image"):
-        write_reviews(tx, [Review(seen, Decision.REJECTED)] * 2, "anna")
+        write_reviews(tx, [Review(seen, ReviewDecision.REJECTED)] * 2, "anna")
 
 
 def test_an_erased_image_takes_its_decisions_along_and_no_other(database: Database, images: list[int]) -> None:
     for image_id in images[:2]:
-        assert write(database, look(database, image_id).seen, Decision.APPROVED, text="Jane") is Written.ADDED
+        assert write(database, look(database, image_id).seen, ReviewDecision.APPROVED, text="Jane") is Written.ADDED
     with database.writing() as tx:
         assert len(lend(tx, ALL, DAGS, "a window", limit=3)) == 1
 
@@ -230,7 +232,7 @@ def test_an_erased_image_takes_its_decisions_along_and_no_other(database: Databa
 
 
 def test_only_who_may_edit_the_dag_decides(database: Database, images: list[int]) -> None:
-    review = Review(look(database, images[0]).seen, Decision.REJECTED)
+    review = Review(look(database, images[0]).seen, ReviewDecision.REJECTED)
     for dag_ids, written in ((frozenset({"other"}), Written.IMPOSSIBLE), (DAGS, Written.ADDED)):
         with database.writing() as tx:
             (outcome,) = decide(tx, [review], "anna", dag_ids, "a window")
@@ -277,7 +279,7 @@ def test_the_images_of_a_reviewer_who_is_gone_come_back_when_the_lease_has_run_o
 
 def test_a_decided_image_is_given_back_and_not_lent_again(database: Database, images: list[int]) -> None:
     (image_id,) = lent(database, "anna")
-    review = Review(look(database, image_id).seen, Decision.APPROVED, prompt=1)
+    review = Review(look(database, image_id).seen, ReviewDecision.APPROVED, prompt=1)
     with database.writing() as tx:
         decide(tx, [review], "anna", DAGS, "anna")
         assert tx.connection.execute(tx.tables.review_leases.select()).all() == []

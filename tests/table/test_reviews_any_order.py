@@ -17,7 +17,7 @@ from airflow_midjourney.describe.admin.erase import erase
 from airflow_midjourney.describe.admin.redescribe import ask_again, offer
 from airflow_midjourney.describe.admin.review import decide, lend
 from airflow_midjourney.describe.model.batch import Scope
-from airflow_midjourney.describe.model.review import Decision
+from airflow_midjourney.describe.model.review import ReviewDecision
 from airflow_midjourney.describe.queries.filters import Filters
 from airflow_midjourney.describe.queries.reviews import look_at_reviews
 from airflow_midjourney.describe.table.database import open_database
@@ -44,7 +44,7 @@ class Image:
     id: int
     answers: int = 1
     waits: bool = False
-    decision: Decision | None = None
+    decision: ReviewDecision | None = None
     about: int = 0
     erased: bool = False
 
@@ -91,13 +91,13 @@ class Machine(RuleBasedStateMachine):
     def number_of(self, seen: SeenAnswer) -> int:
         return seen.newest or 0
 
-    @rule(window=WINDOWS, place=PLACES, decision=st.sampled_from(Decision), prompt=st.integers(1, 4))
-    def press(self, window: str, place: int, decision: Decision, prompt: int) -> None:
+    @rule(window=WINDOWS, place=PLACES, decision=st.sampled_from(ReviewDecision), prompt=st.integers(1, 4))
+    def press(self, window: str, place: int, decision: ReviewDecision, prompt: int) -> None:
         if (window, place) not in self.pages:
             return
         seen, (answers, newest) = self.pages[window, place]
         image = self.images[place]
-        review = Review(seen, decision, prompt=prompt if decision is Decision.APPROVED else None)
+        review = Review(seen, decision, prompt=prompt if decision is ReviewDecision.APPROVED else None)
         with self.database.writing() as tx:
             before = self.newest_id(tx, image.id)
             (outcome,) = decide(tx, [review], window, DAGS, window)
@@ -108,7 +108,10 @@ class Machine(RuleBasedStateMachine):
             image.decision, image.about = decision, image.answers
             self.written += 1
         else:
-            nothing_to_take_back = decision is Decision.WITHDRAWN and image.decision in (None, Decision.WITHDRAWN)
+            nothing_to_take_back = decision is ReviewDecision.WITHDRAWN and image.decision in (
+                None,
+                ReviewDecision.WITHDRAWN,
+            )
             assert not same_answer or newest != before or nothing_to_take_back or outcome.written is Written.REPEATED
 
     def newest_id(self, tx: Any, image_id: int) -> int:
@@ -149,7 +152,7 @@ class Machine(RuleBasedStateMachine):
         assert sorted(numbers) == [image.id for image in self.images if self.is_open(image)]
 
     def is_open(self, image: Image) -> bool:
-        decided = image.decision not in (None, Decision.WITHDRAWN) and image.about == image.answers
+        decided = image.decision not in (None, ReviewDecision.WITHDRAWN) and image.about == image.answers
         return not (image.erased or image.waits or decided)
 
     @invariant()
@@ -163,10 +166,10 @@ class Machine(RuleBasedStateMachine):
                 continue
             row = found[image.id]
             assert row.decision == self.expected(image)
-            assert (row.caption is not None) is (row.decision == Decision.APPROVED)
+            assert (row.caption is not None) is (row.decision == ReviewDecision.APPROVED)
 
     def expected(self, image: Image) -> str | None:
-        if image.decision in (None, Decision.WITHDRAWN):
+        if image.decision in (None, ReviewDecision.WITHDRAWN):
             return None
         return image.decision.value if image.about == image.answers else "outdated"
 

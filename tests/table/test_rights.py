@@ -16,7 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 from airflow_midjourney.describe.admin.erase import erase
 from airflow_midjourney.describe.admin.review import decide, lend
 from airflow_midjourney.describe.model.batch import Scope
-from airflow_midjourney.describe.model.review import Decision
+from airflow_midjourney.describe.model.review import ReviewDecision
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.queries.filters import Filters
 from airflow_midjourney.describe.table import batches, budgets, submissions
@@ -101,7 +101,7 @@ def use_everything(database: Database) -> None:
         )
         assert rows.described(tx, row, rows.four_prompts(), "raw", RemoteTimes())
         (reviewed,) = lend(tx, Filters(), frozenset({"dag"}), "a window")
-        review = Review(reviewed.seen, Decision.APPROVED, prompt=1)
+        review = Review(reviewed.seen, ReviewDecision.APPROVED, prompt=1)
         (outcome,) = decide(tx, [review], "anna", frozenset({"dag"}), "a window")
         assert outcome.written is Written.ADDED
         assert batches.read_batch(tx, batch.batch_id).batch_id == batch.batch_id

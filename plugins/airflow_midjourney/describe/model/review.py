@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Decision(StrEnum):
+class ReviewDecision(StrEnum):
     """One word of a reviewer; the newest about an image counts."""
 
     APPROVED = "approved"

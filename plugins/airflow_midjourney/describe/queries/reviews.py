@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import ColumnElement, and_, exists, select, true
 
-from airflow_midjourney.describe.model.review import Decision
+from airflow_midjourney.describe.model.review import ReviewDecision
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.queries.filters import wanted
 from airflow_midjourney.describe.table.reviews.decisions import SeenAnswer, name_answer, newest_reviews
@@ -46,7 +46,7 @@ class ReviewedImage:
     @property
     def is_open(self) -> bool:
         """Whether it waits for a decision."""
-        return self.newest is None or self.outdated or self.newest.decision is Decision.WITHDRAWN
+        return self.newest is None or self.outdated or self.newest.decision is ReviewDecision.WITHDRAWN
 
 
 def look_at_reviews(tx: Transaction, image_ids: Sequence[int]) -> list[ReviewedImage]:
@@ -100,7 +100,7 @@ def is_decided(tables: Tables) -> ColumnElement[bool]:
     images, reviews = tables.images, tables.reviews
     counts = and_(
         is_newest(images, reviews),
-        reviews.c.decision != Decision.WITHDRAWN.value,
+        reviews.c.decision != ReviewDecision.WITHDRAWN.value,
         is_about_this_answer(images, reviews),
     )
     return exists().where(counts).correlate(images)

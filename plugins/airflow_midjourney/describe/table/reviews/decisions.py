@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from airflow_midjourney.describe.model.review import EDITED, Decision
+from airflow_midjourney.describe.model.review import EDITED, ReviewDecision
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
@@ -48,13 +48,13 @@ class Review:
     """
 
     seen: SeenAnswer
-    decision: Decision
+    decision: ReviewDecision
     prompt: int | None = None
     text: str | None = None
 
     def __post_init__(self) -> None:
         ways = (self.prompt is not None) + bool(self.text and self.text.strip())
-        if ways != (self.decision is Decision.APPROVED):
+        if ways != (self.decision is ReviewDecision.APPROVED):
             raise ValueError("An approval has the number of a prompt, or a text, and no other decision has either.")
 
 
@@ -82,7 +82,7 @@ class KnownReview:
 
     id: int
     image_id: int
-    decision: Decision
+    decision: ReviewDecision
     caption: str | None
     caption_source: str | None
     task_id: str | None
@@ -139,7 +139,7 @@ def newest_reviews(tx: Transaction, image_ids: Sequence[int]) -> dict[int, Known
         .join_from(images, reviews, is_newest(images, reviews))
         .where(images.c.id.in_(image_ids))
     )
-    return {row.image_id: KnownReview(**{**row._mapping, "decision": Decision(row.decision)}) for row in found}
+    return {row.image_id: KnownReview(**{**row._mapping, "decision": ReviewDecision(row.decision)}) for row in found}
 
 
 def forget_reviews(tx: Transaction, image_ids: Sequence[int]) -> None:
@@ -190,9 +190,9 @@ def _may_be_written(
         return Written.REPEATED
     if (None if newest is None else newest.id) != review.seen.newest:
         return Written.DECIDED_MEANWHILE
-    nothing_to_take_back = newest is None or newest.decision is Decision.WITHDRAWN
-    if review.decision is Decision.WITHDRAWN and nothing_to_take_back:
+    nothing_to_take_back = newest is None or newest.decision is ReviewDecision.WITHDRAWN
+    if review.decision is ReviewDecision.WITHDRAWN and nothing_to_take_back:
         return Written.IMPOSSIBLE
-    if review.decision is Decision.APPROVED and not row["caption"]:
+    if review.decision is ReviewDecision.APPROVED and not row["caption"]:
         return Written.IMPOSSIBLE
     return Written.ADDED

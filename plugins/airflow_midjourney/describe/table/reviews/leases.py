@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Transaction
 
 #: Seconds for which an image is a reviewer's, unless they come back to it.
-LEASE: Final = 300.0
+REVIEW_LEASE: Final = 300.0
 
 
 def take_leases(tx: Transaction, image_ids: Sequence[int], holder: str) -> set[int]:
@@ -27,7 +27,7 @@ def take_leases(tx: Transaction, image_ids: Sequence[int], holder: str) -> set[i
     if not image_ids:
         return set()
     leases = tx.tables.review_leases
-    until = tx.now + timedelta(seconds=LEASE)
+    until = tx.now + timedelta(seconds=REVIEW_LEASE)
     # In one order, so that two reviewers who want the same images never wait for each other.
     rows = [{"image_id": image_id, "holder": holder, "held_until": until} for image_id in sorted(set(image_ids))]
     insert = tx.insert(leases).values(rows)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Column, ColumnElement, Index, MetaData, Table, case, func, select
 
-from airflow_midjourney.describe.model.review import OUTDATED, Decision
+from airflow_midjourney.describe.model.review import OUTDATED, ReviewDecision
 from airflow_midjourney.describe.table.columns import KeyText, PlainText, RowNumber, UTCDateTime
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ def review_facts(images: Table, reviews: Table) -> tuple[Label[object], ...]:
 
     Of one that is outdated the text is left out, since nothing carries it over to the new answer.
     """
-    withdrawn = reviews.c.decision == Decision.WITHDRAWN.value
+    withdrawn = reviews.c.decision == ReviewDecision.WITHDRAWN.value
     stands = is_about_this_answer(images, reviews)
-    approved = stands & (reviews.c.decision == Decision.APPROVED.value)
+    approved = stands & (reviews.c.decision == ReviewDecision.APPROVED.value)
     return (
         case((approved, reviews.c.caption)).label("caption"),
         case((approved, reviews.c.caption_source)).label("caption_source"),
