@@ -12,9 +12,17 @@ from sqlalchemy import Boolean, Float, Integer, Numeric, insert
 
 from airflow_midjourney import describe
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.describe.table import transitions
 from airflow_midjourney.describe.table.columns import UTCDateTime
-from airflow_midjourney.describe.table.transitions import UNLISTED, Move
+from airflow_midjourney.describe.table.transitions import (
+    MOVES,
+    UNLISTED,
+    DoubtMove,
+    LeaseMove,
+    ListingMove,
+    Move,
+    ResultMove,
+    transition,
+)
 from airflow_midjourney.describe.table.updates import RowFacts, build_update, move_each, move_rows
 from tests.support import rows
 
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Database, Transaction
 
-HOME = Path(transitions.__file__)
+HOME = Path(transition.__file__)
 ENGINE = Path(describe.__file__).parent
 
 #: Tables that other modules update; the metadata table is none of them.
@@ -34,7 +42,7 @@ OTHER_TABLES = {"batches", "submissions", "accounts", "requests"}
 #: The type of a column in an exported file, which writes nothing to the table; and the one UPDATE, made of a move.
 NAMES_THE_COLUMN = {"exports/arrow.py": ["{'status': …}"], "table/updates.py": ["tx.tables.images.update()"]}
 
-MOVES_OF_A_ROW = [move for move in Move if move.value.source != UNLISTED]
+MOVES_OF_A_ROW = [move for move in MOVES if move.value.source != UNLISTED]
 
 BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 BROUGHT = datetime(2021, 1, 1, tzinfo=UTC)
@@ -78,7 +86,15 @@ def test_no_other_module_writes_a_status_or_updates_the_metadata_table(path: Pat
         assert list(writes(path.read_text())) == NAMES_THE_COLUMN.get(str(path.relative_to(ENGINE)), [])
 
 
-@pytest.mark.parametrize("move", Move)
+def test_each_move_is_of_one_kind_and_bears_a_name_of_its_own() -> None:
+    kinds = {type(move) for move in MOVES}
+
+    assert kinds == set(Move.__subclasses__())
+    assert len({move.name for move in MOVES}) == len({move.value for move in MOVES}) == len(MOVES)
+    assert len(MOVES) == sum(len(kind) for kind in kinds)
+
+
+@pytest.mark.parametrize("move", MOVES)
 def test_a_move_writes_each_column_once_and_says_what_happens(move: Move) -> None:
     one = move.value
     columns = [*one.takes, *one.may_take, *one.stamps, *one.empties, *one.zeroes]
@@ -148,14 +164,14 @@ def test_rows_that_move_together_each_get_their_own_facts_and_a_row_that_cannot_
     with database.writing() as tx:
         waiting = [full_row(tx, Status.SUBMITTED, number) for number in (1, 3)]
         ended = full_row(tx, Status.FAILED, 5)
-        facts = {row["id"]: facts_of(tx, Move.DESCRIBE, row["id"] + 1) for row in (*waiting, ended)}
+        facts = {row["id"]: facts_of(tx, ResultMove.DESCRIBE, row["id"] + 1) for row in (*waiting, ended)}
         del facts[3]["started_at"]
         held = {row["id"]: {"submit_token": row["submit_token"]} for row in (*waiting, ended)}
 
-        move_each(tx, Move.DESCRIBE, [RowFacts(number, facts[number], held[number]) for number in (1, 3, 5)])
+        move_each(tx, ResultMove.DESCRIBE, [RowFacts(number, facts[number], held[number]) for number in (1, 3, 5)])
 
-        assert rows.image_row(tx, 1) == expected(tx, Move.DESCRIBE, waiting[0], facts[1])
-        assert rows.image_row(tx, 3) == expected(tx, Move.DESCRIBE, waiting[1], facts[3])
+        assert rows.image_row(tx, 1) == expected(tx, ResultMove.DESCRIBE, waiting[0], facts[1])
+        assert rows.image_row(tx, 3) == expected(tx, ResultMove.DESCRIBE, waiting[1], facts[3])
         assert rows.image_row(tx, 5) == ended
 
 
@@ -163,7 +179,7 @@ def test_the_list_of_what_a_writer_holds_stands_for_each_of_it(database: Databas
     with database.writing() as tx:
         tokens = [full_row(tx, Status.IN_DOUBT, number)["submit_token"] for number in (1, 3, 5)]
 
-        assert move_rows(tx, Move.LEAVE_IN_DOUBT, held={"submit_token": tokens[:2]}) == 2
+        assert move_rows(tx, DoubtMove.LEAVE_IN_DOUBT, held={"submit_token": tokens[:2]}) == 2
 
 
 @pytest.mark.parametrize(
@@ -179,12 +195,12 @@ def test_a_writer_that_brings_or_compares_other_columns_than_its_move_is_refused
     database: Database, held: dict[str, Any], facts: dict[str, Any], message: str
 ) -> None:
     with database.writing() as tx, pytest.raises(TypeError, match=message):
-        build_update(tx, Move.POSTPONE, held=held, **facts)
+        build_update(tx, LeaseMove.POSTPONE, held=held, **facts)
 
 
 def test_a_new_row_has_every_column_that_may_not_be_empty(database: Database) -> None:
     images = database.tables.images
     needed = {column.name for column in images.columns if not column.nullable} - {"id"}
     with database.writing() as tx:
-        for move in (Move.LIST, Move.LIST_UNSENDABLE):
+        for move in (ListingMove.LIST, ListingMove.LIST_UNSENDABLE):
             assert needed <= set(move.columns(tx, dict.fromkeys(move.value.takes)))

@@ -9,7 +9,15 @@ from sqlalchemy import Boolean, Float, Integer, Numeric, insert
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN, Status
 from airflow_midjourney.describe.table.columns import UTCDateTime
-from airflow_midjourney.describe.table.transitions import UNLISTED, Move
+from airflow_midjourney.describe.table.transitions import (
+    MOVES,
+    UNLISTED,
+    DoubtMove,
+    DuplicateMove,
+    Move,
+    OrderMove,
+    SubmissionMove,
+)
 from airflow_midjourney.describe.table.updates import move_rows
 from tests.support import rows
 
@@ -49,20 +57,20 @@ BEGINS_WITHOUT = {
 #: What no row holds that makes the move, though another row of its status may.
 NOT_BEFORE_THE_MOVE = {
     # A row with a lease waits for no twin, and one that waits for a twin has no lease.
-    Move.CLAIM: {"shares_id"},
-    Move.FAIL_WITH_TWIN: {*LEASE, "reservations"},
-    Move.DOUBT_WITH_TWIN: {*LEASE, "reservations"},
-    Move.LEAVE_TWIN: {*LEASE, "reservations"},
+    SubmissionMove.CLAIM: {"shares_id"},
+    DuplicateMove.FAIL_WITH_TWIN: {*LEASE, "reservations"},
+    DuplicateMove.DOUBT_WITH_TWIN: {*LEASE, "reservations"},
+    DuplicateMove.LEAVE_TWIN: {*LEASE, "reservations"},
     # The claim has emptied them, and what waits for a twin was not claimed.
-    Move.TAKE_BACK: {"reason", "missing_since"},
-    Move.ACCEPT: {"reason", "missing_since", "shares_id", *TURN},
-    Move.RECLAIM: {"reason", "shares_id", *TURN},
-    Move.RECOVER: {"not_before"},
+    SubmissionMove.TAKE_BACK: {"reason", "missing_since"},
+    SubmissionMove.ACCEPT: {"reason", "missing_since", "shares_id", *TURN},
+    DoubtMove.RECLAIM: {"reason", "shares_id", *TURN},
+    OrderMove.RECOVER: {"not_before"},
 }
 
 CHANGES = [
     pytest.param(move, source, id=f"{move.name} {source}")
-    for move in Move
+    for move in MOVES
     if move.value.source != UNLISTED and move.value.target is not None
     for source in move.value.source
     if source != move.value.target
@@ -116,9 +124,9 @@ def test_a_row_that_changes_its_status_brings_nothing_along_that_has_no_place_th
 
     absent = (NEVER_HOLDS[target] | BEGINS_WITHOUT.get(target, set())) - set(brought)
     assert {name: found[name] for name in absent if found[name]} == {}
-    if target not in OPEN and move is not Move.ERASE:
+    if target not in OPEN and move is not OrderMove.ERASE:
         assert found["ended_at"] == now
-    if move.value.target == Status.SUBMITTED and move is not Move.RECLAIM:
+    if move.value.target == Status.SUBMITTED and move is not DoubtMove.RECLAIM:
         assert found["submitted_at"] == now
 
 
@@ -134,10 +142,10 @@ def test_of_an_image_that_is_erased_nothing_is_left_but_marks_and_it_is_not_on_i
     database: Database, source: Status
 ) -> None:
     with database.writing() as tx:
-        row = put_row(tx, Move.ERASE, source)
+        row = put_row(tx, OrderMove.ERASE, source)
         may_be_erased = source not in IN_FLIGHT
 
-        assert move_rows(tx, Move.ERASE, **held_by(tx, set(Move.ERASE.value.takes))) == may_be_erased
+        assert move_rows(tx, OrderMove.ERASE, **held_by(tx, set(OrderMove.ERASE.value.takes))) == may_be_erased
         found = rows.image_row(tx, 1)
 
     assert {name for name, value in found.items() if value} == (

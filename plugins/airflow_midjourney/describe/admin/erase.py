@@ -14,7 +14,7 @@ from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.reviews.decisions import forget_reviews
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.tombstones import NO_BUCKET, content_mark, object_mark
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import OrderMove
 from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _erase(tx: Transaction, scope: Scope, row: Any, erased_by: str) -> None:
     tx.connection.execute(images.delete().where(images.c.image_uri == mark, images.c.bot_type == scope.bot_type))
     move_rows(
         tx,
-        Move.ERASE,
+        OrderMove.ERASE,
         images.c.id == row.id,
         image_uri=mark,
         bucket=NO_BUCKET,

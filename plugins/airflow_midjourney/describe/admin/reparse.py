@@ -13,7 +13,7 @@ from airflow_midjourney.describe.service.prompts import PARSER_VERSION, parse_pr
 from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.results import Prompted, digest_of_prompts, write_prompts
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import OrderMove
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REPARSED_AT_ONCE: Final = 500
 
 #: What a row with a raw answer becomes when prompts are found in it.
-_BY_STATUS: Final = {Status.SUCCEEDED: Move.REPARSE, Status.FAILED: Move.RECOVER}
+_BY_STATUS: Final = {Status.SUCCEEDED: OrderMove.REPARSE, Status.FAILED: OrderMove.RECOVER}
 
 #: Changed rows that are shown.
 MOST_EXAMPLES: Final = 5

@@ -17,7 +17,7 @@ from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.duplicates import resolve_shared
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.submissions import PostFacts, Taken
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import OrderMove
 from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ def _twins(tx: Transaction, scope: Scope) -> Counter[int]:
 def release(tx: Transaction, row: DoubtfulRow, decided_by: str) -> bool:
     """Send an image again. If the first submission was taken after all, it is paid for twice."""
     held = {"submit_token": row.submit_token}
-    return move_rows(tx, Move.RESOLVE_BY_SENDING, held=held, detail=f"Released by {decided_by}.") == 1
+    return move_rows(tx, OrderMove.RESOLVE_BY_SENDING, held=held, detail=f"Released by {decided_by}.") == 1
 
 
 def fail(tx: Transaction, row: DoubtfulRow, decided_by: str) -> bool:
     """Give an image up. It counts as lost."""
     detail = f"Given up by {decided_by}: its submission had no answer."
     held = {"submit_token": row.submit_token}
-    failed = move_rows(tx, Move.RESOLVE_AS_LOST, held=held, reason=Reason.LOST.value, detail=detail) == 1
+    failed = move_rows(tx, OrderMove.RESOLVE_AS_LOST, held=held, reason=Reason.LOST.value, detail=detail) == 1
     if failed:
         tx.events.append(Event(EventKind.FAILED, reason=Reason.LOST))
     return failed

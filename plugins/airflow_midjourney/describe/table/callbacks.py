@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, select
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import ResultMove
 from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def mark_called(tx: Transaction, digests: Collection[str]) -> int:
     :return: how many rows were marked.
     """
     images = tx.tables.images
-    return move_rows(tx, Move.CALL, images.c.callback_digest.in_(digests), has_status(images, *IN_FLIGHT))
+    return move_rows(tx, ResultMove.CALL, images.c.callback_digest.in_(digests), has_status(images, *IN_FLIGHT))
 
 
 def is_to_be_looked_at(images: Table) -> ColumnElement[bool]:
@@ -53,4 +53,5 @@ def note_asked(tx: Transaction, ids: Collection[int], asked_at: datetime) -> Non
     :param asked_at: just before the service was asked.
     """
     images = tx.tables.images
-    move_rows(tx, Move.ANSWER_CALL, images.c.id.in_(ids), is_to_be_looked_at(images), images.c.called_at <= asked_at)
+    came_before = images.c.called_at <= asked_at
+    move_rows(tx, ResultMove.ANSWER_CALL, images.c.id.in_(ids), is_to_be_looked_at(images), came_before)

@@ -19,7 +19,7 @@ from airflow_midjourney.describe.table.duplicates import attempts_of_the_bytes, 
 from airflow_midjourney.describe.table.leases import reject
 from airflow_midjourney.describe.table.poll_schedule import expect_answer
 from airflow_midjourney.describe.table.tombstones import content_mark, was_erased
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import LeaseMove, SubmissionMove
 from airflow_midjourney.describe.table.updates import RowFacts, move_each, move_rows
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _reject_erased(tx: Transaction, request: Claim) -> None:
 def note_content(tx: Transaction, request: Claim) -> None:
     """Keep what was learnt by reading a reserved row's object, whether it is claimed or not."""
     this_one = tx.tables.images.c.id == request.image_id
-    move_rows(tx, Move.READ, this_one, held={"reserved_by": request.holder}, **content_values(request))
+    move_rows(tx, LeaseMove.READ, this_one, held={"reserved_by": request.holder}, **content_values(request))
 
 
 def content_values(request: Claim) -> dict[str, Any]:
@@ -277,6 +277,6 @@ def _write_intents(tx: Transaction, intents: Sequence[Intent], account: AccountS
         )
         for intent in intents
     ]
-    move_each(tx, Move.CLAIM, rows)
+    move_each(tx, SubmissionMove.CLAIM, rows)
     bill = [submission_values(tx, intent.request, account) for intent in intents]
     tx.connection.execute(tx.tables.submissions.insert(), bill)

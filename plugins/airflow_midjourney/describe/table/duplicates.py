@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, true
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import CURABLE, IN_FLIGHT, Status
 from airflow_midjourney.describe.table.schema import SHARING, has_status
-from airflow_midjourney.describe.table.transitions import SHARED, Move
+from airflow_midjourney.describe.table.transitions import SHARED, DuplicateMove
 from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _WORTH_SHARING: Final = (Status.SUCCEEDED, *IN_FLIGHT, Status.IN_DOUBT, Status.FAILED)
 
 #: What a row becomes whose twin has come to nothing.
-_WITH_TWIN: Final = {Status.FAILED: Move.FAIL_WITH_TWIN, Status.IN_DOUBT: Move.DOUBT_WITH_TWIN}
+_WITH_TWIN: Final = {Status.FAILED: DuplicateMove.FAIL_WITH_TWIN, Status.IN_DOUBT: DuplicateMove.DOUBT_WITH_TWIN}
 
 #: Rows resolved in one transaction.
 _AT_ONCE: Final = 500
@@ -63,7 +63,7 @@ def share_with_twin(tx: Transaction, row: Row[Any], content_sha256: str, started
     if twin.status == Status.SUCCEEDED:
         _copy_answer(tx, row.id, twin.id, twin)
     else:
-        move_rows(tx, Move.SHARE, columns.id == row.id, shares_id=twin.id)
+        move_rows(tx, DuplicateMove.SHARE, columns.id == row.id, shares_id=twin.id)
     return True
 
 
@@ -147,10 +147,10 @@ def _resolve(tx: Transaction, row: Row[Any]) -> None:
         # The twin is not on its way any more: the first of the two that is claimed is sent, and the
         # cost of the bytes so far counts for both.
         attempts = max(row.attempts, row.twin_attempts)
-        move_rows(tx, Move.LEAVE_TWIN, this_one, attempts=attempts, not_before=row.not_before)
+        move_rows(tx, DuplicateMove.LEAVE_TWIN, this_one, attempts=attempts, not_before=row.not_before)
 
 
 def _copy_answer(tx: Transaction, image_id: int, twin_id: int, answer: Row[Any]) -> None:
     shared = {name: getattr(answer, name) for name in SHARED}
-    move_rows(tx, Move.COPY_ANSWER, tx.tables.images.c.id == image_id, shares_id=twin_id, **shared)
+    move_rows(tx, DuplicateMove.COPY_ANSWER, tx.tables.images.c.id == image_id, shares_id=twin_id, **shared)
     tx.events.extend((Event(EventKind.SUCCEEDED), Event(EventKind.SHARED)))

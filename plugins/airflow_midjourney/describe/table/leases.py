@@ -13,7 +13,7 @@ from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import OPEN, Reason, Status
 from airflow_midjourney.describe.table.batches import in_scope, left_over
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import LeaseMove
 from airflow_midjourney.describe.table.updates import build_update, move_rows
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _reserve(tx: Transaction, wanted: ColumnElement[bool], holder: str, limit: i
     taken = tx.connection.execute(
         build_update(
             tx,
-            Move.RESERVE,
+            LeaseMove.RESERVE,
             columns.id.in_(ids),
             reserved_by=holder,
             reserved_until=tx.now + timedelta(seconds=LEASE),
@@ -166,7 +166,7 @@ def end_leases(tx: Transaction, earlier: str) -> int:
     images = tx.tables.images
     return move_rows(
         tx,
-        Move.END_LEASE,
+        LeaseMove.END_LEASE,
         has_status(images, *OPEN),
         images.c.reserved_by.startswith(earlier, autoescape=True),
         images.c.reserved_until > tx.now,
@@ -182,17 +182,18 @@ def suspect(tx: Transaction, held: Sequence[ReservedImage], holder: str) -> None
     for image in held:
         deaths[image.reservations + 1].append(image.id)
     for number, ids in deaths.items():
-        move_rows(tx, Move.SUSPECT, tx.tables.images.c.id.in_(ids), held={"reserved_by": holder}, reservations=number)
+        these = tx.tables.images.c.id.in_(ids)
+        move_rows(tx, LeaseMove.SUSPECT, these, held={"reserved_by": holder}, reservations=number)
 
 
 def acquit(tx: Transaction, ids: Sequence[int], holder: str) -> None:
     """Say of reserved rows that their images were decoded: what their worker dies of after that is none of them."""
-    move_rows(tx, Move.ACQUIT, tx.tables.images.c.id.in_(ids), held={"reserved_by": holder})
+    move_rows(tx, LeaseMove.ACQUIT, tx.tables.images.c.id.in_(ids), held={"reserved_by": holder})
 
 
 def release(tx: Transaction, ids: Sequence[int], holder: str) -> None:
     """Give reserved rows back unread or unsent."""
-    move_rows(tx, Move.RELEASE, tx.tables.images.c.id.in_(ids), held={"reserved_by": holder})
+    move_rows(tx, LeaseMove.RELEASE, tx.tables.images.c.id.in_(ids), held={"reserved_by": holder})
 
 
 def put_last(tx: Transaction, image_id: int, holder: str, pause: float) -> None:
@@ -202,13 +203,13 @@ def put_last(tx: Transaction, image_id: int, holder: str, pause: float) -> None:
     """
     not_before = tx.now + timedelta(seconds=pause)
     this_one = tx.tables.images.c.id == image_id
-    move_rows(tx, Move.POSTPONE, this_one, held={"reserved_by": holder}, not_before=not_before)
+    move_rows(tx, LeaseMove.POSTPONE, this_one, held={"reserved_by": holder}, not_before=not_before)
 
 
 def reject(tx: Transaction, image_id: int, holder: str, reason: Reason, detail: str, reader: str) -> None:
     """Close a reserved row whose image cannot be sent."""
     facts = {"reason": reason.value, "detail": detail, "reader": reader}
-    if move_rows(tx, Move.REJECT, tx.tables.images.c.id == image_id, held={"reserved_by": holder}, **facts):
+    if move_rows(tx, LeaseMove.REJECT, tx.tables.images.c.id == image_id, held={"reserved_by": holder}, **facts):
         tx.events.append(Event(EventKind.REJECTED, reason=reason))
 
 
@@ -222,7 +223,7 @@ def _reject_unprocessable(tx: Transaction, found: dict[int, int]) -> list[int]:
         return list(found)
     rejected = move_rows(
         tx,
-        Move.REJECT_UNPROCESSABLE,
+        LeaseMove.REJECT_UNPROCESSABLE,
         tx.tables.images.c.id.in_(deadly),
         reason=Reason.UNPROCESSABLE.value,
         detail=f"{MOST_DEATHS} workers died while they held this image to decode it.",

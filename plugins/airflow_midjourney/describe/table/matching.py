@@ -16,7 +16,7 @@ from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.storage.objects import ListedImage
 from airflow_midjourney.describe.table.orders.seen_rows import SeenRow, name_submission, still_the_same
 from airflow_midjourney.describe.table.tombstones import erased_versions, forget_erasures
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import ListingMove, OrderMove
 from airflow_midjourney.describe.table.updates import build_update, move_rows
 
 if TYPE_CHECKING:
@@ -222,8 +222,8 @@ def _insert_unread(tx: Transaction, bucket: str, unread: Sequence[UnreadKey], as
         tx.connection.execute(
             insert.on_conflict_do_update(
                 index_elements=["image_uri", "image_version", "bot_type"],
-                set_=Move.LOOK_UP_AGAIN.columns(tx, facts | {"rejected_before": _rejected_before(tx, asker)}),
-                where=Move.LOOK_UP_AGAIN.guard(tx),
+                set_=ListingMove.LOOK_UP_AGAIN.columns(tx, facts | {"rejected_before": _rejected_before(tx, asker)}),
+                where=ListingMove.LOOK_UP_AGAIN.guard(tx),
             ),
             rows,
         )
@@ -247,7 +247,7 @@ def _unread_row(tx: Transaction, bucket: str, unread: UnreadKey, asker: Asker) -
     nothing = ListedImage(bucket=bucket, key=unread.key, etag="", size_bytes=0, last_modified=tx.now, storage_class="")
     unknown = dict.fromkeys(("etag", "size_bytes", "last_modified", "storage_class"))
     why = {"reason": unread.reason.value, "detail": unread.detail}
-    return Move.LIST_UNSENDABLE.columns(tx, _as_listed(nothing, asker) | unknown | {"is_current": False} | why)
+    return ListingMove.LIST_UNSENDABLE.columns(tx, _as_listed(nothing, asker) | unknown | {"is_current": False} | why)
 
 
 def _known_versions(tx: Transaction, images: Sequence[ListedImage], bot_type: BotType) -> dict[str, list[KnownVersion]]:
@@ -313,9 +313,9 @@ def _new_row(tx: Transaction, image: ListedImage, asker: Asker, *, on_purpose: b
     if on_purpose:
         facts |= {"redescribed_by": asker.batch_id, "redescribed_at": tx.now}
     if facts["key"] == image.key:
-        return Move.LIST.columns(tx, facts)
+        return ListingMove.LIST.columns(tx, facts)
     detail = "The key holds characters that the table cannot store; rename the object."
-    return Move.LIST_UNSENDABLE.columns(tx, facts | {"reason": Reason.UNPROCESSABLE.value, "detail": detail})
+    return ListingMove.LIST_UNSENDABLE.columns(tx, facts | {"reason": Reason.UNPROCESSABLE.value, "detail": detail})
 
 
 def _as_listed(image: ListedImage, asker: Asker) -> dict[str, Any]:
@@ -350,7 +350,7 @@ def _mark_outdated(tx: Transaction, ids: list[int]) -> None:
     detail = "The object was replaced before this version was sent; the new version has its own row."
     for chunk in _chunks(ids):
         these = tx.tables.images.c.id.in_(chunk)
-        if rejected := move_rows(tx, Move.REPLACE, these, reason=Reason.REPLACED.value, detail=detail):
+        if rejected := move_rows(tx, ListingMove.REPLACE, these, reason=Reason.REPLACED.value, detail=detail):
             tx.events.append(Event(EventKind.REJECTED, rejected, Reason.REPLACED))
 
 
@@ -376,7 +376,7 @@ def take_up_again(tx: Transaction, seen: Sequence[SeenRow], asked_by: str, since
         taken += tx.connection.execute(
             build_update(
                 tx,
-                Move.DESCRIBE_AGAIN,
+                OrderMove.DESCRIBE_AGAIN,
                 images.c.id.in_(chunk),
                 or_(images.c.status.in_(_REDESCRIBED["all"]), _is_erased(images)),
                 images.c.redescribed_by.is_distinct_from(asked_by),
@@ -393,7 +393,7 @@ def _reopen(tx: Transaction, ids: list[int], asker: Asker) -> None:
     for chunk in _chunks(ids):
         move_rows(
             tx,
-            Move.REOPEN,
+            ListingMove.REOPEN,
             images.c.id.in_(chunk),
             not_(_is_erased(images)),
             rejected_before=_rejected_before(tx, asker),
@@ -414,7 +414,7 @@ def _is_erased(images: Table) -> ColumnElement[bool]:
 
 def _see_version(tx: Transaction, ids: list[int], *, is_current: bool) -> None:
     for chunk in _chunks(ids):
-        move_rows(tx, Move.SEE_VERSION, tx.tables.images.c.id.in_(chunk), is_current=is_current)
+        move_rows(tx, ListingMove.SEE_VERSION, tx.tables.images.c.id.in_(chunk), is_current=is_current)
 
 
 def _chunks(ids: list[int]) -> list[list[int]]:

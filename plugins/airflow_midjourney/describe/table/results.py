@@ -15,7 +15,7 @@ from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.service.prompts import PARSER_VERSION, ParsedPrompts
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, has_status
 from airflow_midjourney.describe.table.submissions import note_result
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import Move, ResultMove
 from airflow_midjourney.describe.table.updates import RowFacts, move_each, move_rows
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def described(tx: Transaction, answers: Sequence[TaskAnswer]) -> list[bool]:
     waiting = set(
         tx.connection.execute(
             select(images.c.submit_token)
-            .where(images.c.submit_token.in_(tokens), Move.DESCRIBE.guard(tx))
+            .where(images.c.submit_token.in_(tokens), ResultMove.DESCRIBE.guard(tx))
             .order_by(images.c.id)
             .with_for_update()
         ).scalars()
@@ -70,7 +70,7 @@ def described(tx: Transaction, answers: Sequence[TaskAnswer]) -> list[bool]:
 def _write_answers(tx: Transaction, answers: Sequence[TaskAnswer]) -> None:
     write_prompts(
         tx,
-        Move.DESCRIBE,
+        ResultMove.DESCRIBE,
         [
             Prompted(one.row.id, one.prompts, one.raw, one.times, held={"submit_token": one.row.submit_token})
             for one in answers
@@ -175,7 +175,7 @@ def ended(tx: Transaction, row: InFlight, reason: Reason, detail: str, times: Re
     """
     images = tx.tables.images
     held = {"submit_token": row.submit_token}
-    mine = and_(images.c.submit_token == row.submit_token, Move.FAIL.guard(tx))
+    mine = and_(images.c.submit_token == row.submit_token, ResultMove.FAIL.guard(tx))
     now = tx.connection.execute(select(images.c.attempts, images.c.max_attempts).where(mine).with_for_update()).first()
     if now is None:
         return None
@@ -187,9 +187,9 @@ def ended(tx: Transaction, row: InFlight, reason: Reason, detail: str, times: Re
         facts["prompt_raw"] = case((images.c.prompt_count.is_(None), raw), else_=images.c.prompt_raw)
     if again:
         not_before = tx.now + timedelta(seconds=RETRY_PAUSE * now.attempts)
-        move_rows(tx, Move.TRY_AGAIN, held=held, not_before=not_before, **facts)
+        move_rows(tx, ResultMove.TRY_AGAIN, held=held, not_before=not_before, **facts)
         return Status.PENDING
-    move_rows(tx, Move.FAIL, held=held, **facts, **_known(times))
+    move_rows(tx, ResultMove.FAIL, held=held, **facts, **_known(times))
     waited = (tx.now - row.submitted_at).total_seconds()
     tx.events.append(Event(EventKind.FAILED, reason=reason, waited=waited))
     return Status.FAILED
@@ -197,7 +197,7 @@ def ended(tx: Transaction, row: InFlight, reason: Reason, detail: str, times: Re
 
 def started(tx: Transaction, row: InFlight, times: RemoteTimes) -> None:
     """Keep when the service began, and that it knows the task."""
-    move_rows(tx, Move.SEE_TASK, held={"submit_token": row.submit_token}, **_known(times))
+    move_rows(tx, ResultMove.SEE_TASK, held={"submit_token": row.submit_token}, **_known(times))
 
 
 def missed(tx: Transaction, row: InFlight, silence: float) -> None:
@@ -207,7 +207,7 @@ def missed(tx: Transaction, row: InFlight, silence: float) -> None:
     """
     first_time = tx.tables.images.c.missing_since.is_(None)
     held = {"submit_token": row.submit_token}
-    move_rows(tx, Move.MISS_TASK, first_time, held=held, silence_before_missing=silence)
+    move_rows(tx, ResultMove.MISS_TASK, first_time, held=held, silence_before_missing=silence)
 
 
 def _known(times: RemoteTimes) -> dict[str, datetime]:

@@ -16,7 +16,7 @@ from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
 from airflow_midjourney.describe.table.budgets import before_a_change
 from airflow_midjourney.describe.table.columns import KeyText
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import DoubtMove, ResultMove, SubmissionMove
 from airflow_midjourney.describe.table.updates import build_update, move_rows
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _accept_one(tx: Transaction, post: Taken) -> bool:
     if billed:
         tx.events.append(Event(EventKind.BILLED, cost=sent.price, currency=sent.currency))
     facts = {"task_id": post.task_id, "price": sent.price, "currency": sent.currency}
-    moved = move_rows(tx, Move.ACCEPT, held={"submit_token": submit_token}, **facts) == 1 or (
+    moved = move_rows(tx, SubmissionMove.ACCEPT, held={"submit_token": submit_token}, **facts) == 1 or (
         sent.settled_at is None and _take_back(tx, submit_token, sent, facts)
     )
     if moved:
@@ -105,7 +105,7 @@ def _take_back(tx: Transaction, submit_token: str, sent: Row[Any], facts: dict[s
     whose = {"submit_token": submit_token, "account": sent.account, "attempts": attempts}
     try:
         with tx.connection.begin_nested():
-            return move_rows(tx, Move.TAKE_BACK, waits_again, **facts, **whose) == 1
+            return move_rows(tx, SubmissionMove.TAKE_BACK, waits_again, **facts, **whose) == 1
     except IntegrityError:
         # Its twin is on the way by now, and both will share that answer.
         return False
@@ -126,7 +126,7 @@ def not_taken(tx: Transaction, submit_token: str, outcome: Outcome, facts: PostF
         not_before = tx.now + timedelta(seconds=PAUSE_AFTER_NO)
     attempts = tx.tables.images.c.attempts - 1
     held = {"submit_token": submit_token}
-    return move_rows(tx, Move.GIVE_BACK, held=held, attempts=attempts, not_before=not_before) == 1
+    return move_rows(tx, SubmissionMove.GIVE_BACK, held=held, attempts=attempts, not_before=not_before) == 1
 
 
 def _is_the_image(tx: Transaction, submit_token: str) -> bool:
@@ -255,7 +255,8 @@ def refused(tx: Transaction, submit_token: str, reason: Reason, facts: PostFacts
 
 
 def _fail(tx: Transaction, submit_token: str, reason: Reason, detail: str) -> bool:
-    moved = move_rows(tx, Move.REFUSE, held={"submit_token": submit_token}, reason=reason.value, detail=detail) == 1
+    held = {"submit_token": submit_token}
+    moved = move_rows(tx, SubmissionMove.REFUSE, held=held, reason=reason.value, detail=detail) == 1
     if moved:
         tx.events.append(Event(EventKind.FAILED, reason=reason))
     return moved
@@ -274,7 +275,7 @@ def doubt_overdue(tx: Transaction) -> int:
     images = tx.tables.images
     doubtful = move_rows(
         tx,
-        Move.DOUBT,
+        DoubtMove.DOUBT,
         has_status(images, *IN_FLIGHT),
         images.c.in_doubt_after < tx.now,
         detail="The submission had no answer in time: it may have been taken and billed.",
@@ -354,7 +355,7 @@ def refund(tx: Transaction, submit_tokens: Sequence[str]) -> None:
         before_a_change(tx, submit_token)
     of_these = submissions.c.submit_token.in_(submit_tokens), submissions.c.outcome == Outcome.ACCEPTED
     tx.connection.execute(submissions.update().where(*of_these).values(outcome=Outcome.REFUNDED.value))
-    move_rows(tx, Move.REFUND, held={"submit_token": list(submit_tokens)})
+    move_rows(tx, ResultMove.REFUND, held={"submit_token": list(submit_tokens)})
 
 
 def note_result(tx: Transaction, submit_token: str, result: Status, reason: Reason | None) -> None:
@@ -407,7 +408,7 @@ def _move_taken(tx: Transaction, posts: Sequence[Taken], tokens: set[str]) -> se
         tx.connection.execute(
             build_update(
                 tx,
-                Move.ACCEPT,
+                SubmissionMove.ACCEPT,
                 held={"submit_token": sorted(tokens)},
                 task_id=_task_id(images.c.submit_token, posts),
                 price=price,

@@ -13,7 +13,7 @@ from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.doubt.late_results import HOURS, GivenUp
 from airflow_midjourney.describe.table.schema import GIVEN_UP, may_be_answered
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import LeaseMove, ResultMove
 from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _former(tx: Transaction) -> Select[Any]:
 
 def _given_up(tx: Transaction, row: Row[Any], asker: int) -> GivenUp:
     """Name the row that takes a late answer: its own, or the one that asks where that cannot take it any more."""
-    own = select(tx.tables.images.c.id).where(tx.tables.images.c.id == row.image_id, Move.DESCRIBE_LATE.guard(tx))
+    own = select(tx.tables.images.c.id).where(tx.tables.images.c.id == row.image_id, ResultMove.DESCRIBE_LATE.guard(tx))
     image_id = row.image_id if tx.connection.execute(own).first() else asker
     return GivenUp(
         image_id,
@@ -120,10 +120,8 @@ def postpone(tx: Transaction, image_id: int, holder: str, former: GivenUp) -> bo
     )
     not_before = tx.now + timedelta(seconds=POSTPONEMENT)
     this_one = tx.tables.images.c.id == image_id
-    return (
-        move_rows(tx, Move.POSTPONE, this_one, recently.exists(), held={"reserved_by": holder}, not_before=not_before)
-        == 1
-    )
+    held = {"reserved_by": holder}
+    return move_rows(tx, LeaseMove.POSTPONE, this_one, recently.exists(), held=held, not_before=not_before) == 1
 
 
 def was_heard(tx: Transaction, former: GivenUp) -> None:
@@ -153,7 +151,7 @@ def resume(tx: Transaction, former: GivenUp) -> bool:
     }
     try:
         with tx.connection.begin_nested():
-            moved = move_rows(tx, Move.RESUME, tx.tables.images.c.id == former.image_id, **facts)
+            moved = move_rows(tx, ResultMove.RESUME, tx.tables.images.c.id == former.image_id, **facts)
     except IntegrityError:
         return False
     if moved:

@@ -14,7 +14,7 @@ from airflow_midjourney.describe.table import budgets
 from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.batches import in_scope
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import DoubtMove
 from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
@@ -131,12 +131,12 @@ def claims_of_accepted(tx: Transaction, account: str) -> dict[str, datetime]:
 def note_absent(tx: Transaction, doubt: Doubt) -> None:
     """Record since when the service's list lacks a doubtful submission; one list may leave a task out by mistake."""
     first_time = tx.tables.images.c.absent_since.is_(None)
-    move_rows(tx, Move.MISS_IN_LIST, first_time, held={"submit_token": doubt.submit_token})
+    move_rows(tx, DoubtMove.MISS_IN_LIST, first_time, held={"submit_token": doubt.submit_token})
 
 
 def cannot_tell(tx: Transaction, doubt: Doubt) -> None:
     """Record that the service was asked and nothing follows from its answer."""
-    move_rows(tx, Move.LEAVE_IN_DOUBT, held={"submit_token": doubt.submit_token})
+    move_rows(tx, DoubtMove.LEAVE_IN_DOUBT, held={"submit_token": doubt.submit_token})
 
 
 def release_for_resubmission(tx: Transaction, batch: Batch, account: str) -> list[str]:
@@ -166,7 +166,7 @@ def release_for_resubmission(tx: Transaction, batch: Batch, account: str) -> lis
     left = min(_resubmissions_left(tx, batch), _resubmissions_left_today(tx, account))
     found = tx.connection.execute(candidates.with_for_update()).all()
     chosen = _once_for_the_bytes(tx, batch.scope.bot_type, _that_may_be_sent_again(tx, found))[:left]
-    move_rows(tx, Move.RESUBMIT, images.c.id.in_([row.id for row in chosen]))
+    move_rows(tx, DoubtMove.RESUBMIT, images.c.id.in_([row.id for row in chosen]))
     return [row.image_uri for row in chosen]
 
 

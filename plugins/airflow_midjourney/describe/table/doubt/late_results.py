@@ -16,7 +16,7 @@ from airflow_midjourney.describe.table.accounts import lock_account
 from airflow_midjourney.describe.table.doubt.orphans import is_unpolled
 from airflow_midjourney.describe.table.results import Prompted, RemoteTimes, write_prompts
 from airflow_midjourney.describe.table.schema import GIVEN_UP, may_be_answered
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import ResultMove
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -86,7 +86,7 @@ def _page(tx: Transaction, whose: ColumnElement[bool]) -> list[GivenUp]:
             submissions.c.claimed_at >= since - timedelta(hours=2),
             may_be_answered(submissions),
             or_(came_to_nothing, superseded),
-            Move.DESCRIBE_LATE.guard(tx),
+            ResultMove.DESCRIBE_LATE.guard(tx),
         )
         .order_by(submissions.c.claimed_at.desc())
     ).all()
@@ -107,7 +107,8 @@ def answered_late(
     """
     lock_account(tx, account)
     images, submissions = tx.tables.images, tx.tables.submissions
-    this_row = select(images.c.status, Move.DESCRIBE_LATE.guard(tx).label("waits")).where(images.c.id == one.image_id)
+    waits = ResultMove.DESCRIBE_LATE.guard(tx).label("waits")
+    this_row = select(images.c.status, waits).where(images.c.id == one.image_id)
     row = tx.connection.execute(this_row.with_for_update()).first()
     if row is not None and row.status in IN_FLIGHT:
         return False
@@ -121,6 +122,6 @@ def answered_late(
     elsewhere = select(images.c.id).where(images.c.submit_token == one.submit_token, images.c.id != one.image_id)
     is_borne = tx.connection.execute(elsewhere).first() is not None
     task = {"submit_token": None if is_borne else one.submit_token, "task_id": one.task_id}
-    write_prompts(tx, Move.DESCRIBE_LATE, [Prompted(one.image_id, prompts, raw, times, facts=task)])
+    write_prompts(tx, ResultMove.DESCRIBE_LATE, [Prompted(one.image_id, prompts, raw, times, facts=task)])
     tx.events.append(Event(EventKind.SUCCEEDED))
     return True

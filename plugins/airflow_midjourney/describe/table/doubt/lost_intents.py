@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.table.accounts import ensure_account, lock_account
 from airflow_midjourney.describe.table.claims import intent_values, submission_values
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import SubmissionMove
 from airflow_midjourney.describe.table.updates import move_rows
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _claim_again(tx: Transaction, claim: Claim, account: AccountSettings, image_
     facts = intent_values(tx, claim, account, state) | {"attempts": images.c.attempts + 1}
     try:
         with tx.connection.begin_nested():
-            move_rows(tx, Move.CLAIM_AGAIN, images.c.id == image_id, **facts)
+            move_rows(tx, SubmissionMove.CLAIM_AGAIN, images.c.id == image_id, **facts)
     except IntegrityError:
         # A twin is on the way by now, and both will share that answer.
         return

@@ -20,7 +20,7 @@ from airflow_midjourney.describe.table.accounts import account_row, lock_account
 from airflow_midjourney.describe.table.batches import in_scope
 from airflow_midjourney.describe.table.poll_schedule import poll_answered
 from airflow_midjourney.describe.table.schema import has_status
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import DoubtMove
 from airflow_midjourney.describe.table.updates import RowFacts, move_each, move_rows
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def take_over(tx: Transaction, account: str, submit_tokens: Collection[str]) -> 
         .with_for_update()
     ).all()
     silence = account_row(tx, account)["silence"]
-    move_each(tx, Move.TAKE_OVER, [_polled_from_now(tx, row, account, silence) for row in found])
+    move_each(tx, DoubtMove.TAKE_OVER, [_polled_from_now(tx, row, account, silence) for row in found])
     if found:
         update_account(tx, account, next_poll_at=tx.now)
     return {row.submit_token for row in found}
@@ -160,13 +160,13 @@ def doubt_unfound(tx: Transaction, account: str) -> int:
         "No connection asks any more about the account by which the image was sent, and no other has found its task in"
         " a day: it was billed, and may be described."
     )
-    doubtful = move_rows(tx, Move.DOUBT_ORPHAN, images.c.account.in_(in_vain), detail=detail)
+    doubtful = move_rows(tx, DoubtMove.DOUBT_ORPHAN, images.c.account.in_(in_vain), detail=detail)
     if doubtful:
         tx.events.append(Event(EventKind.IN_DOUBT, rows=doubtful))
     unanswered = tx.connection.execute(
         select(images.c.submit_token).where(images.c.account.in_(in_vain), _is_undecided(images))
     ).scalars()
-    move_rows(tx, Move.LEAVE_IN_DOUBT, held={"submit_token": list(unanswered)})
+    move_rows(tx, DoubtMove.LEAVE_IN_DOUBT, held={"submit_token": list(unanswered)})
     return doubtful
 
 
@@ -185,7 +185,7 @@ def reclaim(tx: Transaction, account: str) -> int:
     for row in tx.connection.execute(_reclaimable(tx, account)).all():
         try:
             with tx.connection.begin_nested():
-                move_each(tx, Move.RECLAIM, [_polled_from_now(tx, row, account, state.silence)])
+                move_each(tx, DoubtMove.RECLAIM, [_polled_from_now(tx, row, account, state.silence)])
         except IntegrityError:
             # A twin is on the way by now, and both will share that answer.
             continue

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from airflow_midjourney.describe.table.schema import TableNames, build_tables
 from airflow_midjourney.describe.table.schema.current import CURRENT_COLUMNS, CURRENT_COMMENT, current_view
 from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS
-from airflow_midjourney.describe.table.transitions import Move
+from airflow_midjourney.describe.table.transitions import MOVES, Move
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ the database, unless the column says whose clock it is. *null* says whether a co
 _MOVES: Final = """\
 ## How a row of image_prompts moves
 
-Made from `describe/table/transitions.py`, which has every move. A row moves only if its status is one of those under
+Made from `describe/table/transitions/`, which has every move. A row moves only if its status is one of those under
 *From* and the columns named there hold what the writer holds; every move but CALL and ANSWER_CALL, which only mark the
 row, also sets `updated_at`. A move that leaves the status the same is not in the diagram.
 """
@@ -71,13 +71,13 @@ def _moves() -> Iterator[str]:
     yield from _arrows()
     yield "```\n"
     yield "| Move | From | To | What happens | Sets | Empties, or sets to 0 |\n| --- | --- | --- | --- | --- | --- |"
-    yield from (_move_line(move) for move in Move)
+    yield from (_move_line(move) for move in MOVES)
     yield ""
 
 
 def _arrows() -> Iterator[str]:
     named: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for move in Move:
+    for move in MOVES:
         for source in move.value.source or ("[*]",):
             if move.value.target is not None:
                 named[source, move.value.target].append(move.name)
