@@ -7,7 +7,7 @@ from typing import Final
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
 
 #: The lease of a worker.
-LEASE: Final = ("reserved_by", "reserved_until")
+LEASED: Final = ("reserved_by", "reserved_until")
 
 #: What says that a submission has no answer, and how far the service was asked about it.
 UNANSWERED: Final = ("in_doubt_after", "doubt_checked_at", "absent_since")
@@ -38,7 +38,7 @@ INTENT: Final = (
 
 #: What a row may have left of the time before its claim.
 NOT_CLAIMED: Final = (
-    *(*WHY, *LEASE, "not_before", "called_at", "task_id", "doubt_checked_at", "absent_since"),
+    *(*WHY, *LEASED, "not_before", "called_at", "task_id", "doubt_checked_at", "absent_since"),
     *("missing_since", "submitted_at", *REMOTE_TIMES, "ended_at"),
 )
 

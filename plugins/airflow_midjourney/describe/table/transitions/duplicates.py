@@ -6,7 +6,7 @@ from enum import unique
 
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.schema import SHARING
-from airflow_midjourney.describe.table.transitions.columns import LEASE, SHARED, UNANSWERED, WHY
+from airflow_midjourney.describe.table.transitions.columns import LEASED, SHARED, UNANSWERED, WHY
 from airflow_midjourney.describe.table.transitions.transition import Move, Transition
 
 
@@ -18,7 +18,7 @@ class DuplicateMove(Move):
         "The row waits for what becomes of another one with the same bytes.",
         source=(Status.PENDING,),
         takes=("shares_id",),
-        empties=LEASE,
+        empties=LEASED,
         zeroes=("reservations",),
     )
     COPY_ANSWER = Transition(
@@ -27,7 +27,7 @@ class DuplicateMove(Move):
         target=Status.SUCCEEDED,
         takes=("shares_id", *SHARED),
         stamps=("ended_at",),
-        empties=(*WHY, *LEASE, *UNANSWERED, "not_before"),
+        empties=(*WHY, *LEASED, *UNANSWERED, "not_before"),
         zeroes=("price", "reservations"),
     )
     FAIL_WITH_TWIN = Transition(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import unique
 
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.describe.table.transitions.columns import CONTENT, LEASE, WHY
+from airflow_midjourney.describe.table.transitions.columns import CONTENT, LEASED, WHY
 from airflow_midjourney.describe.table.transitions.transition import Move, Transition
 
 
@@ -16,7 +16,7 @@ class LeaseMove(Move):
     RESERVE = Transition(
         "A worker takes the lease on the row to read its image.",
         source=(Status.PENDING,),
-        takes=LEASE,
+        takes=LEASED,
     )
     END_LEASE = Transition(
         "The worker that holds the lease is most likely dead: another may reserve the row at once.",
@@ -27,7 +27,7 @@ class LeaseMove(Move):
         "The worker gives the row back unread or unsent.",
         source=(Status.PENDING,),
         held=("reserved_by",),
-        empties=LEASE,
+        empties=LEASED,
         zeroes=("reservations",),
     )
     POSTPONE = Transition(
@@ -35,7 +35,7 @@ class LeaseMove(Move):
         source=(Status.PENDING,),
         held=("reserved_by",),
         takes=("not_before",),
-        empties=LEASE,
+        empties=LEASED,
         zeroes=("reservations",),
     )
     SUSPECT = Transition(
@@ -64,7 +64,7 @@ class LeaseMove(Move):
         held=("reserved_by",),
         takes=(*WHY, "reader"),
         stamps=("ended_at",),
-        empties=LEASE,
+        empties=LEASED,
     )
     REJECT_UNPROCESSABLE = Transition(
         "Three workers in a row have died while they held the image to decode it.",
@@ -72,5 +72,5 @@ class LeaseMove(Move):
         target=Status.REJECTED,
         takes=WHY,
         stamps=("ended_at",),
-        empties=LEASE,
+        empties=LEASED,
     )

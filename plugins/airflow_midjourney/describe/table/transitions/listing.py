@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import unique
 
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.describe.table.transitions.columns import COUNTERS, LEASE, OBJECT, WHY
+from airflow_midjourney.describe.table.transitions.columns import COUNTERS, LEASED, OBJECT, WHY
 from airflow_midjourney.describe.table.transitions.transition import ANY_STATUS, UNLISTED, Move, Transition
 
 
@@ -47,7 +47,7 @@ class ListingMove(Move):
         target=Status.REJECTED,
         takes=WHY,
         stamps=("ended_at",),
-        empties=LEASE,
+        empties=LEASED,
     )
     REOPEN = Transition(
         "An image that could not be sent is tried again: its object, or what the worker can read, has changed.",

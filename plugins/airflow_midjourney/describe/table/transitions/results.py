@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import unique
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
-from airflow_midjourney.describe.table.transitions.columns import LEASE, PROMPTS, REMOTE_TIMES, UNANSWERED, WHY
+from airflow_midjourney.describe.table.transitions.columns import LEASED, PROMPTS, REMOTE_TIMES, UNANSWERED, WHY
 from airflow_midjourney.describe.table.transitions.transition import ANY_STATUS, Move, Transition
 
 
@@ -81,7 +81,7 @@ class ResultMove(Move):
         takes=(*PROMPTS, "submit_token", "task_id"),
         may_take=REMOTE_TIMES,
         stamps=("ended_at",),
-        empties=(*WHY, *LEASE, *UNANSWERED, "not_before"),
+        empties=(*WHY, *LEASED, *UNANSWERED, "not_before"),
         zeroes=("reservations",),
     )
     RESUME = Transition(
@@ -90,6 +90,6 @@ class ResultMove(Move):
         target=Status.SUBMITTED,
         takes=("submit_token", "task_id", "account", "price", "currency", "silence_before"),
         stamps=("submitted_at",),
-        empties=(*WHY, *LEASE, *UNANSWERED, "not_before", "missing_since", "shares_id", *REMOTE_TIMES, "ended_at"),
+        empties=(*WHY, *LEASED, *UNANSWERED, "not_before", "missing_since", "shares_id", *REMOTE_TIMES, "ended_at"),
         zeroes=("reservations",),
     )

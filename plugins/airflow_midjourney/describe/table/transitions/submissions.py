@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import unique
 
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.describe.table.transitions.columns import INTENT, LEASE, NOT_CLAIMED, UNANSWERED, WHY
+from airflow_midjourney.describe.table.transitions.columns import INTENT, LEASED, NOT_CLAIMED, UNANSWERED, WHY
 from airflow_midjourney.describe.table.transitions.transition import Move, Transition
 
 
@@ -45,7 +45,7 @@ class SubmissionMove(Move):
         target=Status.SUBMITTED,
         takes=("submit_token", "account", "attempts", "task_id", "price", "currency"),
         stamps=("submitted_at",),
-        empties=("detail", *UNANSWERED, "ended_at", *LEASE, "not_before", "shares_id"),
+        empties=("detail", *UNANSWERED, "ended_at", *LEASED, "not_before", "shares_id"),
         zeroes=("reservations",),
     )
     GIVE_BACK = Transition(
