@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from simulator.attachments import Attachments
     from simulator.callbacks import Callbacks
     from simulator.counters import Counters
+    from simulator.rests import Rest, Rests
 
 
 class Words(Protocol):
@@ -35,6 +35,7 @@ class Lifecycle:
     """Carries tasks through upload, start, work and end.
 
     :param public_url: where this simulator can be reached, for the addresses of pictures.
+    :param rests: where tasks get their waits from.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Lifecycle:
         attachments: Attachments,
         identifiers: IdentifierSource,
         counters: Counters,
+        rests: Rests,
     ) -> None:
         self.public_url = ""
         self._words = words
@@ -51,18 +53,13 @@ class Lifecycle:
         self._attachments = attachments
         self._identifiers = identifiers
         self._counters = counters
-        self._hurried = asyncio.Event()
-
-    def hurry(self) -> None:
-        """Let each task that works at this moment come to its end at once."""
-        self._hurried.set()
-        self._hurried = asyncio.Event()
+        self._rests = rests
 
     async def run(self, task: SimulatedTask) -> None:
         """Run the task to its end; returns when its slot is free again."""
-        plan = task.plan
+        plan, rest = task.plan, self._rests.begin()
         if not self._words.uploads_within_submit:
-            await asyncio.sleep(plan.upload)
+            await rest.wait(plan.upload)
         if plan.stuck_at is TaskStatus.NOT_START:
             return await self._get_stuck(task)
         if plan.failure is not None and plan.failure.before_start:
@@ -77,9 +74,9 @@ class Lifecycle:
             self._begin(task)
         if plan.stuck_at is TaskStatus.SUBMITTED:
             return await self._get_stuck(task)
-        await self._work(task, task.reading)
+        await self._work(task, task.reading, rest)
         if plan.slot_held:
-            await asyncio.sleep(plan.slot_held)
+            await rest.wait(plan.slot_held)
         self._callbacks.ended(task)
         return None
 
@@ -89,28 +86,24 @@ class Lifecycle:
         task.message_id = self._identifiers.snowflake()
         self._callbacks.under_way(task)
 
-    async def _work(self, task: SimulatedTask, reading: ImageReading) -> None:
-        plan, hurried = task.plan, self._hurried
-        await self._work_for(plan.work / 2, hurried)
+    async def _work(self, task: SimulatedTask, reading: ImageReading, rest: Rest) -> None:
+        plan = task.plan
+        await rest.wait(plan.work / 2)
         if plan.shows_in_progress:
             task.status = TaskStatus.IN_PROGRESS
             self._callbacks.under_way(task)
         if plan.prompts_early:
             task.text = answer_text(reading, plan)
-        await self._work_for(plan.work / 2, hurried)
+        await rest.wait(plan.work / 2)
         if plan.partner:
             task.start_time = now_milliseconds() - round(plan.work * 1000)
         failure = plan.failure
         if failure is not None and plan.errors_time_out_after is not None:
-            await asyncio.sleep(plan.errors_time_out_after)
+            await rest.wait(plan.errors_time_out_after)
             failure = TIMED_OUT
         if failure is None or plan.keeps_prompts_on_failure:
             self._answer(task, reading)
         self._end(task, failure)
-
-    async def _work_for(self, seconds: float, hurried: asyncio.Event) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(hurried.wait(), seconds)
 
     def _answer(self, task: SimulatedTask, reading: ImageReading) -> None:
         task.text = answer_text(reading, task.plan)

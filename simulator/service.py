@@ -16,6 +16,7 @@ from simulator.identifiers import IdentifierSource, now_milliseconds
 from simulator.lifecycle import Lifecycle, Words
 from simulator.model import ReceivedImage, SimulatedTask, SubmitFields, TaskStatus
 from simulator.planning import plan_task
+from simulator.rests import Rests
 from simulator.scenarios import ScenarioBook
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class SimulatedService:
         self.account = Account(settings.slots, settings.queue)
         self.callbacks = Callbacks(voice.callback_body, self.counters, self.scenarios)
         self.callbacks.pause = settings.pause
-        self.lifecycle = Lifecycle(voice, self.callbacks, self.attachments, self.identifiers, self.counters)
+        self.rests = Rests()
+        self.lifecycle = Lifecycle(voice, self.callbacks, self.attachments, self.identifiers, self.counters, self.rests)
         self.tasks: dict[str, SimulatedTask] = {}
         self.stopping = asyncio.Event()
         self._disturbed = asyncio.Event()
@@ -122,10 +124,8 @@ class SimulatedService:
 
     async def pause(self, seconds: float) -> None:
         """Wait, but no longer than this simulator lives."""
-        try:
-            await asyncio.wait_for(self.stopping.wait(), seconds)
-        except TimeoutError:
-            return
+        if not self.stopping.is_set():
+            await self.rests.begin().wait(seconds)
 
     async def slept_undisturbed(self, seconds: float) -> bool:
         """Wait; gives up and says False when a setting changes or the simulator ends."""
@@ -172,6 +172,7 @@ class SimulatedService:
     async def close(self) -> None:
         """End everything that is under way."""
         self.stopping.set()
+        self.rests.end()
         self._disturbed.set()
         self.account.drop_everything()
         await self.callbacks.close()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _START_LIMIT: Final = 20.0
 _STOP_LIMIT: Final = 5.0
 
+#: Seconds of a pause or a latency that :meth:`RunningSimulator.hurry` is to end.
+UNTIL_HURRIED: Final = 3600.0
+
 #: What every start says, so that no reader takes it for the real thing.
 NOTICE: Final = "SIMULATOR: no real Midjourney, nothing is billed, prompts are computed from pixels"
 
@@ -144,7 +147,7 @@ class RunningSimulator:
         self._ask("POST", "/restart")
 
     def hurry(self) -> None:
-        """Let each task that works at this moment come to its end at once."""
+        """Let tasks and answers that are under way come to their end at once."""
         self._ask("POST", "/hurry")
 
     def reset(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -13,12 +14,13 @@ from airflow_midjourney.describe.admin.resolve import doubtful_rows
 from airflow_midjourney.describe.model.batch import BatchOptions
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.doubt.in_doubt import FEWEST_RESUBMISSIONS
-from tests.support.crash_runs import ACCOUNT
+from simulator.serving import UNTIL_HURRIED
+from tests.support.crash_runs import PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.crash_runs import CrashSite
+    from tests.support.crash_runs import CrashSite, Errand
     from tests.support.places import MetadataPlace
 
 #: What every run does, whatever service it has.
@@ -137,7 +139,9 @@ def _names(passed: dict[str, int]) -> set[str]:
 
 
 def test_the_points_are_all_that_a_run_passes_where_the_service_can_be_asked(ground: Ground) -> None:
-    assert _names(ground.novicezk().prepare(ground.bodies()).run_here().passed) == ASKED
+    errand = ground.novicezk().prepare(ground.bodies(), account=PATIENT)
+
+    assert _names(errand.run_here().passed) == ASKED
 
 
 def test_the_points_are_all_that_a_run_passes_where_the_service_cannot_be_asked(ground: Ground) -> None:
@@ -181,16 +185,23 @@ def test_killed_at_a_point_what_nobody_can_tell_is_held_or_sent_again_within_bou
 @pytest.mark.parametrize("point", ["before answered_late", "after answered_late", "before fetch", "after fetch"])
 def test_killed_while_a_late_or_a_single_answer_is_taken_it_is_not_paid_for_again(ground: Ground, point: str) -> None:
     late_and_alone = ("slow_work:first=1", "missing_list_id:first=1")
-    site = ground.make_site(ground.sqlite, "novicezk", late_and_alone, pause=3.0)
-    # Long enough for a submission never to be doubtful: a list that lacks tasks proves nothing.
-    account = ACCOUNT | {"task_timeout": 0.4, "submit_deadline": 20.0}
-    errand = site.prepare(ground.photos(IMAGES), account=account)
+    site = ground.make_site(ground.sqlite, "novicezk", late_and_alone, pause=UNTIL_HURRIED)
+    errand = site.prepare(ground.photos(IMAGES), account=PATIENT | {"task_timeout": 0.4})
 
-    assert errand.run_and_die(point)
+    with ThreadPoolExecutor(1) as thread:
+        killed = thread.submit(errand.run_and_die, point)
+        while not killed.done() and not _any_was_given_up(site, errand):
+            time.sleep(0.05)
+        site.simulator.hurry()
+    assert killed.result()
     errand.run()
 
     assert site.statuses(errand) == [Status.SUCCEEDED] * IMAGES
     assert site.billed() == [1] * IMAGES, site.story(errand)
+
+
+def _any_was_given_up(site: CrashSite, errand: Errand) -> bool:
+    return any(row.status == Status.PENDING and row.attempts for row in site.rows(errand))
 
 
 def _paid_once(site: CrashSite, bodies: list[bytes], point: str, occurrence: int) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from airflow_midjourney.describe.model.errors import TableError
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.schema import TableNames
-from tests.support.crash_runs import ACCOUNT
+from simulator.serving import UNTIL_HURRIED
+from tests.support.crash_runs import PATIENT
 from tests.support.places import MetadataPlace
 from tests.support.postgres import start_server, stop_server
 
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_midjourney.describe.table.database import Database, Transaction
+    from tests.support.crash import CrashingEngine
     from tests.support.crash_runs import CrashSite
 
 IMAGES = 3
-
-#: So patient that an adoption by token, rather than the record, would come far too late.
-PATIENT = ACCOUNT | {"submit_deadline": 30.0, "doubt_grace": 30.0}
 
 
 def _wait_until(happened: Callable[[], bool]) -> None:
@@ -37,6 +36,12 @@ def _wait_until(happened: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def _are_answered(site: CrashSite, engine: CrashingEngine) -> bool:
+    # Some may not have come to the service yet.
+    site.simulator.hurry()
+    return engine.points.passed["after submit_describe"] == IMAGES
+
+
 def test_what_was_accepted_while_postgres_was_down_is_recorded_when_it_is_up(
     tmp_path_factory: pytest.TempPathFactory,
     site_at: Callable[..., CrashSite],
@@ -44,7 +49,7 @@ def test_what_was_accepted_while_postgres_was_down_is_recorded_when_it_is_up(
 ) -> None:
     folder = tmp_path_factory.mktemp("postgres_that_stops")
     url = start_server(folder).url()
-    site = site_at(MetadataPlace(url, TableNames()), "novicezk", ("slow_submit",), pause=1.5)
+    site = site_at(MetadataPlace(url, TableNames()), "novicezk", ("slow_submit",), pause=UNTIL_HURRIED)
     errand = site.prepare(photos(IMAGES), account=PATIENT)
     engine = errand.engine()
     running = threading.Thread(target=errand.finish, args=(engine,))
@@ -53,6 +58,7 @@ def test_what_was_accepted_while_postgres_was_down_is_recorded_when_it_is_up(
         _wait_until(lambda: engine.points.passed["before submit_describe"] == IMAGES)
 
         stop_server(folder)
+        _wait_until(lambda: _are_answered(site, engine))
         _wait_until(lambda: engine.points.passed["before _record"] > 0)
         recorded_meanwhile = engine.points.passed["after _record"]
     finally:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,7 @@ from airflow_midjourney.describe.service.client import MidjourneyClient
 from airflow_midjourney.describe.service.submit_response import Ambiguous, HeldBack
 from airflow_midjourney.describe.table import claims, submissions
 from airflow_midjourney.describe.table.batches import open_batch
+from simulator.serving import UNTIL_HURRIED
 from tests.support.crash_runs import ACCOUNT, PATIENT, PATIENTLY
 from tests.support.rows import let_time_pass
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.service.submit_response import SubmitOutcome
     from tests.support.crash import CrashingEngine
     from tests.support.crash_runs import CrashSite, Errand
-
-#: Seconds of a slow task: it ends when the test says so.
-UNTIL_HURRIED: Final = 3600.0
 
 
 @dataclass

@@ -13,7 +13,7 @@ from airflow_midjourney.describe.model.batch import Origin
 from airflow_midjourney.describe.model.errors import BatchError
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.batches import open_batch
-from tests.support.crash_runs import ACCOUNT
+from tests.support.crash_runs import PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tests.support.crash_runs import CrashSite, Errand
 
 IMAGES = 10
-PATIENT = ACCOUNT | {"submit_deadline": 10.0, "doubt_grace": 10.0}
 
 
 async def _stop_amid_submissions(engine: CrashingEngine, errand: Errand) -> None:
