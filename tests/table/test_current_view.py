@@ -101,6 +101,9 @@ def test_one_without_decisions_gets_them_and_its_readers_keep_their_rights(
             tx.connection.execute(text(f"GRANT SELECT ON {view} TO pg_monitor"))
         tx.connection.execute(text(f"DROP TABLE {tx.tables.reviews.fullname}"))
         tx.connection.execute(text(f"DROP TABLE {tx.tables.review_leases.fullname}"))
+        schema = f"{place.names.schema}." if place.names.schema else ""
+        for index in ("open_keys", "doubt_keys"):
+            tx.connection.execute(text(f"DROP INDEX {schema}ix_image_prompts_{index}"))
         meta = tx.tables.meta
         tx.connection.execute(meta.update().where(meta.c.name == "revision").values(value="18"))
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from airflow_midjourney.describe.model.errors import TableError
 from airflow_midjourney.describe.table.database import open_database
-from airflow_midjourney.describe.table.migrations import ensure_tables
+from airflow_midjourney.describe.table.migrations import ensure_tables, latest
 from tests.support import rows
 from tests.support.pgbouncer import needs_pgbouncer, running_pgbouncer
 from tests.support.postgres import DRIVERS
@@ -113,6 +113,26 @@ def test_pooling_by_statement_is_refused_with_its_cure_before_tables_are_made(
 
     assert error.value.retry_helps is (driver == "psycopg2")
     assert postgres_server.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'image_prompts%'", name) == []
+
+
+def test_an_index_is_built_over_the_only_server_connection_of_a_pooler(
+    postgres_server: RunningPostgres, driver: str, name: str
+) -> None:
+    with running_pgbouncer(postgres_server, size=1) as port:
+        database = open_database(through(postgres_server, driver, name, port), name="image_prompts_db")
+        ensure_tables(database)
+        with database.writing() as tx:
+            tx.connection.exec_driver_sql("DROP INDEX ix_image_prompts_open_keys")
+            tx.connection.exec_driver_sql("UPDATE image_prompts_meta SET value = '18' WHERE name = 'revision'")
+
+        ensure_tables(database)
+        database.close()
+
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix_image_prompts_open_keys')"
+    assert postgres_server.execute(valid, name) == [(True,)]
+    assert postgres_server.execute("SELECT value FROM image_prompts_meta WHERE name = 'revision'", name) == [
+        (str(latest()),)
+    ]
 
 
 def test_what_another_client_leaves_on_a_server_connection_does_not_matter(

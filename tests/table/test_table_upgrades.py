@@ -19,13 +19,13 @@ from airflow_midjourney.describe.model.errors import TableError
 from airflow_midjourney.describe.table.database import Database, open_database
 from airflow_midjourney.describe.table.migrations import (
     REVISIONS,
-    Revision,
     ensure_tables,
     latest,
     print_additions,
     print_ddl,
 )
 from airflow_midjourney.describe.table.schema import TableNames, build_tables
+from airflow_midjourney.describe.table.upgrades.additions import Revision
 from tests.support import rows
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def dialect_of(place: MetadataPlace) -> str:
 
 
 def run_script(place: MetadataPlace, script: str) -> None:
-    """Run DDL as a DBA does, in the schema of this test."""
-    engine = create_engine(place.url)
-    with engine.begin() as connection:
+    """Run DDL as a DBA does, in the schema of this test: statement by statement, each its own transaction."""
+    engine = create_engine(place.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
         if place.names.schema:
             connection.exec_driver_sql(f"SET search_path TO {place.names.schema}")
         for statement in filter(str.strip, script.split(";\n")):
@@ -212,14 +212,15 @@ def revision_of(database: Database) -> int:
         return int(tx.connection.execute(select(meta.value).where(meta.name == "revision")).scalar_one())
 
 
-def upgrade(place: MetadataPlace) -> int:
-    """Open the tables in a process of its own, and count the statements that changed them."""
+def upgrade(place: MetadataPlace) -> tuple[int, list[str]]:
+    """Open the tables in a process of its own; count the columns that it added, and name the indexes that it built."""
     database = with_mood(open_database(place.url, place.names))
     seen: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: seen.append(statement))
     ensure_tables(database, revisions=(*REVISIONS, NEXT))
     database.close()
-    return len([statement for statement in seen if statement.startswith("ALTER")])
+    built = [statement.split()[3] for statement in seen if statement.startswith("CREATE INDEX CONCURRENTLY")]
+    return len([statement for statement in seen if " ADD COLUMN " in statement]), built
 
 
 def test_several_processes_at_once_upgrade_once(place: MetadataPlace, opened: Database) -> None:
@@ -229,7 +230,9 @@ def test_several_processes_at_once_upgrade_once(place: MetadataPlace, opened: Da
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         altered = list(pool.map(upgrade, [place] * PROCESSES * 2))
 
-    assert sum(altered) == columns_added
+    assert sum(columns for columns, _ in altered) == columns_added
+    built = [index for _, indexes in altered for index in indexes]
+    assert len(built) == len(set(built))
     assert revision_of(opened) == NEXT.number
 
 

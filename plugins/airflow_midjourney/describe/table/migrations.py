@@ -7,27 +7,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import MetaData, Table, inspect, select, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, SetColumnComment, SetTableComment
 
 from airflow_midjourney.describe.model.errors import NoTablesError, TableError
 from airflow_midjourney.describe.table.schema import SCHEMA_VERSION, TableNames, build_tables
-from airflow_midjourney.describe.table.schema.current import (
-    CURRENT_COLUMNS,
-    CURRENT_COMMENT,
-    current_images,
-    current_view,
+from airflow_midjourney.describe.table.upgrades.additions import (
+    AddedIndex,
+    AddedTable,
+    Addition,
+    CurrentView,
+    Revision,
+    additions,
+    literal,
 )
-from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS
+from airflow_midjourney.describe.table.upgrades.index_builds import build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Column, Connection, Index
+    from sqlalchemy import Connection
     from sqlalchemy.engine import Dialect
     from sqlalchemy.engine.reflection import Inspector
 
@@ -43,29 +45,14 @@ _VERSION: Final = "schema_version"
 
 _REVISION: Final = "revision"
 
+#: What a DBA has to know of the statements that build indexes.
+_OUTSIDE: Final = (
+    "-- Indexes are built beside all work on their table, so not in a transaction (no psql -1). One that was broken"
+    " off\n-- is left as INVALID: DROP INDEX CONCURRENTLY it, and build it again. Tasks work without, more slowly."
+)
+
 #: What the tables of version 1 had before anything was added.
 FIRST: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """What one release adds. Tables are named as the fields of :class:`~.schema.Tables`.
-
-    :param number: counts from 2.
-    :param columns: table and column.
-    :param tables: whole tables, with their indexes.
-    :param indexes: table and index; the index without the metadata table's name: ``ix_{}_scope``.
-    :param views: whether the view of current images is made, or made anew with further columns.
-    :param comments: tables whose comments, and those of their columns, are written anew. New tables and columns bring
-        theirs along.
-    """
-
-    number: int
-    columns: tuple[tuple[str, str], ...] = ()
-    tables: tuple[str, ...] = ()
-    indexes: tuple[tuple[str, str], ...] = ()
-    comments: tuple[str, ...] = ()
-    views: bool = False
 
 
 REVISIONS: Final = (
@@ -133,6 +120,12 @@ REVISIONS: Final = (
     Revision(17, columns=(("accounts", "seeks_from"), ("accounts", "sought_at"), ("accounts", "sought_for"))),
     Revision(18, columns=(("images", "prompts_sha256"),), comments=("images",), views=True),
     Revision(19, tables=("reviews", "review_leases"), views=True),
+    Revision(
+        20,
+        indexes=(("images", "ix_{}_open_keys"), ("images", "ix_{}_doubt_keys")),
+        comments=("meta",),
+        storage=("images", "submissions", "batches", "accounts"),
+    ),
 )
 
 
@@ -200,14 +193,14 @@ def print_ddl(dialect_name: str, names: TableNames) -> str:
     tables = build_tables(names)
     statements = [*_definitions(tables, dialect)]
     for name, value in ((_VERSION, SCHEMA_VERSION), (_REVISION, latest())):
-        statements.append(_literal(tables.meta.insert().values(name=name, value=str(value)), dialect))
+        statements.append(literal(tables.meta.insert().values(name=name, value=str(value)), dialect))
     return _script(statements)
 
 
 def _definitions(tables: Tables, dialect: Dialect) -> Iterator[str]:
     """Give the statements that make the tables, their indexes and comments."""
     for table in tables.metadata.sorted_tables:
-        yield from Addition(table, None).statements(dialect)
+        yield from AddedTable(table).statements(dialect)
     yield from CurrentView(tables.images, tables.reviews).statements(dialect)
 
 
@@ -219,10 +212,12 @@ def print_additions(dialect_name: str, names: TableNames, since: int) -> str:
     """
     dialect = _dialect(dialect_name)
     tables = build_tables(names)
-    statements = [line for addition in additions(tables, since) for line in addition.statements(dialect)]
+    at_once, beside = _apart(additions(tables, since, REVISIONS), dialect)
+    statements = [line for addition in at_once for line in addition.statements(dialect)]
+    statements += _commented([line for addition in beside for line in addition.statements(dialect)])
     meta = tables.meta
-    statements.append(_literal(meta.delete().where(meta.c.name == _REVISION), dialect))
-    statements.append(_literal(meta.insert().values(name=_REVISION, value=str(latest())), dialect))
+    statements.append(literal(meta.delete().where(meta.c.name == _REVISION), dialect))
+    statements.append(literal(meta.insert().values(name=_REVISION, value=str(latest())), dialect))
     return _script(statements)
 
 
@@ -231,9 +226,12 @@ def _dialect(name: str) -> Dialect:
     return chosen
 
 
-def _literal(statement: object, dialect: Dialect) -> str:
-    compiled = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})  # type: ignore[attr-defined]
-    return str(compiled)
+def _commented(beside: Sequence[str]) -> list[str]:
+    """Tell a DBA how indexes are built that hold up no writer."""
+    if not beside:
+        return []
+    first, *others = beside
+    return [f"{_OUTSIDE}\n{first}", *others]
 
 
 def _script(statements: Iterable[str]) -> str:
@@ -283,20 +281,37 @@ def _define(tx: Transaction) -> None:
 
 
 def _add(database: Database, since: int, revisions: tuple[Revision, ...]) -> None:
-    """Add what tables of an earlier release lack, each in a transaction of its own.
+    """Add what tables of an earlier release lack, each in a transaction of its own, and indexes in none.
 
     A transaction that changes one table waits for the workers of the earlier release, and they for it, never both: one
     that changed several would end in a deadlock with them. A process that is killed here leaves less for the next one.
+    While another process builds an index, this one goes on without.
     """
-    for addition in additions(database.tables, since, revisions):
+    found = additions(database.tables, since, revisions)
+    at_once, beside = _apart(found, database.engine.dialect)
+    for addition in at_once:
         with _changing(database) as tx:
-            if not addition.is_there(inspect(tx.connection)):
+            if not addition.is_there(tx.connection):
                 for statement in addition.statements(tx.connection.dialect):
                     tx.connection.exec_driver_sql(statement)
+    if beside and not build(database, [addition.index for addition in beside]):
+        return
     with _changing(database) as tx:
-        found = _read_facts(tx.connection, tx.tables)
-        if found is not None and found.revision < latest(revisions):
+        facts = _read_facts(tx.connection, tx.tables)
+        if facts is not None and facts.revision < latest(revisions):
             _note(tx, _REVISION, latest(revisions))
+
+
+def _apart(found: Iterable[Addition], dialect: Dialect) -> tuple[list[Addition], list[AddedIndex]]:
+    """Tell what is added in a transaction, in a moment, from what Postgres builds outside of one."""
+    at_once: list[Addition] = []
+    beside: list[AddedIndex] = []
+    for addition in found:
+        if isinstance(addition, AddedIndex) and dialect.name == "postgresql":
+            beside.append(addition)
+        else:
+            at_once.append(addition)
+    return at_once, beside
 
 
 def _note(tx: Transaction, name: str, value: int) -> None:
@@ -362,121 +377,6 @@ def latest(revisions: tuple[Revision, ...] = REVISIONS) -> int:
     return revisions[-1].number if revisions else FIRST
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
-    """One thing that is added, and the statements that add it.
-
-    :param part: a column or an index of the table; None for the whole table.
-    """
-
-    table: Table
-    part: Column[object] | Index | None
-
-    def statements(self, dialect: Dialect) -> Iterator[str]:
-        """Give the statements that add it."""
-        if self.part is None:
-            yield str(CreateTable(self.table).compile(dialect=dialect)).strip()
-            for index in sorted(self.table.indexes, key=lambda one: str(one.name)):
-                yield str(CreateIndex(index).compile(dialect=dialect)).strip()
-            yield from _comments(self.table, self.table.columns, dialect)
-        elif self.part in self.table.indexes:
-            yield str(CreateIndex(self.part).compile(dialect=dialect)).strip()  # type: ignore[arg-type]
-        else:
-            table = dialect.identifier_preparer.format_table(self.table)
-            column = str(CreateColumn(self.part).compile(dialect=dialect)).strip()  # type: ignore[arg-type]
-            yield f"ALTER TABLE {table} ADD COLUMN {column}"
-            yield from _column_comments([self.part], dialect)  # type: ignore[list-item]
-
-    def is_there(self, inspector: Inspector) -> bool:
-        """Say whether the database has it already."""
-        name, schema = self.table.name, self.table.schema
-        if self.part is None or not inspector.has_table(name, schema=schema):
-            return inspector.has_table(name, schema=schema)
-        if self.part in self.table.indexes:
-            return inspector.has_index(name, str(self.part.name), schema=schema)
-        return self.part.name in {column["name"] for column in inspector.get_columns(name, schema=schema)}
-
-
-@dataclass(frozen=True, slots=True)
-class Comments:
-    """What a table and its columns mean, to be written beside them. SQLite has no place for it."""
-
-    table: Table
-
-    def statements(self, dialect: Dialect) -> Iterator[str]:
-        """Give the statements that write it: they hold up no reader and no writer of rows."""
-        yield from _comments(self.table, self.table.columns, dialect)
-
-    def is_there(self, inspector: Inspector) -> bool:
-        """Say whether the table and every column have their comment already."""
-        name, schema = self.table.name, self.table.schema
-        if not inspector.dialect.supports_comments:
-            return True
-        if inspector.get_table_comment(name, schema=schema)["text"] != self.table.comment:
-            return False
-        known = {column["name"]: column.get("comment") for column in inspector.get_columns(name, schema=schema)}
-        return all(known.get(column.name) == column.comment for column in self.table.columns)
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentView:
-    """The view of current images."""
-
-    images: Table
-    reviews: Table
-
-    def statements(self, dialect: Dialect) -> Iterator[str]:
-        """Give the statements that make it, also in the place of one with fewer columns; readers keep their rights."""
-        name = dialect.identifier_preparer.format_table(
-            Table(current_view(self.images), MetaData(), schema=self.images.schema)
-        )
-        can_replace = dialect.name == "postgresql"
-        if not can_replace:
-            yield f"DROP VIEW IF EXISTS {name}"
-        create = "CREATE OR REPLACE VIEW" if can_replace else "CREATE VIEW"
-        yield f"{create} {name} AS {_literal(current_images(self.images, self.reviews), dialect)}"
-        if dialect.supports_comments:
-            yield f"COMMENT ON VIEW {name} IS '{CURRENT_COMMENT}'"
-
-    def is_there(self, inspector: Inspector) -> bool:
-        """Say whether the database has it already, with all its columns."""
-        view, schema = current_view(self.images), self.images.schema
-        if view not in inspector.get_view_names(schema=schema):
-            return False
-        known = {column["name"] for column in inspector.get_columns(view, schema=schema)}
-        return known >= {*CURRENT_COLUMNS, *REVIEW_COLUMNS}
-
-
-def _comments(table: Table, columns: Iterable[Column[Any]], dialect: Dialect) -> Iterator[str]:
-    if dialect.supports_comments:
-        yield str(SetTableComment(table).compile(dialect=dialect)).strip()
-    yield from _column_comments(columns, dialect)
-
-
-def _column_comments(columns: Iterable[Column[Any]], dialect: Dialect) -> Iterator[str]:
-    if dialect.supports_comments:
-        yield from (
-            str(SetColumnComment(column).compile(dialect=dialect)).strip() for column in columns if column.comment
-        )
-
-
-def additions(
-    tables: Tables, since: int, revisions: Iterable[Revision] = REVISIONS
-) -> Iterator[Addition | Comments | CurrentView]:
-    """Give what was added after a revision, in the order in which to add it: comments last, and the view."""
-    later = [revision for revision in revisions if revision.number > since]
-    for revision in later:
-        yield from (Addition(getattr(tables, table), None) for table in revision.tables)
-        for table, column in revision.columns:
-            yield Addition(getattr(tables, table), getattr(tables, table).c[column])
-        for table, index in revision.indexes:
-            yield Addition(getattr(tables, table), _index(tables, table, index))
-    for table in dict.fromkeys(table for revision in later for table in revision.comments):
-        yield Comments(getattr(tables, table))
-    if any(revision.views for revision in later):
-        yield CurrentView(tables.images, tables.reviews)
-
-
 def missing(tables: Tables, inspector: Inspector) -> list[str]:
     """Name the tables and columns that this release needs and the database does not have."""
     lacking = []
@@ -487,10 +387,3 @@ def missing(tables: Tables, inspector: Inspector) -> list[str]:
         known = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
         lacking += [f"{table.fullname}.{column.name}" for column in table.columns if column.name not in known]
     return lacking
-
-
-def _index(tables: Tables, table: str, name: str) -> Index:
-    wanted = name.format(tables.images.name)
-    (index,) = (one for one in getattr(tables, table).indexes if one.name == wanted)
-    found: Index = index
-    return found

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Float, MetaData, Table
 
 from airflow_midjourney.describe.table.columns import KeyText, PlainText, UTCDateTime
+from airflow_midjourney.describe.table.schema.storage import FEW_BUSY_ROWS
 
 
 def accounts_table(metadata: MetaData, name: str) -> Table:
@@ -26,6 +27,7 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
         *_silence_columns(),
         *_seeking_columns(),
         *_written_columns(),
+        postgresql_with=FEW_BUSY_ROWS,
         comment="One row per account of the service: lock of its slots, turn to poll, circuit breaker.",
     )
 
@@ -210,13 +212,14 @@ def meta_table(metadata: MetaData, name: str) -> Table:
     return Table(
         f"{name}_meta",
         metadata,
-        Column("name", PlainText, primary_key=True, comment="schema_version or revision."),
+        Column("name", PlainText, primary_key=True, comment="schema_version, revision or building_until."),
         Column(
             "value",
             PlainText,
             nullable=False,
             comment=(
-                "A number as text: the oldest version that a release has to know, or the latest revision of the tables."
+                "As text: the oldest version that a release has to know, the latest revision of the tables, or until "
+                "when no second process begins to build an index."
             ),
         ),
         comment="One row per fact about the tables: the schema version and the revision.",

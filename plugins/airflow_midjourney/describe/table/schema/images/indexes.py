@@ -14,6 +14,9 @@ def image_indexes(name: str) -> list[Index]:
         Index(f"ix_{name}_scope", "bucket", "bot_type", "key"),
         Index(f"ix_{name}_ended", "bucket", "bot_type", "ended_at"),
         partial(f"ix_{name}_open", "bucket", "bot_type", "status", "id", where=one_of(OPEN)),
+        # A prefix that statistics do not know yet: without these two, the planner reads all that has ended under it.
+        partial(f"ix_{name}_open_keys", "bucket", "bot_type", "key", where=one_of(OPEN)),
+        partial(f"ix_{name}_doubt_keys", "bucket", "bot_type", "key", where=one_of((Status.IN_DOUBT,))),
         partial(f"ix_{name}_batch", "batch_id", "id", where=one_of(OPEN)),
         partial(f"ix_{name}_in_doubt", "account", "bucket", "bot_type", "id", where=one_of((Status.IN_DOUBT,))),
         partial(f"ix_{name}_in_flight", "account", "id", where=one_of(IN_FLIGHT)),
