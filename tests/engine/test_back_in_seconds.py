@@ -111,18 +111,22 @@ def test_a_poller_that_dies_is_followed_by_another_long_before_a_request_may_end
 
 
 def test_a_poll_of_a_slow_service_keeps_its_turn(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poll_schedule, "TURN_LASTS", 0.6)
+    # It is held far more often than it has to be: no machine is too busy for that.
+    often = SimpleNamespace(**vars(poll_schedule) | {"turn_seconds": lambda _account: 0.04})
+    monkeypatch.setattr("airflow_midjourney.describe.engine.settle.poll_schedule", often)
     with database.writing() as tx:
         batch = rows.open_batch(tx)
         rows.list_images(tx, [rows.listed("a.jpg")])
         rows.submit_next(tx, batch)
         rows.set_account(tx, next_poll_at=tx.now)
     turns_of_others: list[object] = []
+    ends: set[object] = set()
 
     async def answers_slowly(_ids: object) -> Any:
-        for _ in range(12):
-            await asyncio.sleep(0.15)
+        while len(ends) < 5:
+            await asyncio.sleep(0.02)
             turns_of_others.append(await database.write(poll_schedule.take_poll_turn, rows.ACCOUNT))
+            ends.add((await database.read(read_account, rows.ACCOUNT.identity)).next_poll_at)
         return SimpleNamespace(tasks={})
 
     async def knows_it_not(_task_id: str) -> None:
@@ -131,7 +135,7 @@ def test_a_poll_of_a_slow_service_keeps_its_turn(database: Database, monkeypatch
     client = cast("Any", SimpleNamespace(list_by_condition=answers_slowly, fetch=knows_it_not))
     asyncio.run(settle(Watcher(database=database, service=cast("Any", None), client=client, account=rows.ACCOUNT)))
 
-    assert turns_of_others == [None] * 12
+    assert set(turns_of_others) == {None}
 
 
 def test_a_turn_that_another_process_has_taken_is_not_held(database: Database) -> None:

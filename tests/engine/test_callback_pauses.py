@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,19 @@ def test_where_no_callbacks_are_asked_for_it_only_waits(waiting: Database, read:
 
 
 def test_it_costs_one_read_each_time(waiting: Database, read: list[str]) -> None:
-    asyncio.run(waiting_module.pause(waiting, CALLED, 0.5))
+    async def until_it_has_looked_some_times() -> float:
+        began, stirred = time.monotonic(), asyncio.Event()
+        pause = asyncio.create_task(waiting_module.pause(waiting, CALLED, FOR_EVER, stirred))
+        while len(read) < 5:
+            await asyncio.sleep(0.01)
+        took = time.monotonic() - began
+        stirred.set()
+        await pause
+        return took
 
-    assert 1 <= len(read) <= 10
+    took = asyncio.run(until_it_has_looked_some_times())
+
+    assert took >= 5 * waiting_module.LISTENS_EVERY
     assert all(statement.startswith("SELECT") for statement in read)
 
 

@@ -383,8 +383,8 @@ def test_a_plan_of_a_manifest_writes_nothing(
     assert (progress.batch.listed.new, statuses(engine), members(engine)) == (2, {}, 0)
 
 
-async def told_to_stop(engine: Engine, scope: Scope, *, once: Callable[[], bool]) -> float:
-    """Work until something holds, tell the worker to stop, and give the seconds until it has."""
+async def told_to_stop(engine: Engine, scope: Scope, *, once: Callable[[], bool]) -> None:
+    """Work until something holds, and tell the worker to stop."""
     batch = await engine.database.write(open_batch, scope, options(), origin())
     async with engine.worker() as worker:
         report = ProgressReport(lambda line: None)
@@ -393,11 +393,9 @@ async def told_to_stop(engine: Engine, scope: Scope, *, once: Callable[[], bool]
             assert not working.done()
             await asyncio.sleep(0.01)
         worker.told_to_stop = True
-        told = time.monotonic()
         with pytest.raises(BatchError, match="told to stop") as stopped:
             await working
     assert stopped.value.retry_helps
-    return time.monotonic() - told
 
 
 def test_a_worker_that_is_told_to_stop_asks_about_no_further_line(
@@ -413,8 +411,7 @@ def test_a_worker_that_is_told_to_stop_asks_about_no_further_line(
 
     with monkeypatch.context() as patched:
         patched.setattr(ImageStore, "look_up", slow)
-        took = asyncio.run(told_to_stop(engine, scope, once=lambda: len(asked) >= 40))
-    assert took < 2
+        asyncio.run(told_to_stop(engine, scope, once=lambda: len(asked) >= 40))
     assert len(asked) < 200
 
     batch, counts = engine.run(scope)
@@ -442,8 +439,7 @@ def test_a_worker_that_is_told_to_stop_leaves_a_list_that_it_is_still_unpacking(
     monkeypatch.setattr(gzip, "READ_BUFFER_SIZE", 4 * 1024, raising=False)
     with monkeypatch.context() as patched:
         patched.setattr(ImageStore, "read_part", slow)
-        took = asyncio.run(told_to_stop(engine, scope, once=lambda: len(parts) >= 10))
-    assert took < 1.5
+        asyncio.run(told_to_stop(engine, scope, once=lambda: len(parts) >= 10))
     assert len(parts) < 40
 
     assert engine.run(scope)[1].succeeded == 3

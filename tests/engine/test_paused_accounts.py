@@ -18,6 +18,7 @@ from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.counts import count
 from airflow_midjourney.describe.table.orders.pauses import SeenPause, pause_accounts, resume_accounts
 from airflow_midjourney.describe.table.submissions import PostFacts
+from simulator.serving import UNTIL_HURRIED
 from tests.support import rows
 from tests.support.engine import Engine
 from tests.support.images import jpeg
@@ -114,8 +115,13 @@ def test_no_image_is_claimed_after_it_and_what_was_claimed_before_is_recorded(da
 
 
 @pytest.fixture
-def engine(database: Database, s3: S3Client, simulate: Callable[..., RunningSimulator]) -> Engine:
-    service = simulate(latency=0.5, poll_interval=0.1)
+def service(simulate: Callable[..., RunningSimulator]) -> RunningSimulator:
+    """A service whose first tasks end when the test says so."""
+    return simulate(latency=UNTIL_HURRIED, poll_interval=0.1)
+
+
+@pytest.fixture
+def engine(database: Database, s3: S3Client, service: RunningSimulator) -> Engine:
     return Engine(database, s3, service.url, account={"max_in_flight": 2})
 
 
@@ -142,8 +148,12 @@ def counted(engine: Engine, progress: Progress) -> tuple[int, int]:
     return counts.succeeded, counts.pending
 
 
+def pauses_told(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("The account ")]
+
+
 def test_a_batch_that_is_paused_amid_its_run_gets_what_is_in_flight_and_goes_on_when_resumed(
-    engine: Engine, batch_id: str
+    engine: Engine, batch_id: str, service: RunningSimulator
 ) -> None:
     lines: list[str] = []
 
@@ -152,6 +162,8 @@ def test_a_batch_that_is_paused_amid_its_run_gets_what_is_in_flight_and_goes_on_
             first = await work_off(worker, batch_id)
         assert first.open.in_flight == 2
         pause(engine.database, engine.settings)
+        service.change(latency=0.1)
+        service.hurry()
 
         still = await work_on(engine, batch_id, lines, lambda now: now.open.in_flight == 0)
         assert counted(engine, still) == (2, 2)
@@ -161,15 +173,15 @@ def test_a_batch_that_is_paused_amid_its_run_gets_what_is_in_flight_and_goes_on_
         assert (left.all_ended, counted(engine, left)) == (False, (2, 2))
 
         async def resume_later() -> None:
-            await asyncio.sleep(0.3)
+            while len(pauses_told(lines)) < 2:
+                await asyncio.sleep(0.02)
             resume(engine.database, engine.settings)
 
         done, _ = await asyncio.gather(work_on(engine, batch_id, lines, lambda now: now.all_ended), resume_later())
         assert counted(engine, done) == (4, 0)
 
     asyncio.run(run())
-    told = [line for line in lines if line.startswith("The account ")]
-    assert [line.split(" since ")[0] for line in told] == [
+    assert [line.split(" since ")[0] for line in pauses_told(lines)] == [
         "The account is paused by anna",
         "The account is paused by anna",
         "The account goes on: it was resumed by bob.",

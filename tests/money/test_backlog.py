@@ -12,6 +12,7 @@ from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.errors import ObjectDeniedError
 from airflow_midjourney.describe.model.status import BotType, Reason, Status
 from airflow_midjourney.describe.storage.objects import ImageStore
+from simulator.serving import UNTIL_HURRIED
 from tests.support.batches import options, origin, put_photos, work_on
 
 if TYPE_CHECKING:
@@ -45,6 +46,18 @@ def left_over(engine: Engine, s3: S3Client, service: RunningSimulator, yesterday
     return engine
 
 
+def ending_when(service: RunningSimulator, happened: Callable[[Progress], bool]) -> Callable[[Progress], bool]:
+    """Wait for the end of a run whose images are on their way until something has happened."""
+    service.change(latency=UNTIL_HURRIED)
+
+    def has_ended(progress: Progress) -> bool:
+        if happened(progress):
+            service.hurry()
+        return progress.all_ended
+
+    return has_ended
+
+
 def without(prefix: str, read: Callable[..., Any]) -> Callable[..., Any]:
     """Make a way to read that is denied what is under a prefix."""
 
@@ -66,7 +79,9 @@ def succeeded(engine: Engine) -> dict[str, int]:
 def test_the_next_run_sends_its_own_images_and_then_what_was_left_over_and_ends_with_its_own(
     left_over: Engine, today: Scope, service: RunningSimulator
 ) -> None:
-    progress, counts = work_on(left_over, today, options(), origin("day-2"))
+    until = ending_when(service, lambda now: now.account.in_flight == 8)
+
+    progress, counts = work_on(left_over, today, options(), origin("day-2"), until)
 
     assert succeeded(left_over)["day-2"] == 4
     assert progress.all_ended
@@ -86,8 +101,10 @@ def test_a_run_with_nothing_of_its_own_describes_all_that_was_left_over(
     assert service.counters()["billed"] == 6
 
 
-def test_its_own_images_come_first(left_over: Engine, today: Scope) -> None:
-    progress, counts = work_on(left_over, today, options(max_submissions=5), origin("day-2"))
+def test_its_own_images_come_first(left_over: Engine, today: Scope, service: RunningSimulator) -> None:
+    until = ending_when(service, lambda now: now.account.in_flight == 5)
+
+    progress, counts = work_on(left_over, today, options(max_submissions=5), origin("day-2"), until)
 
     assert succeeded(left_over)["day-2"] == 4
     assert not progress.capped
@@ -128,13 +145,12 @@ def test_what_was_left_over_in_another_bucket_stays_there(
 def test_images_that_hang_in_the_backlog_keep_no_run(
     left_over: Engine, today: Scope, service: RunningSimulator
 ) -> None:
-
     def then_hang(progress: Progress) -> bool:
         if progress.open.submitted == 4:
-            service.change(latency=600.0)
-        return progress.all_ended
+            service.set_scenarios(["stuck_submitted"])
+        return progress.account.in_flight == 8
 
-    progress, counts = work_on(left_over, today, options(), origin("day-2"), until=then_hang)
+    progress, counts = work_on(left_over, today, options(), origin("day-2"), ending_when(service, then_hang))
 
     assert progress.all_ended
     assert counts.succeeded == 4
@@ -142,12 +158,17 @@ def test_images_that_hang_in_the_backlog_keep_no_run(
 
 
 def test_a_backlog_that_cannot_be_read_any_more_is_logged_and_fails_no_run(
-    left_over: Engine, today: Scope, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    left_over: Engine,
+    today: Scope,
+    service: RunningSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(denials, "DENIED_IN_A_ROW", 2)
     monkeypatch.setattr(ImageStore, "read", without("day-1/", ImageStore.read))
+    until = ending_when(service, lambda _: "S3 gave none of the latest" in caplog.text)
 
-    progress, counts = work_on(left_over, today, options(), origin("day-2"))
+    progress, counts = work_on(left_over, today, options(), origin("day-2"), until)
 
     assert progress.all_ended
     assert counts.succeeded == 4
@@ -155,17 +176,24 @@ def test_a_backlog_that_cannot_be_read_any_more_is_logged_and_fails_no_run(
     assert "S3 gave none of the latest" in caplog.text
 
 
-def test_a_backlog_outside_allowed_uris_is_rejected_and_fails_no_run(left_over: Engine, today: Scope) -> None:
+def test_a_backlog_outside_allowed_uris_is_rejected_and_fails_no_run(
+    left_over: Engine, today: Scope, service: RunningSimulator
+) -> None:
     left_over.store["allowed_uris"] = (f"s3://{today.bucket}/day-2/*",)
+    until = ending_when(service, lambda _: len(rejected(left_over)) == 4)
 
-    progress, counts = work_on(left_over, today, options(), origin("day-2"))
+    progress, counts = work_on(left_over, today, options(), origin("day-2"), until)
 
-    images = left_over.database.tables.images.c
-    with left_over.database.reading() as tx:
-        reasons = tx.connection.execute(select(images.reason).where(images.status == Status.REJECTED)).scalars().all()
     assert progress.all_ended
     assert counts.succeeded == 4
-    assert reasons == [Reason.NOT_ALLOWED] * 4
+    assert rejected(left_over) == [Reason.NOT_ALLOWED] * 4
+
+
+def rejected(engine: Engine) -> list[str | None]:
+    images = engine.database.tables.images.c
+    with engine.database.reading() as tx:
+        query = select(images.reason).where(images.status == Status.REJECTED)
+        return list(tx.connection.execute(query).scalars().all())
 
 
 def test_with_none_it_is_left_where_it_is(left_over: Engine, today: Scope) -> None:

@@ -18,6 +18,7 @@ from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.doubt import former_tasks, late_results
 from airflow_midjourney.describe.table.doubt.lost_intents import NO_ROW
 from airflow_midjourney.describe.table.results import RemoteTimes
+from simulator.serving import UNTIL_HURRIED
 from tests.support import rows
 from tests.support.batches import options, origin, put_photos, work_on
 from tests.support.engine import Engine
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.engine.context import Worker
+    from airflow_midjourney.describe.engine.progress import Progress
     from airflow_midjourney.describe.model.batch import Scope
     from airflow_midjourney.describe.table.database import Database, Transaction
     from simulator.serving import RunningSimulator
@@ -38,14 +40,22 @@ PATIENT: dict[str, Any] = {"poll_interval": 0.1, "max_in_flight": 50}
 
 @pytest.fixture
 def slow(simulate: Callable[..., RunningSimulator]) -> Callable[..., RunningSimulator]:
-    """Start a service whose tasks take longer than the engine waits for them."""
+    """Start a service whose tasks take longer than the engine waits for them: they end when the test says so."""
 
-    def start(*scenarios: str, seconds: float) -> RunningSimulator:
-        return simulate(
-            dialect="novicezk", latency=0.05, slots=50, queue=50, pause=seconds, scenarios=("slow_work", *scenarios)
-        )
+    def start(*scenarios: str) -> RunningSimulator:
+        chosen = {"pause": UNTIL_HURRIED, "scenarios": ("slow_work", *scenarios)}
+        return simulate(dialect="novicezk", latency=0.05, slots=50, queue=50, **chosen)
 
     return start
+
+
+def end_tasks(service: RunningSimulator) -> None:
+    """Let the service have all answers, after all."""
+    service.hurry()
+    deadline = time.monotonic() + 60
+    while {task["status"] for task in service.tasks()} != {"SUCCESS"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def give_up(engine: Engine, scope: Scope, s3: S3Client) -> None:
@@ -68,10 +78,10 @@ def test_images_that_are_to_be_described_again_get_the_answer_that_was_paid_for(
     monkeypatch: pytest.MonkeyPatch,
     lists: bool,
 ) -> None:
-    service = slow(*([] if lists else ["no_list_by_condition"]), seconds=1.5)
+    service = slow(*([] if lists else ["no_list_by_condition"]))
     engine = Engine(database, s3, service.url, account=PATIENT)
     give_up(engine, scope, s3)
-    time.sleep(2.0)
+    end_tasks(service)
     monkeypatch.setattr(late_results, "AT_ONCE", 1)
 
     _, counts = work_on(engine, scope, options(redescribe="failed"), origin("again"))
@@ -83,13 +93,18 @@ def test_images_that_are_to_be_described_again_get_the_answer_that_was_paid_for(
 def test_a_task_that_the_service_still_works_on_is_waited_for(
     database: Database, s3: S3Client, scope: Scope, slow: Callable[..., RunningSimulator]
 ) -> None:
-    service = slow(seconds=6.0)
+    service = slow()
     engine = Engine(database, s3, service.url, account=PATIENT)
     give_up(engine, scope, s3)
     with database.writing() as tx:
         rows.set_account(tx, next_poll_at=tx.now)
 
-    _, counts = work_on(engine, scope, options(redescribe="failed"), origin("again"))
+    def until_all_have_ended(progress: Progress) -> bool:
+        # By now it has asked about the tasks, and heard that they are under way.
+        service.hurry()
+        return progress.all_ended
+
+    _, counts = work_on(engine, scope, options(redescribe="failed"), origin("again"), until_all_have_ended)
 
     assert counts.succeeded == IMAGES
     assert service.counters()["billed"] == IMAGES
@@ -134,10 +149,10 @@ def test_what_another_account_has_paid_for_is_asked_through_a_connection_that_ca
     has_moved: bool,
     times_paid: int,
 ) -> None:
-    service = slow(seconds=1.5)
+    service = slow()
     first = Engine(database, s3, service.url, key="old-key", account=PATIENT)
     give_up(first, scope, s3)
-    time.sleep(2.0)
+    end_tasks(service)
     service.set_scenarios([])
     other = first if has_connection else None
     account = PATIENT | ({"identity": "https://moved.example:443#me"} if has_moved else {})
@@ -167,7 +182,7 @@ def test_while_the_service_does_not_say_nothing_is_paid_again(
     monkeypatch: pytest.MonkeyPatch,
     silence: Exception,
 ) -> None:
-    service = slow(seconds=1.5)
+    service = slow()
     engine = Engine(database, s3, service.url, account=PATIENT)
     give_up(engine, scope, s3)
     with database.writing() as tx:
@@ -183,7 +198,7 @@ def test_while_the_service_does_not_say_nothing_is_paid_again(
         return await fetch(client, task_id)
 
     monkeypatch.setattr(MidjourneyClient, "fetch", fetch_from_a_service_that_is_away)
-    time.sleep(2.0)
+    end_tasks(service)
 
     _, counts = work_on(engine, scope, options(redescribe="failed"), origin("again"))
 
