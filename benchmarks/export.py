@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.exports.export import ExportPlan, export
-from airflow_midjourney.describe.exports.format import load_format
+from airflow_midjourney.describe.exports.format import format_names, load_format
 from airflow_midjourney.describe.exports.publication import publishing
 from airflow_midjourney.describe.exports.report import ExportReport
 from airflow_midjourney.describe.exports.selection import Choice
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(prog="benchmarks.export", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--format", action="append", help="only this one: csv, imagefolder, kohya or parquet")
+    parser.add_argument("--format", action="append", choices=format_names(), help="only this one")
     parser.add_argument("--postgres", action="store_true", help="a Postgres server instead of SQLite")
     parser.add_argument("--folder", type=Path, help="where to work; needs some gigabytes")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fill(database, 1, given.rows)
         database.close()
         sys.stdout.write(HEADER)
-        for kind in given.format or ("csv", "imagefolder", "parquet", "kohya"):
+        for kind in given.format or format_names():
             figures = in_a_process(url, kind, Path(name) / kind)
             sys.stdout.write(_line(kind, figures))
             sys.stdout.flush()

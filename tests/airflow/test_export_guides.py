@@ -23,7 +23,6 @@ def test_a_task_of_a_guide_makes_sense(guide: str, task: str) -> None:
 
     plan = made._plan()
 
-    formats = {"huggingface": "imagefolder", "README": "imagefolder"}
-    assert made.format == formats.get(guide, guide)
+    assert made.format == {"huggingface": "imagefolder", "README": "imagefolder"}.get(guide, guide)
     assert plan.wanted.scope.bucket == "photos"
     assert made._place(plan)[1] in ("", f"prompts.{guide}")

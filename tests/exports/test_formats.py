@@ -18,8 +18,8 @@ from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.storage.objects import ImageStore
-from tests.support.described import PROMPTS, described, export_to, failed, fill, plan
-from tests.support.images import jpeg
+from tests.support.airflow_home import REPOSITORY
+from tests.support.described import NASTY_KEYS, PROMPTS, described, export_to, failed, fill, plan, store_nasty_keys
 from tests.support.kohya import read_captions
 
 if TYPE_CHECKING:
@@ -29,43 +29,18 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Database
 
-NASTY = [
-    "in/plain.jpg",
-    "in/../../out.jpg",
-    "in/a'; drop table--<script>.jpg",
-    "in/C:\\windows\\x.jpg",
-    "in//double.jpg",
-    "in/.hidden.jpg",
-    "in/__private/x.jpg",
-    "in/tést ünïcode 🚤.jpg",
-    "in/star*[a]?.jpg",
-    "in/test/validation.jpg",
-    "in/train-val/x.jpg",
-    "in/line\u2028break.jpg",
-    "in/100%.jpg",
-    "in/con.jpg",
-    "in/no-ending",
-    "in/trailing./x .jpg",
-    "in/zip://x::file.jpg",
-    "in/" + "long" * 80 + ".jpg",
-]
+FORMATS = REPOSITORY / "plugins/airflow_midjourney/describe/exports/formats"
 
 
 @pytest.fixture
 def stored(database: Database, s3: S3Client, bucket: str) -> list[dict[str, Any]]:
-    """Rows of images that are in S3, with nasty keys."""
-    rows = []
-    for number, key in enumerate(NASTY):
-        etag = s3.put_object(Bucket=bucket, Key=key, Body=jpeg(number, size=16))["ETag"].strip('"')
-        prompts = (f'={number}+1 boats, "quoted"\u2028 and {{braces}}', *PROMPTS[1:])
-        rows.append(described(key, prompts, bucket=bucket, image_version=etag, etag=etag))
-    fill(database, rows)
-    return sorted(rows, key=lambda row: row["key"].encode())
+    """Rows of images that are in S3, in the order of their keys."""
+    return store_nasty_keys(database, s3, bucket)
 
 
 def test_the_formats_are_the_files_that_are_there() -> None:
-    assert format_names() == ["csv", "imagefolder", "kohya", "parquet"]
-    with pytest.raises(SettingsError, match="format must be one of csv, imagefolder, kohya, parquet, not 'txt'"):
+    assert format_names() == sorted(path.stem.removeprefix("as_") for path in FORMATS.glob("as_*.py"))
+    with pytest.raises(SettingsError, match=r"format must be one of csv, .*, not 'txt'"):
         load_format("txt")
     with pytest.raises(SettingsError, match="kohya has no option colour; it takes extension, wildcard"):
         load_format("kohya", {"colour": 1})
@@ -80,7 +55,7 @@ def test_hugging_face_loads_every_image_with_its_text(
 
     loaded = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(tmp_path / "cache"))
 
-    assert report.exported == len(NASTY) == sum(len(loaded[name]) for name in loaded)
+    assert report.exported == len(NASTY_KEYS) == sum(len(loaded[name]) for name in loaded)
     assert {name: len(loaded[name]) for name in loaded} == dict(report.splits)
     by_uri = {row["image_uri"]: row for name in loaded for row in loaded[name]}
     for row in stored:
@@ -114,7 +89,7 @@ def test_kohya_finds_a_caption_for_every_image(
 
     captions = read_captions(folder, ".txt", wildcard=wildcard)
 
-    assert report.exported == len(NASTY) == len(captions)
+    assert report.exported == len(NASTY_KEYS) == len(captions)
     expected = {" ".join(row["prompt_1"].split()) for row in stored}
     assert {lines[0] for lines in captions.values()} == expected
     assert {len(lines) for lines in captions.values()} == {4 if wildcard else 1}

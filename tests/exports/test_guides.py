@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_midjourney.describe.exports.export import export
+from airflow_midjourney.describe.exports.format import format_names
 from airflow_midjourney.describe.exports.publication import publishing, publishing_file
 from airflow_midjourney.describe.exports.report import ExportReport
 from airflow_midjourney.describe.exports.targets.bucket import BucketTarget
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Database
 
 GUIDES = sorted((REPOSITORY / "docs" / "export").glob("*.md"))
+
+#: Whose examples read one file; those of other formats read a folder with images.
+ONE_FILE = ("csv", "parquet")
+
 BLOCK = re.compile(r"^```(python|bash) run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -49,6 +54,10 @@ COMMANDS = [
 ]
 
 
+def format_of(guide: str) -> str:
+    return "imagefolder" if guide == "huggingface" else guide
+
+
 @pytest.fixture
 def data(tmp_path: Path, s3: S3Client, bucket: str) -> Path:
     """What the guides call ``/data``: the table, and the exports that they show."""
@@ -63,7 +72,7 @@ def data(tmp_path: Path, s3: S3Client, bucket: str) -> Path:
         rows.append(described(key, bucket=bucket, etag=etag, image_version=etag))
     fill(database, [*rows, described("incoming/x.jpg")])
     scope = Scope(bucket, ("incoming/",))
-    for kind in ("csv", "parquet"):
+    for kind in ONE_FILE:
         _export_file(database, data, kind, scope)
     return data
 
@@ -75,7 +84,7 @@ def _export_file(database: Database, data: Path, kind: str, scope: Scope) -> Non
 
 def _export_folder(data: Path, kind: str, s3: S3Client, bucket: str) -> None:
     database = open_database(f"sqlite:///{data}/prompts.db")
-    splits = {"train": 0.7, "validation": 0.3} if kind == "imagefolder" else None
+    splits = {"train": 0.7, "validation": 0.3} if kind in ("imagefolder", "webdataset") else None
     wanted, images = plan(kind, scope=Scope(bucket, ("incoming/",)), splits=splits), ImageStore(s3, name="aws")
     export_to(data / "training", database, wanted, images=images)
     target = BucketTarget(s3, name="aws", bucket=bucket, prefix="training")
@@ -87,8 +96,9 @@ def _export_folder(data: Path, kind: str, s3: S3Client, bucket: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[f"{one.guide}-{at}" for at, one in enumerate(COMMANDS)])
 def test_a_command_of_a_guide_works(command: Command, data: Path, s3: S3Client, s3_url: str, bucket: str) -> None:
-    if command.guide in ("huggingface", "kohya"):
-        _export_folder(data, "imagefolder" if command.guide == "huggingface" else "kohya", s3, bucket)
+    kind = format_of(command.guide)
+    if kind in format_names() and kind not in ONE_FILE:
+        _export_folder(data, kind, s3, bucket)
     text = command.text.replace("/data/", f"{data}/")
     text = text.replace('bucket="photos"', f'bucket="{bucket}"').replace('Bucket("photos")', f'Bucket("{bucket}")')
     program = [sys.executable, "-W", "ignore", "-c"] if command.language == "python" else ["bash", "-euc"]
@@ -114,5 +124,5 @@ def test_a_command_of_a_guide_works(command: Command, data: Path, s3: S3Client, 
 
 
 def test_each_format_has_a_guide_with_commands() -> None:
-    assert {one.guide for one in COMMANDS} == {"csv", "huggingface", "kohya", "notebooks", "parquet"}
+    assert {format_of(one.guide) for one in COMMANDS} == {*format_names(), "notebooks"}
     assert {guide.name for guide in GUIDES} >= set(re.findall(r"\]\((\w+\.md)\)", GUIDES[0].read_text("utf-8")))

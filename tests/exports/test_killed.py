@@ -141,6 +141,8 @@ def latest(folder: Path) -> Path:
         ("kohya", "before link"),
         ("kohya", "before clean-up"),
         ("parquet", "before pointer"),
+        ("webdataset", "before pointer"),
+        ("labelstudio", "before clean-up"),
     ],
 )
 def test_killed_at_a_point(kind: str, point: str, filled: str, tmp_path: Path) -> None:

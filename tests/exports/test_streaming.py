@@ -72,7 +72,7 @@ def test_a_page_is_a_walk_along_the_index_of_the_keys(database: Database) -> Non
     assert [plan for plan in pages if "TEMP B-TREE" in plan and "LAST TERM" not in plan] == []
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "labelstudio", "parquet", "webdataset"])
 def test_memory_does_not_grow_with_the_rows(kind: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/prompts.db"
     database = open_database(url)

@@ -17,10 +17,13 @@ from airflow_midjourney.describe.exports.targets.folder import FolderTarget
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.queries.rows import Wanted
 from airflow_midjourney.describe.service.prompts import PARSER_VERSION
+from tests.support.images import jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.storage.objects import ImageStore
     from airflow_midjourney.describe.table.database import Database
@@ -28,6 +31,28 @@ if TYPE_CHECKING:
 BUCKET = "photos"
 WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROMPTS = ("a red boat on a lake", "boat, watercolour", "the lake at dawn with a small red boat", "still water")
+
+#: Keys that file systems, shells, globs and readers of formats take for something else.
+NASTY_KEYS = [
+    "in/plain.jpg",
+    "in/../../out.jpg",
+    "in/a'; drop table--<script>.jpg",
+    "in/C:\\windows\\x.jpg",
+    "in//double.jpg",
+    "in/.hidden.jpg",
+    "in/__private/x.jpg",
+    "in/tést ünïcode 🚤.jpg",
+    "in/star*[a]?.jpg",
+    "in/test/validation.jpg",
+    "in/train-val/x.jpg",
+    "in/line\u2028break.jpg",
+    "in/100%.jpg",
+    "in/con.jpg",
+    "in/no-ending",
+    "in/trailing./x .jpg",
+    "in/zip://x::file.jpg",
+    "in/" + "long" * 80 + ".jpg",
+]
 
 
 def described(key: str, prompts: Iterable[str] = PROMPTS, **values: Any) -> dict[str, Any]:
@@ -86,6 +111,17 @@ def fill(database: Database, rows: Iterable[Mapping[str, Any]]) -> None:
     """Put rows into the table."""
     with database.writing() as tx:
         tx.connection.execute(tx.tables.images.insert(), [dict(row) for row in rows])
+
+
+def store_nasty_keys(database: Database, s3: S3Client, bucket: str) -> list[dict[str, Any]]:
+    """Put pictures into S3 and rows into the table, and give the rows in the order of their keys."""
+    rows = []
+    for number, key in enumerate(NASTY_KEYS):
+        etag = s3.put_object(Bucket=bucket, Key=key, Body=jpeg(number, size=16))["ETag"].strip('"')
+        prompts = (f'={number}+1 boats, "quoted"\u2028 and {{braces}}', *PROMPTS[1:])
+        rows.append(described(key, prompts, bucket=bucket, image_version=etag, etag=etag))
+    fill(database, rows)
+    return sorted(rows, key=lambda row: row["key"].encode())
 
 
 def plan(

@@ -28,7 +28,7 @@ class ExportPromptsOperator(TableScopeOperator):
 
     Rows are streamed in the order of their keys, so memory does not grow with them; the same rows give the same bytes.
     A reader never sees half of it: each export is a folder of its own below the target, and ``latest.json`` (in a local
-    folder also the link ``latest``) is switched to it last. A ``csv`` or ``parquet`` export whose target ends like that
+    folder also the link ``latest``) is switched to it last. A ``csv``, ``jsonl`` or ``parquet`` export whose target ends like that
     is one file, and replaces the one before at once.
 
     A task that is killed leaves the export before as it was; its retry writes the same folder again, to its end. A
@@ -41,7 +41,8 @@ class ExportPromptsOperator(TableScopeOperator):
 
     :param target: ``s3://bucket/prefix``, or the absolute path of a folder that the worker can write to (templated);
         within ``allowed_targets`` of ``mj_conn_id``.
-    :param format: ``imagefolder`` (Hugging Face), ``kohya``, ``parquet`` or ``csv`` (templated).
+    :param format: ``imagefolder`` (Hugging Face), ``kohya``, ``webdataset``, ``jsonl`` (fine-tuning), ``labelstudio``,
+        ``parquet`` or ``csv`` (templated).
     :param format_options: options of the format, such as ``{"wildcard": True}`` for kohya (templated).
     :param prompt: which prompt of an image: ``first``, ``longest``, ``random`` (the same for the same bytes and seed)
         or ``all`` (templated).

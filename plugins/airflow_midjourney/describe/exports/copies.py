@@ -1,4 +1,4 @@
-"""Copying images along: byte by byte the version that was described, or not at all."""
+"""Copying images along, to files of their own or for the format's: byte by byte the version that was described."""
 
 from __future__ import annotations
 
@@ -42,12 +42,21 @@ class Copier:
         outcomes: list[LeftOut | None] = []
         for start in range(0, len(wanted), COPIES_SIDE_BY_SIDE):
             some = wanted[start : start + COPIES_SIDE_BY_SIDE]
-            bodies = list(self._threads.map(self._read, (image for image, _ in some)))
+            bodies = self.read([image for image, _ in some])
             for (_, name), body in zip(some, bodies, strict=True):
                 if isinstance(body, bytes):
                     self._files.put(name, body)
                 outcomes.append(None if isinstance(body, bytes) else body)
         return outcomes
+
+    def read(self, images: Sequence[DescribedImage]) -> list[bytes | LeftOut]:
+        """Read some images side by side, all of which are then in memory.
+
+        :param images: at most ``COPIES_SIDE_BY_SIDE``.
+        :return: for each, its bytes, or why it was not read.
+        :raises StorageError: if S3 cannot be read.
+        """
+        return list(self._threads.map(self._read, images))
 
     def _read(self, image: DescribedImage) -> bytes | LeftOut:
         if not self._images.allows(image.image_uri):

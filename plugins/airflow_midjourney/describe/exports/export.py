@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.exports.collisions import FileNames, OnCollision
-from airflow_midjourney.describe.exports.copies import open_copier
+from airflow_midjourney.describe.exports.copies import COPIES_SIDE_BY_SIDE, open_copier
 from airflow_midjourney.describe.exports.format import Names, Sample
 from airflow_midjourney.describe.exports.naming import common_folder, file_name
 from airflow_midjourney.describe.exports.seen import open_seen
@@ -19,7 +19,7 @@ from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.queries.rows import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from airflow_midjourney.describe.exports.copies import Copier
     from airflow_midjourney.describe.exports.format import ExportFormat, Files
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.storage.objects import ImageStore
     from airflow_midjourney.describe.table.database import Database
 
-    #: Copies some images; says for each why it was not copied, or None.
-    _Copy = Callable[[list["_Chosen"]], list[LeftOut | None]]
+    #: Copies some images; says for each why it was not copied, or gives what the format's file is to hold of it.
+    _Copy = Callable[[list["_Chosen"]], Sequence[bytes | LeftOut | None]]
 
-#: Samples that are copied and written together.
+#: Samples that are copied and written together; where they bring their images, no more than are read at once.
 _TOGETHER: Final = 64
 
 #: Rows between two lines of progress.
@@ -89,7 +89,8 @@ def export(
         copier = stack.enter_context(open_copier(images, files)) if images is not None else None
         copy = _copying(plan.format, copier) if copier is not None else _copying_nothing
         suitable = select.suitable(_told(read_rows(database, plan.wanted), report, tell))
-        while some := list(islice(suitable, _TOGETHER)):
+        together = COPIES_SIDE_BY_SIDE if plan.format.holds_images else _TOGETHER
+        while some := list(islice(suitable, together)):
             for sample in select.numbered(select.copied(some, copy)):
                 write(sample)
                 report.exported += 1
@@ -139,11 +140,11 @@ class _Selection:
                 self._report.left_out[LeftOut.DUPLICATE] += len(later)
                 return
             for one, outcome in zip(first, copy(first), strict=True):
-                if outcome is None:
-                    yield one
-                else:
+                if isinstance(outcome, LeftOut):
                     self._report.left_out[outcome] += 1
                     self._seen.release("content", _content(one.image))
+                else:
+                    yield replace(one, body=outcome)
             chosen = later
 
     def _first_of_each_content(self, chosen: list[_Chosen]) -> tuple[list[_Chosen], list[_Chosen]]:
@@ -158,7 +159,7 @@ class _Selection:
     def numbered(self, chosen: Iterable[_Chosen]) -> Iterator[Sample]:
         """Number what is written, within its split."""
         for one in chosen:
-            yield Sample(one.image, one.captions, one.split, one.file_name, self._numbers[one.split])
+            yield Sample(one.image, one.captions, one.split, one.file_name, self._numbers[one.split], one.body)
             self._numbers[one.split] += 1
 
     def _choose(self, image: DescribedImage) -> _Chosen | LeftOut:
@@ -195,6 +196,7 @@ class _Chosen:
     captions: tuple[str, ...]
     split: str
     file_name: str
+    body: bytes | None = None
 
 
 def _content(image: DescribedImage) -> str:
@@ -202,6 +204,9 @@ def _content(image: DescribedImage) -> str:
 
 
 def _copying(kind: ExportFormat, copier: Copier) -> _Copy:
+    if kind.holds_images:
+        return lambda chosen: copier.read([one.image for one in chosen])
+
     def copy(chosen: list[_Chosen]) -> list[LeftOut | None]:
         samples = [Sample(one.image, one.captions, one.split, one.file_name, 0) for one in chosen]
         return copier.copy([(sample.image, kind.image_path(sample)) for sample in samples])
@@ -209,5 +214,5 @@ def _copying(kind: ExportFormat, copier: Copier) -> _Copy:
     return copy
 
 
-def _copying_nothing(chosen: list[_Chosen]) -> list[LeftOut | None]:
+def _copying_nothing(chosen: list[_Chosen]) -> list[None]:
     return [None] * len(chosen)

@@ -30,6 +30,7 @@ class Sample:
     :param split: the name of its split, empty where there are none.
     :param file_name: the path of its file, with slashes, unique within the split.
     :param number: counts from 0 within the split.
+    :param body: the image, where images are copied along and the format's files hold them.
     """
 
     image: DescribedImage
@@ -37,6 +38,7 @@ class Sample:
     split: str
     file_name: str
     number: int
+    body: bytes | None = None
 
     @property
     def caption(self) -> str | None:
@@ -76,6 +78,9 @@ class ExportFormat(ABC):
 
     #: What images must not share.
     names: ClassVar[Names] = Names.NOTHING
+
+    #: Whether the format's own files hold the images: a sample then brings its image, and no other file is written.
+    holds_images: ClassVar[bool] = False
 
     #: Names that splits must have, where the readers of the format know no other.
     known_splits: ClassVar[tuple[str, ...] | None] = None

@@ -6,8 +6,9 @@ import json
 import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from airflow_midjourney.describe.exports.facts import facts_of
 from airflow_midjourney.describe.exports.format import ExportFormat, Names
 from airflow_midjourney.describe.exports.naming import escaped
 
@@ -55,7 +56,8 @@ class Format(ExportFormat):
             def write(sample: Sample) -> None:
                 if sample.split not in opened:
                     opened[sample.split] = stack.enter_context(files.open(f"{sample.split}/metadata.jsonl"))
-                line = json.dumps(_facts(sample), ensure_ascii=False, separators=(",", ":"))
+                names = {"file_name": visible_name(sample.file_name), "text": sample.caption}
+                line = json.dumps(names | facts_of(sample), ensure_ascii=False, separators=(",", ":"))
                 opened[sample.split].write(f"{line}\n".encode())
 
             yield write
@@ -72,19 +74,3 @@ def visible_name(file_name: str) -> str:
 
 def _hidden(word: re.Match[str]) -> str:
     return escaped(word[0][0]) + word[0][1:]
-
-
-def _facts(sample: Sample) -> dict[str, Any]:
-    image = sample.image
-    return {
-        "file_name": visible_name(sample.file_name),
-        "text": sample.caption,
-        "prompts": list(sample.captions),
-        "image_uri": image.image_uri,
-        "image_version": image.image_version,
-        "content_sha256": image.content_sha256,
-        "width": image.width,
-        "height": image.height,
-        "aspect_ratio": image.aspect_ratio,
-        "bot_type": image.bot_type,
-    }
