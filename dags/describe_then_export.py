@@ -43,7 +43,9 @@ with DAG(
         "bucket": Param("photos", type="string", minLength=1, description="The bucket with the images"),
         "prefix": Param("incoming/", type="string", minLength=1, description="Which images"),
         "bot_type": Param("MID_JOURNEY", enum=["MID_JOURNEY", "NIJI_JOURNEY"]),
-        "format": Param("imagefolder", enum=["imagefolder", "kohya", "webdataset", "jsonl", "labelstudio", "parquet", "csv"]),
+        "format": Param(
+            "imagefolder", enum=["imagefolder", "kohya", "webdataset", "jsonl", "labelstudio", "parquet", "csv"]
+        ),
         "prompt": Param("first", enum=["first", "longest", "random"], description="Which of an image's prompts"),
     },
     tags=["midjourney"],

@@ -28,8 +28,8 @@ class ExportPromptsOperator(TableScopeOperator):
 
     Rows are streamed in the order of their keys, so memory does not grow with them; the same rows give the same bytes.
     A reader never sees half of it: each export is a folder of its own below the target, and ``latest.json`` (in a local
-    folder also the link ``latest``) is switched to it last. A ``csv``, ``jsonl`` or ``parquet`` export whose target ends like that
-    is one file, and replaces the one before at once.
+    folder also the link ``latest``) is switched to it last. A ``csv``, ``jsonl`` or ``parquet`` export whose target
+    ends like that is one file, and replaces the one before at once.
 
     A task that is killed leaves the export before as it was; its retry writes the same folder again, to its end. A
     clear exports the rows as they are then into a folder of its own.
