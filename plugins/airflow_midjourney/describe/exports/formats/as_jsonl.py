@@ -86,10 +86,9 @@ class Format(ExportFormat):
 
     def _line(self, sample: Sample, caption: str) -> dict[str, Any]:
         named = sample.image.image_uri if self.reference == Reference.URI else self.image_path(sample)
-        asked: object = f"{_PLACEHOLDER}{self.question}"
-        answered: object = caption
-        if self.content == Content.PARTS:
-            asked = [{"type": "image"}, {"type": "text", "text": self.question}]
-            answered = [{"type": "text", "text": caption}]
+        asked: object = [{"type": "image"}, {"type": "text", "text": self.question}]
+        answered: object = [{"type": "text", "text": caption}]
+        if self.content == Content.TEXT:
+            asked, answered = f"{_PLACEHOLDER}{self.question}", caption
         messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
         return {"messages": messages, "images": [named], "image_uri": sample.image.image_uri}
