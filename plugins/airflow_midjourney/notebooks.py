@@ -26,6 +26,8 @@ def read_prompts(
     current_only: bool = True,
     since: datetime | str | None = None,
     until: datetime | str | None = None,
+    choose: str = "described",
+    reviewed_only: bool = False,
     table: str = "image_prompts",
     schema: str | None = None,
 ) -> Iterator[DescribedImage]:
@@ -41,12 +43,17 @@ def read_prompts(
     :param current_only: False for versions of objects that were replaced, too.
     :param since: only what ended then or later.
     :param until: only what ended before then.
+    :param choose: ``reviewed`` leaves out what a person rejected; ``described`` takes rows whatever was decided. Either
+        way a row's ``decision`` and approved ``caption`` are beside its prompts.
+    :param reviewed_only: True for approved rows alone, with ``choose="reviewed"``.
     :param table: name of the table, with a URL; a connection has it from Airflow's configuration.
     :param schema: its schema, likewise.
     :raises DescribeError: if an argument makes no sense, or the database cannot be read.
     """
+    from airflow_midjourney.describe.exports.selection import Choice, read_choose
     from airflow_midjourney.describe.queries.rows import Wanted
 
+    choice = Choice(choose=read_choose(choose), reviewed_only=reviewed_only)
     wanted = Wanted(
         read_scope(bucket=bucket, prefix=prefix, keys=keys, whole_bucket=prefix is None, bot_type=bot_type),
         read_statuses(status),
@@ -54,19 +61,21 @@ def read_prompts(
         read_moment(since, "since"),
         read_moment(until, "until"),
     )
-    return _rows(source, table, schema, wanted)
+    return (row for row in _rows(source, table, schema, wanted) if not choice.is_left_out(row))
 
 
 def read_prompts_as_arrow(source: str = "image_prompts_db", **arguments: Any) -> Any:
     """Read rows into a ``pyarrow.Table``, in the columns of the Parquet export; ``.to_pandas()`` makes a data frame.
 
+    With ``choose="reviewed"`` the column ``caption`` has the approved text where there is one, else the first prompt.
     Takes the arguments of :func:`read_prompts`. Needs the extra ``parquet``.
 
     :raises SettingsError: if pyarrow is not installed.
     """
     from airflow_midjourney.describe.exports.arrow import arrow_table
+    from airflow_midjourney.describe.exports.selection import read_choose
 
-    return arrow_table(read_prompts(source, **arguments))
+    return arrow_table(read_prompts(source, **arguments), read_choose(arguments.get("choose", "described")))
 
 
 def _rows(source: str, table: str, schema: str | None, wanted: Wanted) -> Iterator[DescribedImage]:

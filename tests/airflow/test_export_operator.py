@@ -153,6 +153,8 @@ def test_a_target_that_ends_like_a_file_is_one_file(
         ({"format": "xlsx"}, "format must be one of csv, .*, not 'xlsx'"),
         ({"format_options": {"wildcard": True}}, "csv has no option wildcard; it takes none"),
         ({"prompt": "best"}, "prompt must be one of first, longest, random, all"),
+        ({"choose": "best"}, "choose must be one of described, reviewed"),
+        ({"reviewed_only": True}, "reviewed_only=True needs choose='reviewed'"),
         ({"prefix": ""}, "A prefix is empty after templating"),
         ({"status": "done"}, "status must be all, or one or more of pending"),
         ({"described_since": "yesterday"}, "described_since must be a date"),

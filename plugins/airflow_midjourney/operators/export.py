@@ -46,6 +46,10 @@ class ExportPromptsOperator(TableScopeOperator):
     :param format_options: options of the format, such as ``{"wildcard": True}`` for kohya (templated).
     :param prompt: which prompt of an image: ``first``, ``longest``, ``random`` (the same for the same bytes and seed)
         or ``all`` (templated).
+    :param choose: ``described`` takes the prompts, whatever people decided about them. ``reviewed`` takes the text that
+        a person approved and leaves out what was rejected; where there is no decision, or it is outdated, it falls back
+        to ``prompt`` (templated).
+    :param reviewed_only: True to leave out all that has no approved text, with ``choose="reviewed"``.
     :param seed: another one gives other random prompts and other splits.
     :param splits: a name for one split, or names and shares such as ``{"train": 0.9, "validation": 0.1}``; the same
         bytes are always in the same split. None for no splits.
@@ -75,6 +79,7 @@ class ExportPromptsOperator(TableScopeOperator):
         "format",
         "format_options",
         "prompt",
+        "choose",
         "on_collision",
         "status",
         "described_since",
@@ -97,6 +102,8 @@ class ExportPromptsOperator(TableScopeOperator):
         format: str,  # noqa: A002
         format_options: Mapping[str, Any] | None = None,
         prompt: str = "first",
+        choose: str = "described",
+        reviewed_only: bool = False,
         seed: int = 0,
         splits: str | Mapping[str, float] | None = None,
         copy_images: bool = False,
@@ -119,6 +126,8 @@ class ExportPromptsOperator(TableScopeOperator):
         self.format = format
         self.format_options = format_options
         self.prompt = prompt
+        self.choose = choose
+        self.reviewed_only = reviewed_only
         self.seed = seed
         self.splits = splits
         self.copy_images = copy_images
@@ -177,7 +186,7 @@ class ExportPromptsOperator(TableScopeOperator):
         from airflow_midjourney.describe.exports.collisions import read_on_collision
         from airflow_midjourney.describe.exports.export import ExportPlan
         from airflow_midjourney.describe.exports.format import load_format
-        from airflow_midjourney.describe.exports.selection import Choice, read_prompt
+        from airflow_midjourney.describe.exports.selection import Choice, read_choose, read_prompt
         from airflow_midjourney.describe.exports.splits import read_splits
         from airflow_midjourney.describe.model.errors import SettingsError
         from airflow_midjourney.describe.queries.rows import Wanted
@@ -198,6 +207,8 @@ class ExportPromptsOperator(TableScopeOperator):
                 read_whole_number(self.seed, "seed") or 0,
                 self.min_letters,
                 self.deduplicate,
+                read_choose(self.choose),
+                self.reviewed_only,
             ),
             splits=read_splits(self.splits),
             on_collision=read_on_collision(self.on_collision),

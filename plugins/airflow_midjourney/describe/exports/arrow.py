@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_midjourney.describe.exports.format import Sample
+from airflow_midjourney.describe.exports.selection import Choose
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.status import Status
 
@@ -21,17 +22,24 @@ _SHARD: Final = 10_000
 _TOGETHER: Final = 1000
 
 
-def arrow_table(images: Iterable[DescribedImage]) -> Any:
+def arrow_table(images: Iterable[DescribedImage], choose: Choose) -> Any:
     """Put rows into a table in memory, as columns.
 
+    :param choose: whose texts the captions are: all prompts of a row as described, or the approved one if it has it.
     :raises SettingsError: if pyarrow is not installed.
     """
     pyarrow, _ = load_pyarrow()
-    samples = (Sample(image, image.prompts, "", "", number) for number, image in enumerate(images))
+    samples = (_sample(image, choose, number) for number, image in enumerate(images))
     batches = []
     while some := list(islice(samples, _TOGETHER)):
         batches += table_of([row(sample) for sample in some]).to_batches()
     return pyarrow.Table.from_batches(batches, schema=schema())
+
+
+def _sample(image: DescribedImage, choose: Choose, number: int) -> Sample:
+    if choose is Choose.REVIEWED and image.caption is not None:
+        return Sample(image, (image.caption,), "", "", number, caption_source=image.caption_source)
+    return Sample(image, image.prompts, "", "", number, caption_source="prompt_1" if image.prompts else None)
 
 
 def concatenated(tables: list[Any]) -> Any:
@@ -86,6 +94,10 @@ def schema() -> Any:
             ("ended_at", moment),
             ("dag_id", text),
             ("run_id", text),
+            ("caption_source", text),
+            ("decision", text),
+            ("reviewer", text),
+            ("reviewed_at", moment),
         ]
     )
 
@@ -98,6 +110,7 @@ def row(sample: Sample) -> dict[str, Any]:
     return facts | {
         "url": image.image_uri,
         "caption": sample.caption,
+        "caption_source": sample.caption_source,
         "key": f"{sample.number // _SHARD:05}{sample.number % _SHARD:04}",
         "status": "success" if described else "failed_to_describe",
         "error_message": None if described else ": ".join(filter(None, (image.reason, image.detail))) or None,
@@ -134,6 +147,9 @@ _SAME_NAMES: Final = (
     "ended_at",
     "dag_id",
     "run_id",
+    "decision",
+    "reviewer",
+    "reviewed_at",
 )
 
 

@@ -13,7 +13,7 @@ from airflow_midjourney.describe.exports.copies import COPIES_SIDE_BY_SIDE, open
 from airflow_midjourney.describe.exports.format import Names, Sample
 from airflow_midjourney.describe.exports.naming import common_folder, file_name
 from airflow_midjourney.describe.exports.seen import open_seen
-from airflow_midjourney.describe.exports.selection import Choice, LeftOut, identity
+from airflow_midjourney.describe.exports.selection import Captions, Choice, LeftOut, identity
 from airflow_midjourney.describe.exports.splits import Splits
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.queries.rows import read_rows
@@ -159,7 +159,7 @@ class _Selection:
     def numbered(self, chosen: Iterable[_Chosen]) -> Iterator[Sample]:
         """Number what is written, within its split."""
         for one in chosen:
-            yield Sample(one.image, one.captions, one.split, one.file_name, self._numbers[one.split], one.body)
+            yield one.sample(self._numbers[one.split])
             self._numbers[one.split] += 1
 
     def _choose(self, image: DescribedImage) -> _Chosen | LeftOut:
@@ -168,7 +168,7 @@ class _Selection:
         if isinstance(captions, LeftOut):
             if plan.format.needs_prompts or captions is not LeftOut.NO_PROMPTS:
                 return captions
-            captions = ()
+            captions = Captions()
         name = file_name(image, self._folder) if self._named else ""
         if not plan.format.takes(name):
             return LeftOut.UNSUPPORTED
@@ -193,10 +193,15 @@ class _Chosen:
     """A row that is in the export, if its image can be copied along."""
 
     image: DescribedImage
-    captions: tuple[str, ...]
+    captions: Captions
     split: str
     file_name: str
     body: bytes | None = None
+
+    def sample(self, number: int) -> Sample:
+        """Give it as it is written, under a number."""
+        texts, source = self.captions.texts, self.captions.source
+        return Sample(self.image, texts, self.split, self.file_name, number, self.body, source)
 
 
 def _content(image: DescribedImage) -> str:
@@ -208,7 +213,7 @@ def _copying(kind: ExportFormat, copier: Copier) -> _Copy:
         return lambda chosen: copier.read([one.image for one in chosen])
 
     def copy(chosen: list[_Chosen]) -> list[LeftOut | None]:
-        samples = [Sample(one.image, one.captions, one.split, one.file_name, 0) for one in chosen]
+        samples = [one.sample(0) for one in chosen]
         return copier.copy([(sample.image, kind.image_path(sample)) for sample in samples])
 
     return copy

@@ -31,6 +31,7 @@ class Sample:
     :param file_name: the path of its file, with slashes, unique within the split.
     :param number: counts from 0 within the split.
     :param body: the image, where images are copied along and the format's files hold them.
+    :param caption_source: where the main prompt is from: ``prompt_1`` to ``prompt_4``, or ``edited`` by a reviewer.
     """
 
     image: DescribedImage
@@ -39,6 +40,7 @@ class Sample:
     file_name: str
     number: int
     body: bytes | None = None
+    caption_source: str | None = None
 
     @property
     def caption(self) -> str | None:

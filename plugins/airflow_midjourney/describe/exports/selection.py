@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.model.review import OUTDATED, ReviewDecision
 from airflow_midjourney.describe.model.text import on_one_line
 from airflow_midjourney.describe.service.dialects import reason_in
 
@@ -42,9 +43,22 @@ class Prompt(StrEnum):
     ALL = "all"
 
 
+class Choose(StrEnum):
+    """Who has the say about captions."""
+
+    #: The prompts as they were described; decisions are beside them and change nothing.
+    DESCRIBED = "described"
+
+    #: The texts that people approved; where there is no decision, the prompts, unless only reviewed ones are wanted.
+    REVIEWED = "reviewed"
+
+
 class LeftOut(StrEnum):
     """Why a row is not in an export."""
 
+    REJECTED = "rejected"
+    UNDECIDED = "undecided"
+    OUTDATED = "outdated"
     NO_PROMPTS = "no_prompts"
     NEAR_EMPTY = "near_empty"
     REFUSED = "refused"
@@ -55,6 +69,18 @@ class LeftOut(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Captions:
+    """The texts that are taken of an image.
+
+    :param texts: the main one first; none only where a format takes images without prompts.
+    :param source: where the main one is from: ``prompt_1`` to ``prompt_4``, or ``edited`` by a reviewer.
+    """
+
+    texts: tuple[str, ...] = ()
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """What is good enough, and which prompt is taken of it.
 
@@ -62,37 +88,64 @@ class Choice:
     :param seed: another one gives other random prompts, and other splits.
     :param min_letters: letters and digits that a prompt must have.
     :param deduplicate: whether the same bytes are taken once, under the first key.
+    :param choose: who has the say.
+    :param reviewed_only: whether images without an approved text are left out.
     """
 
     prompt: Prompt = Prompt.FIRST
     seed: int = 0
     min_letters: int = MIN_LETTERS
     deduplicate: bool = True
+    choose: Choose = Choose.DESCRIBED
+    reviewed_only: bool = False
 
     def __post_init__(self) -> None:
         if self.min_letters < 1:
             raise SettingsError(f"min_letters must be at least 1, not {self.min_letters}: a caption is never empty.")
+        if self.reviewed_only and self.choose is not Choose.REVIEWED:
+            raise SettingsError("reviewed_only=True needs choose='reviewed'.")
 
-    def captions(self, image: DescribedImage) -> tuple[str, ...] | LeftOut:
-        """Give the prompts to take of an image, the main one first, or why there are none."""
+    def captions(self, image: DescribedImage) -> Captions | LeftOut:
+        """Give the texts to take of an image, or why there are none."""
+        decided = self._decided(image) if self.choose is Choose.REVIEWED else None
+        return self._described(image) if decided is None else decided
+
+    def is_left_out(self, image: DescribedImage) -> bool:
+        """Say whether what a person decided, or has not decided, leaves a row out, whatever its prompts are."""
+        return self.choose is Choose.REVIEWED and isinstance(self._decided(image), LeftOut)
+
+    def _decided(self, image: DescribedImage) -> Captions | LeftOut | None:
+        """Give what a person decided; None where the prompts are taken in its place.
+
+        An approved text is taken as it is, however short: the person has the last word.
+        """
+        if image.decision == ReviewDecision.APPROVED and image.caption:
+            return Captions((on_one_line(image.caption),), image.caption_source)
+        if image.decision == ReviewDecision.REJECTED:
+            return LeftOut.REJECTED
+        if not self.reviewed_only:
+            return None
+        return LeftOut.OUTDATED if image.decision == OUTDATED else LeftOut.UNDECIDED
+
+    def _described(self, image: DescribedImage) -> Captions | LeftOut:
         if not image.prompts:
             return LeftOut.NO_PROMPTS
-        good: list[str] = []
+        good: list[tuple[int, str]] = []
         spoken = False
-        for prompt in image.prompts:
+        for number, prompt in enumerate(image.prompts, 1):
             line = on_one_line(prompt) if _SEVERAL_LINES.search(prompt) else prompt.strip()
             if is_refusal(line):
                 continue
             spoken = True
             if self._says_something(line):
-                good.append(line)
+                good.append((number, line))
                 if self.prompt is Prompt.FIRST:
                     break
         if not good:
             return LeftOut.NEAR_EMPTY if spoken else LeftOut.REFUSED
-        if self.prompt is Prompt.ALL:
-            return tuple(good)
-        return (good[self._position(image, good)],)
+        main = 0 if self.prompt is Prompt.ALL else self._position(image, [line for _, line in good])
+        taken = good if self.prompt is Prompt.ALL else good[main : main + 1]
+        return Captions(tuple(line for _, line in taken), f"prompt_{good[main][0]}")
 
     def _says_something(self, line: str) -> bool:
         letters = filter(str.isalnum, line)
@@ -116,6 +169,18 @@ def read_prompt(value: str) -> Prompt:
     except ValueError:
         known = ", ".join(prompt.value for prompt in Prompt)
         raise SettingsError(f"prompt must be one of {known}, not {value!r}.") from None
+
+
+def read_choose(value: str) -> Choose:
+    """Read who has the say about captions.
+
+    :raises SettingsError: if it is none of the known ways.
+    """
+    try:
+        return Choose(str(value).strip())
+    except ValueError:
+        known = ", ".join(choose.value for choose in Choose)
+        raise SettingsError(f"choose must be one of {known}, not {value!r}.") from None
 
 
 def is_refusal(prompt: str) -> bool:

@@ -11,6 +11,7 @@ from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.table.batches import after_prefix
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
+from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS, is_newest, review_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,10 @@ class DescribedImage:
     """One row of the metadata table, as others may see it: no tokens, leases or accounts.
 
     :param prompts: one to four if the image has its prompts, else none.
+    :param decision: a person's newest one: ``approved``, ``rejected``, or ``outdated`` where the prompts are of another
+        describe than the reviewer saw. None where there is none, or it was withdrawn.
+    :param caption: the approved text. None unless approved.
+    :param caption_source: ``prompt_1`` to ``prompt_4``, or ``edited`` by the reviewer.
     """
 
     id: int
@@ -67,6 +72,11 @@ class DescribedImage:
     dag_task_id: str | None
     logical_date: datetime | None
     storage_class: str | None
+    caption: str | None
+    caption_source: str | None
+    decision: str | None
+    reviewer: str | None
+    reviewed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +145,12 @@ def _ranges(scope: Scope) -> list[tuple[str, str | None]]:
 def _read_page(
     tx: Transaction, wanted: Wanted, keys: tuple[str, str | None], last_id: int, after: RowCursor | None, limit: int
 ) -> list[DescribedImage]:
-    images = tx.tables.images.c
-    columns = [images[name] for name in DescribedImage.__slots__ if name != "prompts"]
+    table, reviews = tx.tables.images, tx.tables.reviews
+    images = table.c
+    columns = [images[name] for name in DescribedImage.__slots__ if name not in ("prompts", *REVIEW_COLUMNS)]
     query = (
-        select(*columns, *(images[name] for name in PROMPT_COLUMNS))
+        select(*columns, *(images[name] for name in PROMPT_COLUMNS), *review_facts(table, reviews))
+        .select_from(table.outerjoin(reviews, is_newest(table, reviews)))
         .where(*_conditions(tx, wanted), _within(tx, keys, after), images.id <= last_id)
         .order_by(images.key, images.id)
         .limit(limit)

@@ -42,6 +42,10 @@ COLUMNS: Final = (
     "ended_at",
     "dag_id",
     "run_id",
+    "caption_source",
+    "decision",
+    "reviewer",
+    "reviewed_at",
 )
 
 #: What makes a spreadsheet read a cell as a formula, the full-width forms of East Asia among them.
@@ -83,6 +87,8 @@ def _cells(sample: Sample) -> list[str]:
     prompts = dict(zip(("prompt_1", "prompt_2", "prompt_3", "prompt_4"), image.prompts, strict=False))
     values: dict[str, Any] = {
         "caption": sample.caption,
+        "caption_source": sample.caption_source,
+        "reviewed_at": _moment(image.reviewed_at),
         "is_current": "true" if image.is_current else "false",
         "submitted_at": _moment(image.submitted_at),
         "finished_at": _moment(image.finished_at),
