@@ -89,6 +89,26 @@ def test_prompts_are_not(text: str) -> None:
     assert not is_refusal(text)
 
 
+BLOCKED_SCREENS = [
+    "a phone on a desk, its screen says that your account is locked, soft light",
+    "YOU ARE BANNED in red neon over the door of a club",
+    "poster of the community guidelines, content policy, bold letters",
+    "一块写着账号已被封禁的屏幕",
+]
+
+
+@pytest.mark.parametrize("prompt", ["first", "longest", "all"])
+def test_an_image_of_a_complaint_is_no_complaint_where_four_prompts_tell_of_it(
+    prompt: str, database: Database, tmp_path: Path
+) -> None:
+    fill(database, [described("four.jpg", BLOCKED_SCREENS), described("one.jpg", ["Your account is locked."])])
+    folder, report = export_to(tmp_path, database, plan("imagefolder", prompt=prompt))
+
+    assert texts(folder) == [max(BLOCKED_SCREENS, key=len) if prompt == "longest" else BLOCKED_SCREENS[0]]
+    assert (report.exported, dict(report.left_out)) == (1, {"refused": 1})
+    assert report.captions == (4 if prompt == "all" else 1)
+
+
 def test_splits_are_by_content_and_of_the_size_that_was_asked_for(database: Database, tmp_path: Path) -> None:
     rows = [described(f"{n:04}.jpg") for n in range(600)]
     fill(database, [*rows, *(described(f"twin/{n:04}.jpg", body=f"{n:04}.jpg") for n in range(100))])

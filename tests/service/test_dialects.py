@@ -34,7 +34,7 @@ from airflow_midjourney.describe.service.submit_response import (
     SubmitOutcome,
     Unavailable,
 )
-from airflow_midjourney.describe.service.tasks import Ended, parse_task, read_answer
+from airflow_midjourney.describe.service.tasks import Described, Ended, parse_task, read_answer
 from tests.support.remote import TASK, TASK_ID, Handler, Service, ask, check, fetch, list_all, settings_with, submit
 
 if TYPE_CHECKING:
@@ -207,6 +207,20 @@ def test_sentences_that_relays_pass_on_are_known_in_place_of_prompts_and_in_fail
 )
 def test_descriptions_are_no_complaints(prompt: str) -> None:
     assert reason_in(prompt) is None
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
+@pytest.mark.parametrize("mark", ["{}\ufe0f\u20e3 ", "{}\u20e3", "{}. ", "({}) "])
+def test_four_prompts_about_a_complaint_are_prompts(status: str, mark: str, dialect: Dialect) -> None:
+    said = [*dialect.blocked_account, *(phrase for phrases in dialect.complaints.values() for phrase in phrases)]
+    for phrase in said:
+        prompts = [f"a screen on which {phrase} is written, photo {number} of four" for number in range(4)]
+        text = "\n\n".join(mark.format(number) + prompt for number, prompt in enumerate(prompts, start=1))
+        answer = read_answer(parse_task({"id": TASK_ID, "status": status, "prompt": text, "failReason": phrase}))
+
+        assert isinstance(answer, Described), phrase
+        assert list(answer.prompts.prompts) == prompts
+        assert not any(dialects.is_complaint(prompt, of=len(prompts)) for prompt in prompts)
 
 
 def test_a_complaint_of_two_kinds_is_of_the_weightier(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.review import OUTDATED, ReviewDecision
 from airflow_midjourney.describe.model.text import on_one_line
-from airflow_midjourney.describe.service.dialects import reason_in
+from airflow_midjourney.describe.service.dialects import is_complaint
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.queries.rows import DescribedImage
@@ -29,9 +29,6 @@ _REFUSAL: Final = re.compile(
 
 #: What is rare, since prompts are cleaned when they are written: looking for it is quicker than replacing it.
 _SEVERAL_LINES: Final = re.compile(r"[^\S ]|  |[\x00-\x1f\x7f-\x9f]")
-
-#: A complaint of the service is a sentence; a long text with the same words describes an image.
-_LONGEST_COMPLAINT: Final = 160
 
 
 class Prompt(StrEnum):
@@ -134,7 +131,7 @@ class Choice:
         spoken = False
         for number, prompt in enumerate(image.prompts, 1):
             line = on_one_line(prompt) if _SEVERAL_LINES.search(prompt) else prompt.strip()
-            if is_refusal(line):
+            if is_refusal(line, of=len(image.prompts)):
                 continue
             spoken = True
             if self._says_something(line):
@@ -183,11 +180,12 @@ def read_choose(value: str) -> Choose:
         raise SettingsError(f"choose must be one of {known}, not {value!r}.") from None
 
 
-def is_refusal(prompt: str) -> bool:
-    """Say whether a text is the sentence of a model or a service that does not describe the image."""
-    if _REFUSAL.match(prompt):
-        return True
-    return len(prompt) <= _LONGEST_COMPLAINT and reason_in(prompt) is not None
+def is_refusal(prompt: str, *, of: int = 1) -> bool:
+    """Say whether a text is the sentence of a model or a service that does not describe the image.
+
+    :param of: how many prompts the image has.
+    """
+    return _REFUSAL.match(prompt) is not None or is_complaint(prompt, of=of)
 
 
 def identity(image: DescribedImage) -> str:

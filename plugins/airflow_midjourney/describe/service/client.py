@@ -177,7 +177,7 @@ class MidjourneyClient:
         malformed = 0
         for start in range(0, len(wanted), IDS_PER_REQUEST):
             ids = wanted[start : start + IDS_PER_REQUEST]
-            found, unreadable = await asyncio.to_thread(_tasks, await self._list_some(ids))
+            found, unreadable = await asyncio.to_thread(_tasks, await self._list_some(ids), self._parsed)
             malformed += unreadable
             tasks.update(_asked_for(found, ids))
         return TaskListing(tasks, malformed)
@@ -197,7 +197,7 @@ class MidjourneyClient:
             other reads. One item that is no task is enough, since what a list lacks proves something only if all of it
             could be read.
         """
-        reading = ListReading(look)
+        reading = ListReading(look, self._parsed)
         answer = await self._transport.stream("GET", "/task/list", reading.take, limit=_TASK_LIMIT)
         if reading.has_begun and isinstance(answer, Answer):
             if not reading.has_seen_enough:
@@ -275,7 +275,7 @@ class MidjourneyClient:
         body = encode({"ids": [task_id]})
         listed = await self._transport.exchange("POST", _BY_CONDITION, limit=_LIST_LIMIT, body=body)
         try:
-            found, malformed = _tasks(await self._listed(listed)) if _unlike(listed, answer) else ([], 1)
+            found, malformed = _tasks(await self._listed(listed), self._parsed) if _unlike(listed, answer) else ([], 1)
         except ServiceError:
             return None
         return None if malformed else TaskListing(_asked_for(found, [task_id]))
@@ -302,9 +302,13 @@ class MidjourneyClient:
 
     def _task(self, data: object, task_id: str) -> RemoteTask:
         try:
-            return parse_task(data)
+            return self._parsed(data)
         except ServiceProtocolError as error:
             raise ServiceProtocolError(f"Connection {self._settings.name!r}: {error}", task_id=task_id) from None
+
+    def _parsed(self, item: object) -> RemoteTask:
+        """Read one task. All that a task says comes in here, so the key that it may quote stays outside."""
+        return parse_task(item).without(self._settings.key)
 
 
 def _path_of(task_id: str) -> str:
@@ -323,13 +327,13 @@ def _unlike(one: Answer | NoAnswer, other: Answer | NoAnswer) -> bool:
     )
 
 
-def _tasks(items: Iterable[object]) -> tuple[list[RemoteTask], int]:
+def _tasks(items: Iterable[object], parse: Callable[[object], RemoteTask]) -> tuple[list[RemoteTask], int]:
     """Read the items of a list, and count the items that are no tasks."""
     found: list[RemoteTask] = []
     malformed = 0
     for item in items:
         try:
-            found.append(parse_task(item))
+            found.append(parse(item))
         except ServiceProtocolError:
             malformed += 1
     return found, malformed

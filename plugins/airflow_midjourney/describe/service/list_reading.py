@@ -8,7 +8,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
-from airflow_midjourney.describe.service.tasks import parse_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,14 +26,16 @@ class ListReading:
     """Takes the bytes of a JSON array as they come, and shows its tasks one by one; holds little more than one.
 
     :param look: is shown each task, and says whether it has seen enough.
+    :param parse: makes a task of an item, or raises what it is instead.
     :ivar has_begun: whether the bytes are an array at all.
     :ivar has_ended: whether the array has been read to its end.
     :ivar has_seen_enough: whether ``look`` has.
     :ivar malformed: how many items are no tasks.
     """
 
-    def __init__(self, look: Callable[[RemoteTask], bool]) -> None:
+    def __init__(self, look: Callable[[RemoteTask], bool], parse: Callable[[object], RemoteTask]) -> None:
         self._look = look
+        self._parse = parse
         self._text = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self._left = ""
         self.has_begun = False
@@ -73,7 +74,7 @@ class ListReading:
 
     def _show(self, item: object) -> None:
         try:
-            task = parse_task(item)
+            task = self._parse(item)
         except ServiceProtocolError:
             self.malformed += 1
             return

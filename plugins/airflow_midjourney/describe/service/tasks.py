@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from airflow_midjourney.describe.model.errors import ServiceProtocolError
 from airflow_midjourney.describe.model.status import Reason
-from airflow_midjourney.describe.model.text import presentable, storable
+from airflow_midjourney.describe.model.text import may_be_a_word, presentable, storable, without
 from airflow_midjourney.describe.service.dialects import reason_in, status_of
 from airflow_midjourney.describe.service.dialects.dialect import RemoteTaskStatus
 from airflow_midjourney.describe.service.json_codec import as_identifier, as_integer, as_text
@@ -45,6 +45,17 @@ class RemoteTask:
     start_time: datetime | None = None
     finish_time: datetime | None = None
     progress: str = ""
+
+    def without(self, key: str) -> RemoteTask:
+        """Give the task as it may be stored and shown: what the service says of it does not repeat the API key.
+
+        A key that could be a word of a description is left in descriptions, which it would spoil.
+        """
+        texts = self.texts if may_be_a_word(key) else tuple(without(text, (key,)) for text in self.texts)
+        said, progress = (without(text, (key,)) for text in (self.fail_reason, self.progress))
+        if (texts, said, progress) == (self.texts, self.fail_reason, self.progress):
+            return self
+        return replace(self, texts=texts, fail_reason=said, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +161,8 @@ def _texts(obj: dict[object, object]) -> tuple[str, ...]:
     properties = obj.get("properties")
     final_prompt = properties.get("finalPrompt") if isinstance(properties, dict) else None
     candidates = (obj.get("promptEn"), final_prompt, obj.get("prompt"))
-    return tuple(text for text in candidates if isinstance(text, str) and text.strip())
+    texts = (storable(text) for text in candidates if isinstance(text, str))
+    return tuple(text for text in texts if text.strip())
 
 
 def _time(value: object) -> datetime | None:

@@ -22,6 +22,7 @@ from airflow_midjourney.describe.service.dialects.new_api import NEW_API
 from airflow_midjourney.describe.service.dialects.new_api_2026 import NEW_API_2026
 from airflow_midjourney.describe.service.dialects.novicezk import NOVICEZK
 from airflow_midjourney.describe.service.dialects.trueai import TRUEAI
+from airflow_midjourney.describe.service.prompt_text.lists import MOST_PROMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +36,9 @@ DIALECTS: tuple[Dialect, ...] = (NOVICEZK, TRUEAI, NEW_API_2026, NEW_API, MIDJOU
 #: The order in which reasons are looked for in a text.
 _WEIGHT: Final = (Reason.BANNED, Reason.TIMEOUT, Reason.SERVICE_ERROR, Reason.REFUSED)
 
+#: A complaint is a sentence; a long text with the same words describes an image.
+_LONGEST_COMPLAINT: Final = 160
+
 
 def reason_in(text: str) -> Reason | None:
     """Say why a task failed, going by the words of the service; None if they are not known."""
@@ -45,6 +49,16 @@ def reason_in(text: str) -> Reason | None:
         if any(_holds(folded, dialect.complaints.get(reason, ())) for dialect in DIALECTS):
             return reason
     return None
+
+
+def is_complaint(prompt: str, *, of: int) -> bool:
+    """Tell whether what was stored as a prompt is a sentence of the service.
+
+    Of four that came as a list none is: an image may show a screen that says that an account is locked.
+
+    :param of: how many prompts came together.
+    """
+    return of < MOST_PROMPTS and len(prompt) <= _LONGEST_COMPLAINT and reason_in(prompt) is not None
 
 
 def says(meaning: Says, text: str) -> bool:
