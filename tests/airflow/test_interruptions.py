@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 
+from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.describe.table.database import open_database
 from airflow_midjourney.operators.describe import DescribeImagesOperator
+from airflow_midjourney.operators.scope import ImageScopeOperator
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
 from tests.support.airflow_runs import Troubles, make_dag, run_dag, submit_and_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_boto3_s3 import S3Client
+
     from airflow_midjourney.describe.model.batch import Batch
+    from airflow_midjourney.describe.storage.objects import ListedImage
     from simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
@@ -93,6 +100,52 @@ def test_a_kill_before_there_is_a_worker_is_remembered(
 
     assert run.state == "failed"
     assert "told to stop" in str(troubles.failed[0])
+    assert simulator.counters()["requests"].get("submit", 0) == 0
+
+
+class _KilledWhileItReads(ImageScopeOperator):
+    """Is told to stop with each part of a list that it reads before it has a batch."""
+
+    parts = 0
+
+    async def open_batch(self, context: Any, *, plan_only: bool = False) -> Batch:
+        read_part = ImageStore.read_part
+
+        def read_and_stop(store: ImageStore, stored: ListedImage, start: int, size: int) -> bytes:
+            type(self).parts += 1
+            self.on_kill()
+            return read_part(store, stored, start, size)
+
+        with patch.object(ImageStore, "read_part", read_and_stop):
+            return await super().open_batch(context, plan_only=plan_only)
+
+
+class OperatorKilledWhileItReads(_KilledWhileItReads, DescribeImagesOperator):
+    """Reads the list to know its bucket."""
+
+
+class SensorKilledWhileItReads(_KilledWhileItReads, DescribeImagesSensor):
+    """Reads the list to know its bucket."""
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.csv.gz", "manifest.json"])
+@pytest.mark.parametrize("kind", [OperatorKilledWhileItReads, SensorKilledWhileItReads])
+def test_a_kill_is_heard_while_a_list_says_which_bucket_it_is_about(
+    kind: type[_KilledWhileItReads], name: str, bucket: str, s3: S3Client, simulator: RunningSimulator
+) -> None:
+    # Of two and a half megabytes, of which a part has one.
+    body = b"".join(b"s3://%s/in/%s/%09d.jpg\n" % (bucket.encode(), b"x" * 1_005, number) for number in range(2_600))
+    s3.put_object(Bucket=bucket, Key=name, Body=gzip.compress(body, 0) if name.endswith(".gz") else body)
+    kind.parts = 0
+    troubles = Troubles()
+    with make_dag(troubles) as dag:
+        kind(task_id="describe", manifest=f"s3://{bucket}/{name}", retries=0)
+
+    run = run_dag(dag)
+
+    assert run.state == "failed"
+    assert "told to stop" in str(troubles.failed[0])
+    assert kind.parts == 1
     assert simulator.counters()["requests"].get("submit", 0) == 0
 
 

@@ -149,7 +149,7 @@ def test_the_files_of_an_inventory_are_read_one_after_the_other(s3: S3Client, st
     assert keys == walk(always(ManifestReader(store, uri, bucket)))[0]
     assert all(entry.facts and entry.facts.size_bytes == 10 for page in pages for entry in page.entries)
     assert {page.is_inventory for page in pages} == {True}
-    assert bucket_of(store, uri) == bucket
+    assert bucket_of(store, uri, lambda: None) == bucket
 
 
 def test_an_inventory_of_nothing_ends_at_once(s3: S3Client, store: ImageStore, bucket: str) -> None:
@@ -157,7 +157,7 @@ def test_an_inventory_of_nothing_ends_at_once(s3: S3Client, store: ImageStore, b
     uri = put(s3, bucket, json.dumps(content).encode(), "manifest.json")
 
     assert walk(always_new(store, uri, "photos"))[0] == []
-    assert bucket_of(store, uri) == "photos"
+    assert bucket_of(store, uri, lambda: None) == "photos"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_an_inventory_of_nothing_ends_at_once(s3: S3Client, store: ImageStore, b
 def test_the_bucket_is_the_first_that_is_named_or_else_its_own(
     s3: S3Client, store: ImageStore, bucket: str, body: bytes, expected: str | None
 ) -> None:
-    assert bucket_of(store, put(s3, bucket, body)) == (expected or bucket)
+    assert bucket_of(store, put(s3, bucket, body), lambda: None) == (expected or bucket)
 
 
 def test_other_buckets_and_what_is_not_allowed_are_bad_lines_with_their_numbers(s3: S3Client, bucket: str) -> None:

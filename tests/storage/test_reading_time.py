@@ -1,12 +1,13 @@
-"""A body that drips is broken off when its time is over."""
+"""An answer that drips is broken off when its time is over: headers, listings and bodies."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.model.errors import ObjectUnavailableError
+from airflow_midjourney.describe.model.errors import ObjectUnavailableError, StorageError, StorageUnavailableError
 from airflow_midjourney.describe.storage import reading_time
 from airflow_midjourney.describe.storage.errors import Place
 from airflow_midjourney.describe.storage.objects import ImageStore
@@ -59,6 +60,67 @@ def test_a_body_that_drips_is_broken_off(
     assert caught.value.image_uri == "s3://photos/in/a.jpg"
     # All attempts share the time.
     assert server.read == ["in/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "key", "what"),
+    [
+        (lambda store, image: store.read(image), "in/a.jpg", "s3://photos/in/a.jpg"),
+        (lambda store, image: store.read_part(image, 0, 9), "in/a.jpg", "s3://photos/in/a.jpg"),
+        (lambda store, image: store.look_up("photos", image.key), "in/a.jpg", "s3://photos/in/a.jpg"),
+        (lambda store, _: store.list_page("photos", "in/", suffixes=None), "", "s3://photos"),
+    ],
+    ids=["read", "read part", "look up", "list"],
+)
+@pytest.mark.parametrize("attempts", [1, 5])
+def test_headers_that_drip_are_broken_off(
+    ask: Callable[[ImageStore, ListedImage], object],
+    key: str,
+    what: str,
+    attempts: int,
+    server: ListingServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    retries = {"mode": "standard", "max_attempts": attempts}
+    store = ImageStore(connect(server.url, s3={"addressing_style": "path"}, retries=retries), name="aws_photos")
+    image = store.look_up("photos", "in/a.jpg")
+    server.slow_heads[key] = DRIP
+    monkeypatch.setattr(reading_time, "LONGEST_READ", 0.5)
+
+    with pytest.raises(StorageError, match=rf"sends '{what}' too slowly") as caught:
+        ask(store, image)
+
+    assert isinstance(caught.value, StorageUnavailableError | ObjectUnavailableError)
+    assert isinstance(caught.value, ObjectUnavailableError) is bool(key)
+    assert caught.value.retry_helps
+    assert len(server.read) + len(server.lists) <= 1
+
+
+def test_a_listing_that_drips_is_broken_off_and_the_next_is_read(
+    store: ImageStore, server: ListingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.drips[""] = DRIP
+    with monkeypatch.context() as short:
+        short.setattr(reading_time, "LONGEST_READ", 0.5)
+        with pytest.raises(StorageUnavailableError, match=r"sends 's3://photos' too slowly"):
+            store.list_page("photos", "in/", suffixes=None)
+    server.drips.clear()
+
+    assert store.list_page("photos", "in/", suffixes=None).keys == ("in/a.jpg",)
+
+
+def test_other_threads_go_on_while_one_waits_for_a_drip(
+    store: ImageStore, server: ListingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.keys.append("in/b.jpg")
+    slow, quick = (store.look_up("photos", key) for key in server.keys)
+    monkeypatch.setattr(reading_time, "SHORTEST_READ", 1.0)
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(store.read, slow)
+        while not waiting.done():
+            assert store.read(quick).body == server.body_of("in/b.jpg")
+
+    assert isinstance(waiting.exception(), ObjectUnavailableError)
 
 
 def test_a_body_that_takes_its_time_is_read(store: ImageStore, server: ListingServer) -> None:

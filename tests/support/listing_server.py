@@ -35,7 +35,8 @@ class ListingServer:
     :param reads: status, code and message of reads of a key; ``*`` for all.
     :param heads: statuses of HEAD for a key.
     :param conditional_reads_only: whether ``reads`` concern only those with If-Match.
-    :param drips: seconds before each byte of the object of a key.
+    :param drips: seconds before each byte of the object of a key; of listings, for the empty key.
+    :param slow_heads: as ``drips``, before each byte of a further header that belongs to the answer.
     :param lists: parameters of the listings that were asked for; it grows.
     :param read: keys that were read; it grows.
     """
@@ -55,6 +56,7 @@ class ListingServer:
     heads: dict[str, int] = field(default_factory=dict)
     conditional_reads_only: bool = False
     drips: dict[str, float] = field(default_factory=dict)
+    slow_heads: dict[str, float] = field(default_factory=dict)
     lists: list[dict[str, str]] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
     url: str = ""
@@ -157,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             self._refuse(400, "InvalidArgument", "no")
         else:
-            self._say(200, body)
+            self._say(200, body, self.about.drips.get(""))
 
     def _give_object(self, key: str) -> None:
         server, wanted = self.about, self.headers.get("If-Match")
@@ -195,11 +197,19 @@ class _Handler(BaseHTTPRequestHandler):
         usual = {"Content-Length": str(len(body)), "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
         for name, value in (usual | headers).items():
             self.send_header(name, value)
+        if (slow := self.about.slow_heads.get(self._key())) is not None:
+            self._drip_a_header(slow)
         self.end_headers()
         if self.command != "HEAD":
             for piece in [body] if drip is None else (body[at : at + 1] for at in range(len(body))):
                 time.sleep(drip or 0)
                 self.wfile.write(piece)
+
+    def _drip_a_header(self, seconds: float) -> None:
+        self.flush_headers()
+        for letter in b"X-Story: " + b"la" * 300 + b"\r\n":
+            time.sleep(seconds)
+            self.wfile.write(bytes([letter]))
 
     def handle_one_request(self) -> None:
         """Be quiet when a client has broken off."""

@@ -226,6 +226,7 @@ class ImageScopeOperator(BaseOperator):
         options = self._options(plan_only)
         self._check_price(options)
         database = open_metadata(self.db_conn_id)
+        self._check_stop()
         batch = await database.write(open_batch, scope, options, read_origin(context))
         self.log.info("Batch %s: %s", batch.batch_id, scope.describe())
         return batch
@@ -241,7 +242,17 @@ class ImageScopeOperator(BaseOperator):
             requester_pays=self.requester_pays,
             allowed_uris=MidjourneyHook(self.mj_conn_id).extra().allowed_uris,
         )
-        return bucket_of(images, manifest)
+        return bucket_of(images, manifest, self._check_stop)
+
+    def _check_stop(self) -> None:
+        """Break off what is done before there is a worker.
+
+        :raises BatchError: if Airflow has told the task to stop.
+        """
+        from airflow_midjourney.describe.engine.loop import told_to_stop
+
+        if self._told_to_stop:
+            raise told_to_stop()
 
     def _check_price(self, options: BatchOptions) -> None:
         """Refuse a cap on money while the connection names no price."""

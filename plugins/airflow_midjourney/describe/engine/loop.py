@@ -54,10 +54,7 @@ def _stop(worker: Worker, progress: Progress) -> None:
     :raises BatchError: a retry goes on where this try stopped.
     """
     if worker.told_to_stop:
-        raise BatchError(
-            "The task was told to stop. What is on its way is remembered; the next try goes on from here.",
-            retry_helps=True,
-        )
+        raise told_to_stop()
     if not progress.all_submitted:
         raise BatchError(
             f"The task's execution_timeout is nearly over, with {progress.open.to_submit} image(s) left to submit. The"
@@ -65,6 +62,14 @@ def _stop(worker: Worker, progress: Progress) -> None:
             " next try goes on from here. Give the task a longer execution_timeout, more retries, or deferrable=True.",
             retry_helps=True,
         )
+
+
+def told_to_stop() -> BatchError:
+    """Make the error of a task that Airflow tells to stop."""
+    return BatchError(
+        "The task was told to stop. What is on its way is remembered; the next try goes on from here.",
+        retry_helps=True,
+    )
 
 
 async def work_off(worker: Worker, batch_id: str) -> Progress:

@@ -23,7 +23,7 @@ from airflow_midjourney.describe.storage.allowed_uris import AllowedUris
 from airflow_midjourney.describe.storage.answer_roots import check_roots_of_listings
 from airflow_midjourney.describe.storage.errors import BROKEN_STREAM, Place, is_condition_failed, translated
 from airflow_midjourney.describe.storage.etags import plain_etag
-from airflow_midjourney.describe.storage.reading_time import ReadingTime
+from airflow_midjourney.describe.storage.reading_time import LISTING_BYTES, ReadingTime, bound_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -175,6 +175,7 @@ class ImageStore:
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
         check_roots_of_listings(client)
+        bound_requests(client)
         self._client = client
         self._name = name
         self._payer: _Payer = {"RequestPayer": "requester"} if requester_pays else {}
@@ -223,7 +224,8 @@ class ImageStore:
             start = {"ContinuationToken": continuation}
         elif after:
             start = {"StartAfter": after}
-        with translated(Place(self._name, bucket)):
+        place = Place(self._name, bucket)
+        with translated(place), ReadingTime(place, LISTING_BYTES).bounds():
             answer = self._client.list_objects_v2(
                 Bucket=bucket,
                 Prefix=prefix,
@@ -276,7 +278,7 @@ class ImageStore:
         place = Place(self._name, bucket, key)
         self._check_allowed(f"s3://{bucket}/{key}")
         try:
-            with translated(place):
+            with translated(place), ReadingTime(place, 0).bounds():
                 answer = self._client.head_object(Bucket=bucket, Key=key, **self._payer)
         except ImageRejectedError:
             self._check_bucket(bucket)
@@ -288,7 +290,7 @@ class ImageStore:
 
     def _ask_why_denied(self, place: Place, key: str) -> None:
         """Let S3 say why it denies an object: its answer to HEAD has no body, so old credentials look like one key."""
-        with translated(place):
+        with translated(place), ReadingTime(place, 0).bounds():
             answer = self._client.get_object(Bucket=place.bucket, Key=key, Range="bytes=0-0", **self._payer)
         answer["Body"].close()
 
@@ -330,14 +332,16 @@ class ImageStore:
             return _patient(time_left)(self._read_part_once, stored, start, size, time_left)
 
     def _read_part_once(self, stored: ListedImage, start: int, size: int, time_left: ReadingTime) -> bytes:
-        answer = self._get(stored, {"Range": f"bytes={start}-{start + size - 1}"})
-        with closing(answer["Body"]) as stream, time_left.bounds(stream):
-            return bytes(stream.read(size))
+        with time_left.bounds():
+            answer = self._get(stored, {"Range": f"bytes={start}-{start + size - 1}"})
+            with closing(answer["Body"]) as stream:
+                return bytes(stream.read(size))
 
     def _read_once(self, image: ListedImage, time_left: ReadingTime, when_large: Callable[[], None]) -> StoredImage:
-        answer = self._get(image, {})
-        with closing(answer["Body"]) as stream, time_left.bounds(stream):
-            body = self._read_body(stream, image, time_left, when_large)
+        with time_left.bounds():
+            answer = self._get(image, {})
+            with closing(answer["Body"]) as stream:
+                body = self._read_body(stream, image, time_left, when_large)
         if not body:
             raise _empty(image)
         return StoredImage(image=image, body=body, version_id=answer.get("VersionId"))
@@ -416,7 +420,8 @@ class ImageStore:
 
     def _check_bucket(self, bucket: str) -> None:
         # The answer to HEAD has no body: its 404 does not say which of key and bucket is missing.
-        with suppress(StorageDeniedError), translated(Place(self._name, bucket)):
+        place = Place(self._name, bucket)
+        with suppress(StorageDeniedError), translated(place), ReadingTime(place, 0).bounds():
             self._client.head_bucket(Bucket=bucket)
 
 

@@ -1,37 +1,46 @@
-"""How long the body of an object may take: boto3 bounds each piece of it only, and a drip keeps to that for hours."""
+"""How long a request to S3 may take: boto3 bounds each piece of an answer only, and a drip keeps to that for hours."""
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow_midjourney.describe.model.errors import ObjectUnavailableError
+from botocore.parsers import ResponseParserError
+
+from airflow_midjourney.describe.model.errors import ObjectUnavailableError, StorageUnavailableError
+from airflow_midjourney.describe.storage.answer_roots import OtherAnswerError
 from airflow_midjourney.describe.storage.errors import BROKEN_STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.storage.errors import Place
 
-#: Seconds that a body may take however small it is: one read timeout of the connection, and another attempt after it.
+#: Seconds that an answer may take however small it is: one read timeout of the connection, and another attempt after it.
 SHORTEST_READ: Final = 90.0
 
 #: Bytes a second that a body has to come with beyond that.
 SLOWEST_READ: Final = 100_000
 
-#: Seconds that no body may take longer than. A worker's lease is five minutes: what it reads later it may not send.
+#: Seconds that no answer may take longer than. A worker's lease is five minutes: what it reads later it may not send.
 LONGEST_READ: Final = 240.0
 
-#: Seconds without a piece after which a body ends whose time is over. Zero would mean to not wait at all.
-_NO_TIME: Final = 0.001
+#: Bytes that stand for a page of a listing: a server that has to look for its keys is given as long as it can be.
+LISTING_BYTES: Final = 100_000_000
+
+#: What a request ends with that is broken off: headers, a listing that is half an XML, or half a body.
+_BROKEN_OFF: Final = (*BROKEN_STREAM, ResponseParserError, OtherAnswerError)
+
+_of_this_thread = threading.local()
 
 
 class ReadingTime:
-    """The time that the attempts to read some bytes have together, from now on.
+    """The time that the attempts to read something have together, from now on.
 
     :param place: what is read, for the message.
     :param size_bytes: how many bytes are expected.
@@ -41,40 +50,109 @@ class ReadingTime:
         self._place = place
         self.seconds = min(SHORTEST_READ + size_bytes / SLOWEST_READ, LONGEST_READ)
         self._ends_at = time.monotonic() + self.seconds
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._has_broken_off = False
 
     @contextmanager
-    def bounds(self, stream: StreamingBody) -> Iterator[None]:
-        """Break off the reading of a body in the block when the time is over.
+    def bounds(self) -> Iterator[None]:
+        """Break off the requests of this thread in the block when the time is over, headers and bodies alike.
 
-        :raises ObjectUnavailableError: if it was.
+        The client has to be one that :func:`bound_requests` was told of.
+
+        :raises ObjectUnavailableError: if it was, and an object was read.
+        :raises StorageUnavailableError: if it was.
         """
-        timer = threading.Timer(max(self._ends_at - time.monotonic(), 0.0), _break_off, [stream])
+        timer = threading.Timer(max(self._ends_at - time.monotonic(), 0.0), self._break_off)
         timer.daemon = True
+        times = _times_of_this_thread()
+        times.append(self)
         timer.start()
         try:
             yield
-        except BROKEN_STREAM:
+        except _BROKEN_OFF:
             self.check()
             raise
+        else:
+            # Half of the headers, or of a part of a body, looks whole to boto3.
+            if self._has_broken_off:
+                self.check()
         finally:
             timer.cancel()
+            times.remove(self)
+            # The connection is the next request's.
+            self.wait_on(None)
 
     def check(self) -> None:
         """Say whether there is time left.
 
-        :raises ObjectUnavailableError: if not.
+        :raises ObjectUnavailableError: if not, and an object is read.
+        :raises StorageUnavailableError: if not.
         """
-        if time.monotonic() >= self._ends_at:
-            raise ObjectUnavailableError(
-                f"S3 sends {self._place} too slowly: the whole of it had not come after {self.seconds:.0f} seconds. If"
-                " this lasts, check the store and the network on the way to it.",
-                retry_helps=True,
-                image_uri=self._place.uri,
-            )
+        if time.monotonic() < self._ends_at:
+            return
+        unavailable = StorageUnavailableError if self._place.key is None else ObjectUnavailableError
+        raise unavailable(
+            f"S3 sends {self._place} too slowly: the whole of it had not come after {self.seconds:.0f} seconds. If"
+            " this lasts, check the store and the network on the way to it.",
+            retry_helps=True,
+            image_uri=self._place.uri,
+        )
+
+    def wait_on(self, connected: socket.socket | None) -> None:
+        """Note where the answer is waited for; None for nowhere any more."""
+        with self._lock:
+            self._socket = connected
+
+    def _break_off(self) -> None:
+        with self._lock:
+            if self._socket is not None:
+                self._has_broken_off = True
+                # What waits for a piece wakes up. TLS is not taken leave of: that would wait, too.
+                with suppress(OSError):
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
-def _break_off(stream: StreamingBody) -> None:
-    # The piece that is waited for may still come; there is no time for another. A body that has ended meanwhile has no
-    # connection any more.
-    with suppress(AttributeError):
-        stream.set_socket_timeout(_NO_TIME)
+def bound_requests(client: S3Client) -> None:
+    """Let the requests of a client keep to the reading times of their thread.
+
+    :param client: is changed; twice is the same. It must not have sent anything yet.
+    """
+    client.meta.events.register_first("before-send.s3", _check_time, unique_id="airflow-midjourney-reading-time")
+    # boto3 has no other door to its connections.
+    pools = client._endpoint.http_session._pool_classes_by_scheme  # type: ignore[attr-defined]
+    pools.update({scheme: _watched(pool) for scheme, pool in pools.items()})
+
+
+def _times_of_this_thread() -> list[ReadingTime]:
+    if not hasattr(_of_this_thread, "times"):
+        _of_this_thread.times = []
+    times: list[ReadingTime] = _of_this_thread.times
+    return times
+
+
+def _check_time(**_: Any) -> None:
+    # boto3 would try again what was broken off.
+    for reading_time in _times_of_this_thread():
+        reading_time.check()
+
+
+class _Watched:
+    """A connection of which a reading time knows while it waits for an answer."""
+
+    sock: Any
+
+    def getresponse(self, *arguments: Any, **options: Any) -> Any:
+        # A proxy that is spoken to by TLS, too, has the socket one layer below.
+        connected = getattr(self.sock, "socket", self.sock)
+        for reading_time in _times_of_this_thread():
+            reading_time.wait_on(connected)
+        return super().getresponse(*arguments, **options)  # type: ignore[misc]
+
+
+def _watched(pool: Any) -> Any:
+    connection = pool.ConnectionCls
+    if issubclass(connection, _Watched):
+        return pool
+    watched = type(connection.__name__, (_Watched, connection), {})
+    return type(pool.__name__, (pool,), {"ConnectionCls": watched})

@@ -172,7 +172,7 @@ class _OfUtf16(io.RawIOBase):
             return b"\xff"
 
 
-def open_content(store: ImageStore, stored: ListedImage, check: Callable[[], None] = lambda: None) -> BinaryIO:
+def open_content(store: ImageStore, stored: ListedImage, check: Callable[[], None]) -> BinaryIO:
     """Open an object as what it holds, gzip unpacked, whatever its name.
 
     :param check: called before each request; raises what ends the reading.
@@ -218,13 +218,14 @@ def _not_read(head: bytes) -> str:
     return ""
 
 
-def read_whole(store: ImageStore, stored: ListedImage, limit: int) -> bytes:
+def read_whole(store: ImageStore, stored: ListedImage, limit: int, check: Callable[[], None]) -> bytes:
     """Read a small object, gzip unpacked.
 
     :param limit: bytes after which it is not small.
+    :param check: called before each request; raises what ends the reading.
     :raises ManifestError: it is larger, or damaged.
     """
-    content = open_content(store, stored)
+    content = open_content(store, stored, check)
     with _unpacking(stored):
         whole = content.read(limit + 1)
     if len(whole) > limit:

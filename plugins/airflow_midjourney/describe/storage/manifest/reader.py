@@ -174,13 +174,14 @@ class ManifestReader:
         return item
 
 
-def bucket_of(store: ImageStore, uri: str) -> str:
+def bucket_of(store: ImageStore, uri: str, check: Callable[[], None]) -> str:
     """Say which bucket a manifest is about: the one that its first good line names, else its own.
 
+    :param check: called before each request for a part of it; raises what ends the reading.
     :raises DescribeError: as :meth:`ManifestReader.read`.
     """
     with _explained(uri):
-        opened = _open(store, uri, 0, FileMark(), lambda: None)
+        opened = _open(store, uri, 0, FileMark(), check)
         if opened.inventory is not None and opened.inventory.source_bucket:
             return opened.inventory.source_bucket
         first = next((item for item in islice(opened.items, _FIRST_LINES) if isinstance(item, Entry)), None)
@@ -227,7 +228,7 @@ def _open(store: ImageStore, uri: str, number: int, mark: FileMark, check: Calla
         again = mark.byte > 0
         lines = lines_of(content, manifest, start=mark.byte, number=mark.line) if again else chain(head, source)
         return _Opened(manifest, None, manifest, dialect.columns, dialect.items(lines))
-    whole = read_whole(store, manifest, _LARGEST_INVENTORY)
+    whole = read_whole(store, manifest, _LARGEST_INVENTORY, check)
     listed = json_items(_json(whole))
     if listed is not None:
         return _Opened(manifest, None, manifest, None, islice(listed, mark.line, None))
@@ -246,14 +247,15 @@ def _json(content: bytes) -> Any:
         return None
 
 
-def first_line(store: ImageStore, uri: str) -> str:
+def first_line(store: ImageStore, uri: str, check: Callable[[], None]) -> str:
     """Give the first line that is not empty, cut, for a message.
 
+    :param check: called before each request for a part of it; raises what ends the reading.
     :raises DescribeError: as :meth:`ManifestReader.read`.
     """
     with _explained(uri):
         manifest = store.look_up(*split_uri(uri))
-        lines = lines_of(open_content(store, manifest), manifest)
+        lines = lines_of(open_content(store, manifest, check), manifest)
         found = next((line.text for line in lines if line.text.strip()), "")
     return presentable(found.partition("?")[0], limit=_LONGEST_NAME)
 
