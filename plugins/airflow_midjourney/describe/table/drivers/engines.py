@@ -9,6 +9,7 @@ from sqlalchemy.engine import make_url
 
 from airflow_midjourney.describe.model.errors import TableError
 from airflow_midjourney.describe.table.drivers.faults import is_another_server
+from airflow_midjourney.describe.table.drivers.poolers import hear_poolers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,6 +81,8 @@ def prepare_engine(engine: Engine, name: str) -> None:
         )
     else:
         _leave_a_standby(engine)
+        if driver == "psycopg2":
+            hear_poolers(engine)
 
 
 def renew_logins(engine: Engine, login: Callable[[], tuple[str, str, int]]) -> None:

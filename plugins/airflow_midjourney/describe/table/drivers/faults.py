@@ -63,6 +63,9 @@ _SAY_LITTLE: Final = frozenset(["57014", "58000", "XX000"])
 #: Who may do what, how much fits, and what an administrator switches on and off.
 _MENDABLE_STATES: Final = frozenset(["28", "3D", "42501", "53", "55", "57", "58", "XX"])
 
+#: What PgBouncer says of a transaction where it pools by statement.
+NO_TRANSACTIONS: Final = "statement pooling mode"
+
 #: Words for what no waiting mends. They win over those for what passes: a driver tells of several hosts at once.
 _LASTING: Final = (
     "authentication failed",
@@ -75,7 +78,7 @@ _LASTING: Final = (
     "no such database",
     "no such user",
     "root certificate file",
-    "statement pooling mode",
+    NO_TRANSACTIONS,
     "unsupported startup parameter",
 )
 
@@ -168,7 +171,7 @@ _CURES: Final = (
     ("during recovery", 'Connect to the primary: set "target_session_attrs": "read-write" in the extra'),
     ("no schema has been selected", "Set [midjourney] schema, or a search_path that exists for the role"),
     ("conversion between", "Create the database with ENCODING 'UTF8'"),
-    ("statement pooling mode", "Set pool_mode = transaction in pgbouncer.ini: what is paid for needs transactions"),
+    (NO_TRANSACTIONS, "Set pool_mode = transaction in pgbouncer.ini: what is paid for needs transactions"),
     (
         "server closed the connection",
         "Look into the log of Postgres, or of the pooler: PgBouncer needs pool_mode = transaction or session",
@@ -187,7 +190,7 @@ def fault_of(error: BaseException) -> Fault | None:
     if isinstance(error, IntegrityError):
         return Fault.WRONG
     state = sqlstate_of(error.orig)
-    if state == _PROTOCOL and _lasts(error):
+    if (state == _PROTOCOL and _lasts(error)) or NO_TRANSACTIONS in str(error.orig).lower():
         # A pooler may close the connection, too, when it refuses.
         return Fault.MENDABLE
     if error.connection_invalidated or is_another_server(error.orig):
