@@ -104,7 +104,7 @@ def _escaped(code: int) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _in_base64(part: str) -> frozenset[str]:
-    """Give what base64 makes of a text, wherever in another it begins, but for letters that hang on their neighbours."""
+    """Give what base64 makes of a text wherever it begins, but for letters that hang on their neighbours."""
     pieces: set[str] = set()
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + part.encode()).decode().rstrip("=")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.storage.errors import Place
 
-#: Seconds that an answer may take however small it is: one read timeout of the connection, and another attempt after it.
+#: Seconds that an answer may take however small it is: one read timeout of the connection, and another attempt.
 SHORTEST_READ: Final = 90.0
 
 #: Bytes a second that a body has to come with beyond that.

@@ -95,9 +95,7 @@ async def _refuse_a_list_of_nothing(worker: Worker, batch: Batch, missing: Seque
     :param missing: the keys that were looked up.
     :raises ManifestError: the next try lists it from the beginning.
     """
-    quoted = await asyncio.to_thread(
-        first_line, worker.images, batch.scope.manifest, worker.check_stop
-    )
+    quoted = await asyncio.to_thread(first_line, worker.images, batch.scope.manifest, worker.check_stop)
     await worker.database.write(restart_listing, batch.batch_id, batch.position)
     which = "objects" if len(missing) < LOOK_UPS_TO_DECIDE else "first objects"
     raise ManifestError(
