@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.engine.send import Posted, _record
+from airflow_midjourney.describe.engine.answers.posts import Posted, record_posts
 from airflow_midjourney.describe.service.submit_response import Accepted
 from airflow_midjourney.describe.table import claims, leases
 from airflow_midjourney.describe.table.claims import ClaimResult
@@ -45,7 +45,7 @@ def measured_claims(database: Database, finished: int) -> float:
             results = claims.claim(tx, wanted, _ACCOUNT)
         with database.writing() as tx:
             posts = [Posted(one, Accepted(f"{number}-{one.image_id}", 200, 1)) for one in wanted]
-            _record(tx, _ACCOUNT, posts)
+            record_posts(tx, _ACCOUNT, posts)
         if set(results) != {ClaimResult.CLAIMED}:
             raise SystemExit(f"not all are claimed: {set(results)}")
     seconds = time.perf_counter() - began

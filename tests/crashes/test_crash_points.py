@@ -32,8 +32,8 @@ ALWAYS: Final = frozenset(
         "_heard",
         "_progress",
         "_end_turn",
-        "_record",
-        "_settle_rows",
+        "record_posts",
+        "settle_rows",
         "_tidy",
         "_what_to_look_for",
         "_write_step",
@@ -79,10 +79,10 @@ PERHAPS: Final = frozenset(
 )
 
 #: What it does for each image: killed amid them, too.
-OF_EACH_IMAGE: Final = ("_record", "_settle_rows", "claim", "read", "submit_describe")
+OF_EACH_IMAGE: Final = ("record_posts", "settle_rows", "claim", "read", "submit_describe")
 
 #: What images do together that are ready at the same moment: how often it is passed is a matter of moments, too.
-TOGETHER: Final = frozenset({"_record", "_settle_rows", "claim", "suspect"})
+TOGETHER: Final = frozenset({"record_posts", "settle_rows", "claim", "suspect"})
 
 #: One submission has no answer.
 TROUBLE: Final = ("ambiguous_submit_reset:first=1",)

@@ -59,8 +59,8 @@ def test_what_was_accepted_while_postgres_was_down_is_recorded_when_it_is_up(
 
         stop_server(folder)
         _wait_until(lambda: _are_answered(site, engine))
-        _wait_until(lambda: engine.points.passed["before _record"] > 0)
-        recorded_meanwhile = engine.points.passed["after _record"]
+        _wait_until(lambda: engine.points.passed["before record_posts"] > 0)
+        recorded_meanwhile = engine.points.passed["after record_posts"]
     finally:
         start_server(folder)
         running.join()

@@ -28,7 +28,7 @@ def _verdict(errand: Errand) -> Verdict:
     return judge(batch, counts, Tolerance(), "image_prompts")
 
 
-@pytest.mark.parametrize("point", ["after claim", "before _record", "after _record", "before _settle_rows"])
+@pytest.mark.parametrize("point", ["after claim", "before record_posts", "after record_posts", "before settle_rows"])
 def test_what_a_killed_run_leaves_is_finished_by_the_next_run(
     make_site: Callable[..., CrashSite], photos: Callable[[int], list[bytes]], point: str
 ) -> None:

@@ -13,8 +13,8 @@ from PIL import ImageFile
 from sqlalchemy import event
 
 from airflow_midjourney.describe.engine import send
-from airflow_midjourney.describe.engine.send import Posted, _record
-from airflow_midjourney.describe.engine.settle import _settle_rows
+from airflow_midjourney.describe.engine.answers.posts import Posted, record_posts
+from airflow_midjourney.describe.engine.answers.tasks import settle_rows
 from airflow_midjourney.describe.imaging import prepare
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.service.submit_response import Accepted
@@ -185,7 +185,7 @@ def claim(database: Database, wanted: list[claims.Claim]) -> None:
 def record(database: Database, wanted: list[claims.Claim]) -> None:
     posts = [Posted(one, Accepted(f"task-{one.image_id}", 200, 1)) for one in wanted]
     with database.writing() as tx:
-        _record(tx, ROOMY, posts)
+        record_posts(tx, ROOMY, posts)
 
 
 def statements_of_claims(database: Database, number: int) -> int:
@@ -216,5 +216,5 @@ def statements_of_prompts(database: Database, number: int) -> int:
         for row in in_flight
     }
     with counted(database) as statements, database.writing() as tx:
-        assert _settle_rows(tx, ROOMY, state, in_flight, dict(tasks)) == number
+        assert settle_rows(tx, ROOMY, state, in_flight, dict(tasks)) == number
     return len(statements)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.engine.settle import _settle_rows
+from airflow_midjourney.describe.engine.answers.tasks import settle_rows
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStatus
 from airflow_midjourney.describe.table import accounts, results
@@ -40,6 +40,6 @@ def test_it_ends_by_what_the_service_shows(database: Database, minutes: int, is_
         task = RemoteTask("1", RemoteTaskStatus.IN_PROGRESS, state=row.submit_token, start_time=row.started_at)
         state = accounts.read_account(tx, ACCOUNT.identity)
 
-        _settle_rows(tx, ACCOUNT, state, [row], {"1": task} if is_shown else {})
+        settle_rows(tx, ACCOUNT, state, [row], {"1": task} if is_shown else {})
 
         assert rows.image_row(tx, row.id)["status"] == status

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_midjourney.describe.engine.advance import advance
-from airflow_midjourney.describe.engine.send import Posted, _record
+from airflow_midjourney.describe.engine.answers.posts import Posted, record_posts
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason, Status
@@ -50,7 +50,7 @@ class LostCommit:
         """Record what the service said to its POST, twice as after a commit that went unheard."""
         for _ in range(2):
             with self.database.writing() as tx:
-                _record(tx, rows.ACCOUNT, [Posted(self.claim, outcome, 2.0)])
+                record_posts(tx, rows.ACCOUNT, [Posted(self.claim, outcome, 2.0)])
 
     def claim_elsewhere(self) -> Claim:
         """Have another worker claim the image, which waits as if it had never been claimed."""
@@ -173,7 +173,7 @@ def test_if_both_were_taken_the_bill_has_both_and_nothing_is_paid_a_third_time(l
     lost.answer(TAKEN)
 
     with lost.database.writing() as tx:
-        _record(tx, rows.ACCOUNT, [Posted(other, Accepted("0124", 200, 1), 1.0)])
+        record_posts(tx, rows.ACCOUNT, [Posted(other, Accepted("0124", 200, 1), 1.0)])
 
     assert (lost.row["status"], lost.row["task_id"]) == (Status.SUBMITTED, "0124")
     assert sorted(lost.bill) == [("accepted", "0123"), ("accepted", "0124")]

@@ -30,10 +30,10 @@ from hypothesis.stateful import (
     rule,
 )
 
+from airflow_midjourney.describe.engine.answers.posts import Posted, record_posts
 from airflow_midjourney.describe.engine.context import Watcher
 from airflow_midjourney.describe.engine.doubt.orphans import seek_orphans
 from airflow_midjourney.describe.engine.reconcile import reconcile
-from airflow_midjourney.describe.engine.send import Posted, _record
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, BotType, Reason, Status
 from airflow_midjourney.describe.service.client import ListingUnsupportedError
@@ -182,7 +182,7 @@ class Machine(RuleBasedStateMachine):
             return multiple()
         post = self._take(request)
         with self.database.writing() as tx:
-            _record(tx, self.account, [Posted(request, Accepted(post.task_id, 200, 1), 1.0)])
+            record_posts(tx, self.account, [Posted(request, Accepted(post.task_id, 200, 1), 1.0)])
         return post
 
     @rule(target=accepted, policy=st.sampled_from(POLICIES), recorded=st.booleans())

@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.engine.answers.posts import Posted, record_posts
 from airflow_midjourney.describe.engine.doubt.former_tasks import needs_no_new_task
 from airflow_midjourney.describe.engine.group_commit import Gathered
 from airflow_midjourney.describe.engine.probe import end_turn
@@ -25,36 +26,26 @@ from airflow_midjourney.describe.model.errors import (
     TableConflictError,
     TableError,
 )
-from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.service.callback_url import digest_of, new_callback
-from airflow_midjourney.describe.service.quoted import why_blocked
 from airflow_midjourney.describe.service.read_response import denied_error
 from airflow_midjourney.describe.service.submit_response import (
     Accepted,
-    Ambiguous,
     Denied,
-    Full,
     HeldBack,
     Refused,
-    SubmitOutcome,
-    Unavailable,
 )
-from airflow_midjourney.describe.table import accounts, claims, leases, submissions
+from airflow_midjourney.describe.table import claims, leases
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
-from airflow_midjourney.describe.table.doubt import former_tasks, lost_intents
-from airflow_midjourney.describe.table.doubt.lost_intents import Sent
-from airflow_midjourney.describe.table.submissions import PostFacts, Taken
+from airflow_midjourney.describe.table.doubt import former_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_midjourney.describe.engine.context import Worker
     from airflow_midjourney.describe.engine.refusals.denials import Denials
-    from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.storage.objects import StoredImage
-    from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.doubt.late_results import GivenUp
     from airflow_midjourney.describe.table.leases import ReservedImage
 
@@ -69,23 +60,6 @@ _NO_ROOM: Final = frozenset({ClaimResult.NO_ROOM, ClaimResult.CAPPED})
 
 #: Results of a claim after which the row is pending again, for the next worker.
 _GIVEN_BACK: Final = _NO_ROOM | {ClaimResult.ASK_FIRST, ClaimResult.TWIN_AWAY}
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """A POST and what it came to.
-
-    :param seconds_ago: since it was claimed.
-    """
-
-    claim: Claim
-    outcome: SubmitOutcome
-    seconds_ago: float = 0.0
-
-    @property
-    def submit_token(self) -> str:
-        """What names it."""
-        return self.claim.submit_token
 
 
 class ImageSender:
@@ -210,7 +184,7 @@ class ImageSender:
     async def _record_some(self, posts: Sequence[Posted]) -> Sequence[None]:
         database, account = self._worker.database, self._worker.account
         try:
-            await database.write_at_any_cost(_record, account, posts)
+            await database.write_at_any_cost(record_posts, account, posts)
         except TableError:
             if len(posts) == 1:
                 raise
@@ -249,44 +223,6 @@ def _prepare(stored: StoredImage, strip_metadata: bool) -> _ReadyImage:
         reader=reader_fingerprint(),
     )
     return _ReadyImage(prepared, content)
-
-
-def _record(tx: Transaction, account: AccountSettings, posts: Sequence[Posted]) -> None:
-    """Write what POSTs came to, and open or close the circuit breaker, in one transaction."""
-    claimed_at = lost_intents.write_again(tx, [Sent(post.claim, post.seconds_ago) for post in posts], account)
-    taken = []
-    for post in posts:
-        facts = _facts(post.outcome)
-        if isinstance(post.outcome, Accepted):
-            taken.append(Taken(post.submit_token, post.outcome.task_id, facts))
-        else:
-            _record_other(tx, account.identity, post, facts)
-    if taken:
-        accounts.close_breaker(tx, account.identity, max(claimed_at[one.submit_token] for one in taken))
-        submissions.accepted(tx, taken)
-
-
-def _facts(outcome: SubmitOutcome) -> PostFacts:
-    return PostFacts(http_status=outcome.http_status, code=outcome.code, detail=outcome.description)
-
-
-def _record_other(tx: Transaction, account: str, post: Posted, facts: PostFacts) -> None:
-    match post.outcome:
-        case Full(retry_after=pause):
-            accounts.open_breaker(tx, account, why_blocked(post.outcome), pause, failing=False)
-            submissions.not_taken(tx, post.submit_token, Outcome.FULL, facts)
-        case Unavailable(retry_after=pause):
-            accounts.open_breaker(tx, account, why_blocked(post.outcome), pause, failing=True)
-            submissions.not_taken(tx, post.submit_token, Outcome.UNAVAILABLE, facts)
-        case Denied():
-            submissions.not_taken(tx, post.submit_token, Outcome.DENIED, facts)
-        case HeldBack():
-            submissions.not_taken(tx, post.submit_token, Outcome.NEVER_SENT, facts)
-        case Refused(reason=reason):
-            submissions.refused(tx, post.submit_token, reason, facts)
-        case Ambiguous():
-            accounts.open_breaker(tx, account, why_blocked(post.outcome), None, failing=True)
-            submissions.ambiguous(tx, post.submit_token, facts)
 
 
 @dataclass(frozen=True, slots=True)

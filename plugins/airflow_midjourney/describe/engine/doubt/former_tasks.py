@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_midjourney.describe.engine.settle import take_late_answer
+from airflow_midjourney.describe.engine.answers.late import take_late_answer
 from airflow_midjourney.describe.model.errors import (
     BatchError,
     DescribeError,
