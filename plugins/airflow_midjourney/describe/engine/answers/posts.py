@@ -1,4 +1,4 @@
-"""What POSTs came to. The answers to those that were sent side by side share a transaction, not their fate."""
+"""What POSTs came to. Answers to images that were sent side by side share a transaction, not their fate."""
 
 from __future__ import annotations
 
