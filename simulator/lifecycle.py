@@ -138,5 +138,5 @@ class Lifecycle:
 async def _content(image: ReceivedImage) -> bytes:
     if image.link is None:
         return image.content
-    async with httpx.AsyncClient(timeout=10, trust_env=False, follow_redirects=True) as client:
+    async with httpx.AsyncClient(timeout=60, trust_env=False, follow_redirects=True) as client:
         return (await client.get(image.link)).raise_for_status().content

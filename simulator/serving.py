@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from simulator.service import SimulatedService
 
-_START_LIMIT: Final = 20.0
-_STOP_LIMIT: Final = 5.0
+# On a busy machine a thread may get no processor for long.
+_START_LIMIT: Final = 60.0
+_STOP_LIMIT: Final = 60.0
 
 #: Seconds of a pause or a latency that :meth:`RunningSimulator.hurry` is to end.
 UNTIL_HURRIED: Final = 3600.0
@@ -89,7 +90,7 @@ class RunningSimulator:
         # Plain HTTP only, so no certificates need to be loaded, which takes longer than all the rest.
         without_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._control = httpx.Client(
-            base_url=f"{self.root}/_simulator", timeout=10, trust_env=False, verify=without_certificates
+            base_url=f"{self.root}/_simulator", timeout=60, trust_env=False, verify=without_certificates
         )
         self._listening = threading.Event()
         self._server: AnnouncingServer | None = None

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from tests.support.airflow_runs import Troubles, make_dag, run_dag, submit_and_wait
+from tests.support.hurrying import hurried_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,11 +158,11 @@ def test_it_frees_the_worker_while_the_account_has_no_room(
     put_photos: Callable[..., None],
     deferrals: list[dict[str, Any]],
 ) -> None:
-    simulator.change(latency=1.0)
     connect(simulator, sqlite_place, max_in_flight=1)
     put_photos("in/", 3)
 
-    run = run_dag(submit_and_wait({"bucket": bucket, "prefix": "in/", "deferrable": True}))
+    with hurried_once(simulator, lambda: deferrals):
+        run = run_dag(submit_and_wait({"bucket": bucket, "prefix": "in/", "deferrable": True}))
 
     assert run.state == "success"
     assert deferrals

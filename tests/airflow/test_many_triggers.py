@@ -36,9 +36,9 @@ MANY = 200
 FEW = 50
 SENT = 12
 
-#: Seconds in which all have looked for the first time, and then the seconds that are measured.
+#: Seconds in which all have looked for the first time, and then the polls that are measured.
 SETTLED_AFTER = 120.0
-MEASURED_FOR = 6.0
+POLLS_MEASURED = 4
 
 
 @dataclass
@@ -51,6 +51,7 @@ class Cost:
     polls: int
     statements: int
     stalls: list[float]
+    seconds: float
 
 
 @pytest.fixture(autouse=True)
@@ -101,11 +102,11 @@ def test_they_poll_as_one_and_leave_the_event_loop_alone(batch_ids: list[str], s
     one = asyncio.run(cost_of(batch_ids[:1], simulator))
     all_of_them = asyncio.run(cost_of(batch_ids, simulator))
 
-    assert one.polls >= 1
-    assert all_of_them.polls <= 2 * one.polls + 1
-    assert all_of_them.statements <= 5 * one.statements
+    # An account is polled once a second, at most; two hundred triggers that each poll would ask far more often.
+    assert all_of_them.polls <= 2 * all_of_them.seconds
+    assert all_of_them.statements / all_of_them.polls <= 5 * one.statements / one.polls
     # Whatever else this machine does holds a loop up now and then; a trigger that blocks does so in each round.
-    assert all_of_them.stalls[2] < max(0.2, 5 * one.stalls[2])
+    assert all_of_them.stalls[MANY // 10] < max(0.2, 5 * one.stalls[2])
 
 
 def test_room_for_a_dozen_wakes_a_dozen(bucket: str) -> None:
@@ -139,9 +140,12 @@ async def cost_of(batch_ids: list[str], simulator: RunningSimulator) -> Cost:
         await quiet(statements)
         # Two hundred at once take a while to begin.
         stalls.clear()
-        polls, before = polls_of(simulator), len(statements)
-        await asyncio.sleep(MEASURED_FOR)
-        cost = Cost(polls_of(simulator) - polls, len(statements) - before, sorted(stalls, reverse=True))
+        polls, before, began = polls_of(simulator), len(statements), time.monotonic()
+        while (asked := polls_of(simulator) - polls) < POLLS_MEASURED:
+            assert time.monotonic() < began + SETTLED_AFTER
+            await asyncio.sleep(0.5)
+        seconds = time.monotonic() - began
+        cost = Cost(asked, len(statements) - before, sorted(stalls, reverse=True), seconds)
     assert not any(task.done() for task in tasks), "all of them sleep"
     for task in (*tasks, ticker):
         task.cancel()

@@ -9,6 +9,7 @@ import pytest
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
 from tests.support.airflow_runs import make_dag, run_dag
+from tests.support.hurrying import hurried_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,17 +28,17 @@ def test_each_prefix_is_a_batch_and_one_sensor_waits_for_all(
     put_photos: Callable[..., None],
     deferrals: list[dict[str, Any]],
 ) -> None:
-    simulator.change(latency=12.0)
     connect(simulator, sqlite_place)
     put_photos("a/", 2)
     put_photos("b/", 1, first=2)
     with make_dag() as dag:
-        # What is sent last must not have its answer before the sensor looks.
         submit = DescribeImagesOperator.partial(task_id="submit", bucket=bucket).expand(prefix=["a/", "none/", "b/"])
         wait = DescribeImagesSensor(task_id="wait", batch=submit.output, poke_interval=0.2, **way)
         submit >> wait
 
-    run = run_dag(dag)
+    # What is sent last must not have its answer before the sensor looks.
+    with hurried_once(simulator, lambda: deferrals or not way):
+        run = run_dag(dag)
 
     batches = [f"{dag.dag_id}/submit/{run.run_id}/{index}" for index in range(3)]
     assert run.state == "success"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from airflow_midjourney.observability import metrics
 from tests.support import rows
 from tests.support.airflow_home import REPOSITORY
 from tests.support.airflow_runs import make_dag, run_dag, submit_and_wait
+from tests.support.hurrying import hurried_once
 from tests.support.statsd import statsd_server
 
 if TYPE_CHECKING:
@@ -243,7 +245,8 @@ def test_a_run_reaches_statsd_with_numbers_that_add_up(
     s3.put_object(Bucket=bucket, Key="in/torn.jpg", Body=b"no image")
     tolerant = {"max_failure_rate": 1.0, "deferrable": deferrable}
 
-    run = run_dag(submit_and_wait({"bucket": bucket, "prefix": "in/", "deferrable": deferrable}, tolerant))
+    with hurried_once(simulator, lambda: deferrals) if deferrable else nullcontext():
+        run = run_dag(submit_and_wait({"bucket": bucket, "prefix": "in/", "deferrable": deferrable}, tolerant))
 
     assert run.state == "success"
     counts = run.xcom("wait", "counts")[0]

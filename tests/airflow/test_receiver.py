@@ -151,7 +151,7 @@ def test_ten_megabytes_are_not_kept(receiver: RunningReceiver, notes: Notes, cli
 
 def test_a_body_that_never_comes_holds_up_nobody(receiver: RunningReceiver, notes: Notes) -> None:
     host, port = urlsplit(receiver.url).hostname, urlsplit(receiver.url).port
-    with socket.create_connection((host, port), timeout=10) as caller:
+    with socket.create_connection((host, port), timeout=60) as caller:
         caller.sendall(f"POST {PREFIX}/{VALUE} HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\nabc".encode())
         assert caller.recv(100).startswith(b"HTTP/1.1 204")
 

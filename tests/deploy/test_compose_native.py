@@ -81,7 +81,7 @@ def rows(compose: ComposeRun, prefix: str) -> list[tuple[Any, ...]]:
 def simulator(compose: ComposeRun, **settings: Any) -> dict[str, Any]:
     """Change settings of the simulator, and give its counters."""
     root = f"{compose.places.url('simulator')}/_simulator"
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         if settings:
             client.post(f"{root}/settings", json=settings).raise_for_status()
         return dict(client.get(f"{root}/counters").raise_for_status().json())

@@ -138,7 +138,7 @@ def give_up(service: RunningSimulator, database: Database) -> None:
         task_ids = [row["task_id"] for row in rows.image_rows(tx)]
     for task_id in task_ids:
         # A gateway knows of an answer only after its next look at its own upstream.
-        while httpx.get(f"{service.url}/task/{task_id}/fetch").json()["status"] != "SUCCESS":
+        while httpx.get(f"{service.url}/task/{task_id}/fetch", timeout=60).json()["status"] != "SUCCESS":
             time.sleep(0.05)
     with database.writing() as tx:
         for row in rows.image_rows(tx):

@@ -80,6 +80,7 @@ def test_a_fault_that_passes_leaves_every_image_with_prompts_and_one_bill(
 ) -> None:
     put_photos(s3, scope.bucket, range(PHOTOS))
     engine.account |= {"lost_after": 0.5}
+    engine.timeout = 2.0 if "timeout" in fault else engine.timeout
     service.set_scenarios([fault])
 
     _, counts = work_on(engine, scope)

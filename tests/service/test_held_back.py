@@ -65,7 +65,7 @@ async def running() -> AsyncIterator[Service]:
 def submit(complete_before: float) -> tuple[Service, SubmitOutcome]:
     async def send() -> tuple[Service, SubmitOutcome]:
         async with running() as service:
-            settings = ServiceSettings(name="mj", base_url=f"http://127.0.0.1:{service.port}/mj", key="", timeout=10)
+            settings = ServiceSettings(name="mj", base_url=f"http://127.0.0.1:{service.port}/mj", key="", timeout=60)
             async with MidjourneyClient(settings) as client:
                 outcome = await client.submit_describe(
                     data_uri=DATA_URI, bot_type=BotType.MID_JOURNEY, state="token", complete_before=complete_before

@@ -53,7 +53,7 @@ def simulate(simulators: Callable[[str], RunningSimulator]) -> Iterator[Running]
             sim.change(**{**DEFAULTS, **settings})
             sim.set_scenarios(list(scenarios))
             # Without certificates to load, a client is made ten times as fast.
-            http = httpx.Client(base_url=sim.url, timeout=10, trust_env=False, verify=False)
+            http = httpx.Client(base_url=sim.url, timeout=60, trust_env=False, verify=False)
             return SimulatorClient(sim, stack.enter_context(http))
 
         yield get

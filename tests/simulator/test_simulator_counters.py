@@ -123,7 +123,9 @@ def test_the_control_plane_explains_what_it_refuses(simulate: Running, path: str
 def test_scenarios_can_be_read_and_given_as_one_text(simulate: Running) -> None:
     client = simulate("novicezk")
     control = f"{client.sim.root}/_simulator"
-    set_ones = httpx.post(f"{control}/scenario", json={"scenarios": "captcha:first=2,in_progress"}, trust_env=False)
+    set_ones = httpx.post(
+        f"{control}/scenario", json={"scenarios": "captcha:first=2,in_progress"}, trust_env=False, timeout=60
+    )
     assert [active["name"] for active in set_ones.json()["active"]] == ["captcha", "in_progress"]
     shown = client.http.get(f"{control}/scenarios").json()
     assert shown["active"][0] == {"name": "captcha", "played": 0, "first": 2}

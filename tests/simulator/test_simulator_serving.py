@@ -48,7 +48,9 @@ def test_the_command_says_what_it_is_and_where(started: tuple[subprocess.Popen[s
     assert url in notice
     assert ready.read_text() == f"{url}\n"
     submit = {"base64": data_uri(picture())}
-    answer = httpx.post(f"{url}/mj/submit/describe", json=submit, headers={"mj-api-secret": "k"}, trust_env=False)
+    answer = httpx.post(
+        f"{url}/mj/submit/describe", json=submit, headers={"mj-api-secret": "k"}, trust_env=False, timeout=60
+    )
     assert (answer.json()["code"], answer.headers["x-simulator"]) == (1, "1")
     process.terminate()
     assert process.wait(10) is not None
@@ -90,7 +92,7 @@ def test_stopping_does_not_wait_for_tasks_or_silent_answers() -> None:
 
 def test_two_simulators_share_nothing() -> None:
     with running_simulator("novicezk", key="a") as first, running_simulator("trueai") as second:
-        answer = httpx.post(f"{second.url}/submit/describe", json={"base64": "YWJj"}, trust_env=False)
+        answer = httpx.post(f"{second.url}/submit/describe", json={"base64": "YWJj"}, trust_env=False, timeout=60)
         assert answer.json()["code"] == 1
         assert (first.counters()["accepted"], second.counters()["accepted"]) == (0, 1)
 

@@ -269,7 +269,7 @@ class CrashSite:
     def _submit_for_another(self) -> None:
         picture = base64.b64encode(jpeg(10_000)).decode()
         body = {"base64": f"data:image/jpeg;base64,{picture}", "state": "another's"}
-        httpx.post(f"{self.simulator.url}/submit/describe", json=body).raise_for_status()
+        httpx.post(f"{self.simulator.url}/submit/describe", json=body, timeout=60).raise_for_status()
         self._of_others.update(self.simulator.counters()["images"])
 
 

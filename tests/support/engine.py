@@ -42,6 +42,8 @@ class Engine:
     store: dict[str, Any] = field(default_factory=dict)
     callback_url: str = ""
     running: set[str] = field(default_factory=set)
+    #: Seconds that a request may take: no busy machine is so slow that one is sent twice.
+    timeout: float = 60.0
 
     @property
     def service(self) -> ServiceSettings:
@@ -49,7 +51,7 @@ class Engine:
             name="midjourney_default",
             base_url=normalise(self.url),
             key=self.key,
-            timeout=10,
+            timeout=self.timeout,
             notify_url=self.callback_url,
         )
 

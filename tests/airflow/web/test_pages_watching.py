@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,18 +62,27 @@ def test_all_who_ask_at_once_get_one_look(table: Database, batch: Batch, looks: 
 
 
 def test_a_costly_look_is_kept_and_the_page_told_when_to_ask_again(
-    table: Database, batch: Batch, looks: list[str]
+    table: Database, batch: Batch, looks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = Watch()
+    moments = [1000.0]
+    costly = snapshots.overview
+
+    def takes_a_tenth_of_a_second(*given: Any) -> Any:
+        moments.append(moments[-1] + 0.1)
+        return costly(*given)
+
+    monkeypatch.setattr(snapshots, "overview", takes_a_tenth_of_a_second)
+    monkeypatch.setattr(snapshots, "time", SimpleNamespace(monotonic=lambda: moments[-1]))
 
     (first,) = run(lambda: watch.look(table, batch))
     (second,) = run(lambda: watch.look(table, batch))
-    first_took = (first.fresh_until - time.monotonic()) / 20
+    kept_for = first.fresh_until - moments[-1]
     watch.looks[batch.batch_id] = snapshots.Look(first.found, fresh_until=0.0)
     run(lambda: watch.look(table, batch))
 
     assert second is first
-    assert first_took > 0.05
+    assert kept_for == pytest.approx(2.0)
     assert second.ask_again_after >= 1.0
     assert looks == [batch.batch_id] * 2
 

@@ -202,7 +202,7 @@ class AirflowApi:
 
     def _health(self) -> dict[str, Any] | None:
         try:
-            answer = local_client().get(f"{self.root}/api/v2/monitor/health", timeout=5)
+            answer = local_client().get(f"{self.root}/api/v2/monitor/health", timeout=30)
             return dict(answer.raise_for_status().json())
         except (httpx.HTTPError, ValueError):
             return None
