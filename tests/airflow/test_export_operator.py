@@ -150,7 +150,7 @@ def test_a_target_that_ends_like_a_file_is_one_file(
         ({"target": ""}, "target= is empty after templating"),
         ({"target": "out"}, "neither s3://bucket/prefix nor an absolute path"),
         ({"target": "gs://bucket/out"}, "must be s3://bucket/prefix"),
-        ({"format": "xlsx"}, "format must be one of csv, .*, not 'xlsx'"),
+        ({"format": "xlsx"}, "format must be one of csv, imagefolder, "),
         ({"format_options": {"wildcard": True}}, "csv has no option wildcard; it takes none"),
         ({"prompt": "best"}, "prompt must be one of first, longest, random, all"),
         ({"choose": "best"}, "choose must be one of described, reviewed"),
