@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow.sdk import get_current_context
 
-from airflow_midjourney.arguments import read_origin, read_scope
+from airflow_midjourney.arguments import read_choice, read_origin, read_scope
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin
 from airflow_midjourney.describe.model.errors import ImageUndescribedError, ImageUnfinishedError, SettingsError
 from airflow_midjourney.describe.model.status import OPEN, Reason, Status
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
 
 #: What to do about an image that has ended without prompts.
 _REMEDIES: Final = {
-    Status.FAILED: "The page Failures, or DescribeImagesOperator with redescribe='failed', sends it again.",
+    Status.FAILED: "The page Failures, or a call with redescribe='failed', sends it again.",
     Status.REJECTED: "It was not sent; it is looked at again when the object is another one.",
     Status.IN_DOUBT: "It may have been taken and billed; the DAG midjourney_resolve decides about it.",
 }
+
+#: What each order to describe again is called that no task gives, by what it is about, until it has come to its end: a
+#: call that was interrupted, or was given too little time, is taken up by the next one and pays for nothing more.
+_unfinished_orders: Final[dict[str, str]] = {}
 
 
 class OneImage:
@@ -58,6 +63,7 @@ class OneImage:
         bot_type: str,
         strip_metadata: bool,
         requester_pays: bool,
+        redescribe: str | None,
         mj_conn_id: str,
         aws_conn_id: str | None,
         db_conn_id: str,
@@ -78,6 +84,7 @@ class OneImage:
             aws_conn_id=aws_conn_id or "",
             strip_metadata=strip_metadata,
             requester_pays=requester_pays,
+            redescribe=read_choice(redescribe),
             backlog="none",
             on_empty="finish",
         )
@@ -102,15 +109,26 @@ class OneImage:
             except BaseException:
                 self._stop()
                 raise
+        if progress.all_ended:
+            _unfinished_orders.pop(self._what, None)
         return self._prompts(progress)
 
     def _origin(self) -> Origin:
-        """Say which task asks, if a task does."""
-        image = f"{self._scope.bot_type} {self._options.mj_conn_id} {self._uri}"
+        """Say which task asks, if a task does.
+
+        An order to describe again is a batch of its own, so that what is described by it is what was there before. A
+        task has one of each kind for an image, however often it is tried; elsewhere each call is another order.
+        """
         try:
-            return replace(read_origin(get_current_context()), image=image)
+            return replace(read_origin(get_current_context()), image=self._what)
         except RuntimeError:
-            return Origin(image=image)
+            order = self._options.redescribe and _unfinished_orders.setdefault(self._what, secrets.token_hex(8))
+            return Origin(image=f"{self._what} {order}" if order else self._what)
+
+    @property
+    def _what(self) -> str:
+        what = f"{self._scope.bot_type} {self._options.mj_conn_id} {self._uri}"
+        return f"{what} redescribe={self._options.redescribe}" if self._options.redescribe else what
 
     async def _work(self, origin: Origin, deadline: float, write: Callable[[str], None]) -> Progress:
         from airflow_midjourney.describe.engine.loop import work

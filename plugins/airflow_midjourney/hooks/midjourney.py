@@ -147,6 +147,7 @@ class MidjourneyHook(BaseHook):
         *,
         bot_type: str = "MID_JOURNEY",
         timeout: float = 600.0,
+        redescribe: str | None = None,
         strip_metadata: bool = True,
         requester_pays: bool = False,
         aws_conn_id: str | None = "aws_default",
@@ -165,6 +166,10 @@ class MidjourneyHook(BaseHook):
             has no row could be paid for twice.
         :param bot_type: ``MID_JOURNEY`` or ``NIJI_JOURNEY``.
         :param timeout: seconds after which it gives up waiting; an answer that comes later is found by the next call.
+        :param redescribe: describe it again, and pay again, if it ``failed``, if it is ``in_doubt``, if it was
+            ``erased``, or whatever became of it (``all``). In a task this is done once for each run, however often it
+            is tried, cleared or calls; elsewhere by each call, but for one that goes on with a call which has not come
+            to its end. None to describe nothing again.
         :param strip_metadata: False to send EXIF, GPS and the like along.
         :param requester_pays: True to pay for requests to a requester-pays bucket.
         :param aws_conn_id: connection for S3; None for what boto3 finds by itself.
@@ -183,6 +188,7 @@ class MidjourneyHook(BaseHook):
             bot_type=bot_type,
             strip_metadata=strip_metadata,
             requester_pays=requester_pays,
+            redescribe=redescribe,
             mj_conn_id=self.mj_conn_id,
             aws_conn_id=aws_conn_id,
             db_conn_id=db_conn_id,
