@@ -9,6 +9,8 @@ import pytest
 from scenario_checks import ALL, Checks
 from simulator_client import ENDED, SimulatorClient, picture
 
+from simulator.serving import UNTIL_HURRIED
+
 CHECKS = Checks()
 plays = CHECKS.plays
 
@@ -134,7 +136,8 @@ def bom(client: SimulatorClient) -> None:
 
 @plays("tasks_survive_restart", "novicezk")
 def survives(client: SimulatorClient) -> None:
-    client.sim.change(latency=1.0)
+    client.sim.set_scenarios(["tasks_survive_restart", "slow_work"])
+    client.sim.change(pause=UNTIL_HURRIED)
     task_id = client.submitted()
     client.until(task_id, "SUBMITTED")
     client.sim.restart_service()

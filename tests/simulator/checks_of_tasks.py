@@ -88,7 +88,7 @@ def language_zh(client: SimulatorClient) -> None:
 
 @plays("ta_early_prompt", "trueai")
 def early_prompt(client: SimulatorClient) -> None:
-    client.sim.change(latency=1.0)
+    client.sim.change(latency=3.0)
     task_id = client.submitted()
     while not (task := client.fetch(task_id).json())["promptEn"]:
         assert task["status"] in {"NOT_START", "SUBMITTED"}
@@ -97,13 +97,13 @@ def early_prompt(client: SimulatorClient) -> None:
 
 @plays("in_progress", "novicezk", "new-api")
 def in_progress(client: SimulatorClient) -> None:
-    client.sim.change(latency=0.8)
+    client.sim.change(latency=3.0)
     assert client.until(client.submitted(), "IN_PROGRESS")["progress"] == "0%"
 
 
 @plays("start_handler_first", "novicezk", "new-api", "new-api-2026")
 def start_handler_first(client: SimulatorClient) -> None:
-    client.sim.change(latency=0.8)
+    client.sim.change(latency=3.0)
     task = client.until(client.submitted(), "IN_PROGRESS")
     assert task["progress"] == "0%"
     client.sim.set_scenarios(["start_handler_first", "banned_image"])

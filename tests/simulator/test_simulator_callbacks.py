@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from simulator.serving import UNTIL_HURRIED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,7 +43,7 @@ class Receiver:
 
     def statuses(self, count: int) -> list[str]:
         """The statuses received, after waiting for so many."""
-        for _ in range(300):
+        for _ in range(1000):
             if len(self.received) >= count:
                 break
             time.sleep(0.01)
@@ -113,7 +115,7 @@ def test_a_receiver_that_cannot_be_reached_hurts_nobody(simulate: Running, hook:
 
 
 def test_a_slow_receiver_does_not_hold_the_task(simulate: Running, receiver: Receiver) -> None:
-    receiver.delay = 0.5
+    receiver.delay = 2.0
     client = simulate("novicezk")
     client.described(notifyHook=receiver.url)
     assert client.count("callbacks") == {}
@@ -150,7 +152,7 @@ def test_faults(simulate: Running, receiver: Receiver, dialect: str, scenario: s
 
 
 def test_late(simulate: Running, receiver: Receiver) -> None:
-    client = simulate("novicezk", "callbacks_late", pause=0.4)
+    client = simulate("novicezk", "callbacks_late", pause=2.0)
     client.described(notifyHook=receiver.url)
     assert receiver.received == []
     assert receiver.statuses(2)[-1] == "SUCCESS"
@@ -164,9 +166,10 @@ def test_before_the_answer_to_the_submit(simulate: Running, receiver: Receiver) 
 
 
 def test_after_a_lost_wake_up_the_slot_and_the_callback_are_held(simulate: Running, receiver: Receiver) -> None:
-    client = simulate("novicezk", "callbacks_after_lost_wakeup", pause=0.5)
+    client = simulate("novicezk", "callbacks_after_lost_wakeup", pause=UNTIL_HURRIED)
     client.described(notifyHook=receiver.url)
     assert client.count("in_flight") == 1
+    client.sim.hurry()
     assert receiver.statuses(2)[-1] == "SUCCESS"
     client.eventually("in_flight", 0)
 

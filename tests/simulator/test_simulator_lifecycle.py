@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 from simulator_client import picture
 
+from simulator.serving import UNTIL_HURRIED
+
 if TYPE_CHECKING:
     from conftest import Running
 
@@ -43,11 +45,12 @@ def test_the_gateway_rewrites_22_and_passes_23_on_unbilled(simulate: Running) ->
 
 @pytest.mark.parametrize("dialect", ["novicezk", "trueai"])
 def test_a_task_passes_through_all_stages(simulate: Running, dialect: str) -> None:
-    client = simulate(dialect, latency=0.4)
+    client = simulate(dialect, "slow_work", pause=UNTIL_HURRIED)
     task_id = client.submitted()
     seen = [client.until(task_id, "NOT_START", "SUBMITTED")["status"]]
     submitted = client.until(task_id, "SUBMITTED")
     assert (submitted["progress"], submitted["finishTime"]) == ("0%", None)
+    client.sim.hurry()
     done = client.until(task_id, "SUCCESS")
     assert seen[0] in {"NOT_START", "SUBMITTED"}
     assert done["submitTime"] <= done["startTime"] <= done["finishTime"]
@@ -89,7 +92,7 @@ def test_trueai_runs_unfinished_tasks_again_after_a_restart(simulate: Running) -
 
 
 def test_a_task_that_is_hurried_ends_at_once_and_a_later_one_does_not(simulate: Running) -> None:
-    client = simulate("trueai", "slow_work", pause=3600)
+    client = simulate("trueai", "slow_work", pause=UNTIL_HURRIED)
     hurried = client.submitted(picture(1))
     client.until(hurried, "SUBMITTED")
     client.sim.hurry()
