@@ -23,6 +23,8 @@ from airflow_midjourney.runtime import open_worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow.sdk import BaseHook
+
     from airflow_midjourney.describe.engine.context import Worker
     from airflow_midjourney.describe.engine.progress import Progress
     from airflow_midjourney.describe.model.batch import Scope
@@ -112,6 +114,15 @@ class OneImage:
         if progress.all_ended:
             _unfinished_orders.pop(self._what, None)
         return self._prompts(progress)
+
+    def tell_lineage(self, hook: BaseHook) -> None:
+        """Tell Airflow's collector of hook lineage of it.
+
+        :param hook: which has described it.
+        """
+        from airflow_midjourney.observability.lineage import tell_collector
+
+        tell_collector(hook, self._scope, open_metadata(self._db_conn_id))
 
     def _origin(self) -> Origin:
         """Say which task asks, if a task does.

@@ -9,11 +9,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk import lineage, plugins_manager
+from sqlalchemy import make_url
 
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.counts import Counts
 from airflow_midjourney.describe.table.database import open_database
+from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from airflow_midjourney.observability.lineage import LineageFacts, lineage_facts, operator_lineage
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
@@ -22,7 +25,7 @@ from tests.support import rows
 from tests.support.airflow_home import REPOSITORY, airflow_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from airflow_midjourney.describe.model.batch import Batch
@@ -84,10 +87,10 @@ def test_openlineages_own_extractor_takes_what_a_task_knows(task: Any) -> None:
     operator._lineage = FACTS
 
     for extract in ("extract_on_complete", "extract_on_failure"):
-        lineage = getattr(base.DefaultExtractor(operator), extract)(None)
-        assert [(one.namespace, one.name) for one in lineage.inputs] == [("s3://photos", "in/")]
-        assert [(one.namespace, one.name) for one in lineage.outputs] == [("sqlite:///a.db", "image_prompts")]
-        assert lineage.run_facets["midjourney_batches"].batches == [{"batch": "a/b/c"}]
+        told = getattr(base.DefaultExtractor(operator), extract)(None)
+        assert [(one.namespace, one.name) for one in told.inputs] == [("s3://photos", "in/")]
+        assert [(one.namespace, one.name) for one in told.outputs] == [("sqlite:///a.db", "image_prompts")]
+        assert told.run_facets["midjourney_batches"].batches == [{"batch": "a/b/c"}]
 
 
 @pytest.mark.parametrize("task", [DescribeImagesOperator, DescribeImagesSensor])
@@ -101,6 +104,45 @@ def test_nothing_breaks_where_openlineage_is_not_installed(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "airflow.providers.openlineage.extractors", None)
 
     assert operator_lineage(FACTS) is None
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[lineage.HookLineageCollector]:
+    """Airflow's collector of hook lineage, as it is where a reader is plugged in."""
+    monkeypatch.setattr(plugins_manager, "get_hook_lineage_readers_plugins", lambda: [lineage.HookLineageReader])
+    lineage.get_hook_lineage_collector.cache_clear()
+    yield lineage.get_hook_lineage_collector()
+    lineage.get_hook_lineage_collector.cache_clear()
+
+
+@pytest.mark.parametrize("place_of", ["sqlite_place", "postgres_place"])
+def test_a_hook_that_describes_an_image_tells_its_folder_and_the_table(
+    place_of: str,
+    request: pytest.FixtureRequest,
+    collector: lineage.HookLineageCollector,
+    bucket: str,
+    simulator: RunningSimulator,
+    connect: Callable[..., None],
+    put_photos: Callable[..., None],
+) -> None:
+    place: MetadataPlace = request.getfixturevalue(place_of)
+    connect(simulator, place)
+    put_photos("in/März/", 2)
+    hook = MidjourneyHook()
+    for number in range(2):
+        hook.describe_image(f"s3://{bucket}/in/März/{number:03}.jpg")
+
+    told = collector.collected_assets
+
+    assert [(one.asset.uri, one.count) for one in told.inputs] == [(f"s3://{bucket}/in/März", 2)]
+    (table,) = told.outputs
+    assert (table.context, table.count) == (hook, 2)
+    url = make_url(place.url)
+    where = f"sqlite://{url.database}"
+    if place.names.schema:
+        where = f"postgres://{url.host}:{url.port}/{url.database}/{place.names.schema}"
+    assert table.asset.uri == f"{where}/image_prompts"
+    assert url.password is None or url.password not in table.asset.uri
 
 
 def test_a_run_is_told_through_openlineages_own_listener(

@@ -160,7 +160,8 @@ class MidjourneyHook(BaseHook):
         kernel that dies) is taken up by the next one. Account, caps and ``allowed_uris`` hold as for the operator. For
         more than a few images, use the operator: it submits side by side and frees its worker.
 
-        It may be called where an event loop is running, and blocks until the answer is there.
+        It may be called where an event loop is running, and blocks until the answer is there. Airflow's collector of
+        hook lineage is told the folder of the image and the metadata table.
 
         :param image_uri: ``s3://bucket/key``, the key as it is. Images that are elsewhere have to go to S3 first: what
             has no row could be paid for twice.
@@ -193,7 +194,9 @@ class MidjourneyHook(BaseHook):
             aws_conn_id=aws_conn_id,
             db_conn_id=db_conn_id,
         )
-        return image.describe(timeout, self.log.info)
+        prompts = image.describe(timeout, self.log.info)
+        image.tell_lineage(self)
+        return prompts
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove with free reads that the key may read, and that the metadata database can be used.

@@ -1,4 +1,4 @@
-"""What OpenLineage is told of a batch: from which prefixes into which table, and how it went. No keys, no prompts."""
+"""What lineage is told of a batch: from which prefixes into which table, and how it went. No keys, no prompts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow.sdk.lineage import get_hook_lineage_collector
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.sdk import BaseHook
 
     from airflow_midjourney.describe.model.batch import Batch, Scope
     from airflow_midjourney.describe.table.counts import Counts
@@ -57,6 +60,24 @@ def operator_lineage(facts: LineageFacts | None) -> OperatorLineage[Any, Any] | 
         outputs=[Dataset(namespace=facts.output[0], name=facts.output[1])],
         run_facets={FACET: _facet(facts)},
     )
+
+
+def tell_collector(hook: BaseHook, scope: Scope, database: Database) -> None:
+    """Tell Airflow's collector of hook lineage from where a hook has read images, and into which table it wrote.
+
+    The collector takes notes for readers that a deployment has plugged in, OpenLineage's for one; else it does nothing.
+    """
+    collector = get_hook_lineage_collector()
+    for namespace, name in dict.fromkeys(_datasets(scope)):
+        bucket = namespace.removeprefix("s3://")
+        collector.add_input_asset(hook, scheme="s3", asset_kwargs={"bucket": bucket, "key": name.removeprefix("/")})
+    url, table = database.engine.url, database.tables.images
+    if database.engine.dialect.name == "sqlite":
+        collector.add_output_asset(hook, uri=f"sqlite://{url.database}/{table.name}")
+        return
+    place = {"host": url.host or "localhost", "port": url.port or _POSTGRES_PORT, "database": url.database}
+    named = {"schema": table.schema or "public", "table": table.name}
+    collector.add_output_asset(hook, scheme="postgres", asset_kwargs=place | named)
 
 
 def _facet(facts: LineageFacts) -> Any:
