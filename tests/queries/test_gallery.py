@@ -244,13 +244,40 @@ def test_where_even_that_is_too_much_the_page_says_from_where_to_look_further(
     monkeypatch.setattr(gallery, "STEPS", (2, 2))
     names = frozenset(f"dag{number}" for number in range(4))
     with database.writing() as tx:
-        failed = end_all(tx, "dag0", 1, Reason.BANNED)
+        failed = [one for name in sorted(names) for one in end_all(tx, name, 1, Reason.BANNED)]
         end_all(tx, "theirs", 9)
         first = turn_page(tx, Filters(status=Status.FAILED), names, None, 3)
         _, found = leaf(tx, Filters(status=Status.FAILED), names, 3)
 
     assert (first.rows, first.complete, first.following is not None) == ((), False, True)
-    assert found == failed
+    assert found == failed[::-1]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filters(status=Status.FAILED),
+        Filters(status=Status.FAILED, within=Span.WEEK),
+        Filters(status=Status.FAILED, run_id="their run"),
+        Filters(status=Status.IN_DOUBT),
+        Filters(),
+    ],
+    ids=["failed", "lately", "run", "in doubt", "all"],
+)
+def test_who_sees_a_thousand_dags_is_not_asked_to_look_further_for_the_few_that_have_such_rows(
+    database: Database, monkeypatch: pytest.MonkeyPatch, filters: Filters
+) -> None:
+    monkeypatch.setattr(gallery, "STEPS", (2, 2))
+    names = frozenset(f"dag{number}" for number in range(1000))
+    with database.writing() as tx:
+        theirs = [one for name in ("dag7", "dag900") for one in end_all(tx, name, 1, Reason.BANNED, "their run")]
+        others = end_all(tx, "theirs", 9, Reason.BANNED, "their run")
+        if filters.status is Status.IN_DOUBT:
+            for one in theirs + others:
+                rows.set_columns(tx, one, status=Status.IN_DOUBT, reason=None)
+        page = turn_page(tx, filters, names, None, 5)
+
+    assert ({row.id for row in page.rows}, page.complete, page.following) == (set(theirs), True, None)
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.IN_DOUBT])

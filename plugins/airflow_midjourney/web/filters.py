@@ -30,6 +30,12 @@ ANY: Final = "any"
 #: What an address says for images that hold a slot, be they ``submitting`` or ``submitted``.
 HOLDING_A_SLOT: Final = "in_flight"
 
+#: What it says for images that a batch has had accepted, and pays for.
+BILLED: Final = "billed"
+
+#: Such words, which are no status of a row.
+_NO_STATUS: Final = (ANY, HOLDING_A_SLOT, BILLED)
+
 _Text = Annotated[str, Query(max_length=LONGEST)]
 
 _S3: Final = "s3://"
@@ -50,9 +56,11 @@ async def read_filters(
     :raises HTTPException: 422 for a status, reason or bot that there is not.
     """
     under = prefix.strip()
+    if status == BILLED and not batch:
+        raise HTTPException(422, f"status={BILLED} is of a batch: name it with batch=.")
     return Filters(
         text=text.strip(),
-        status=None if status in (ANY, HOLDING_A_SLOT) else _one_of(Status, "status", status),
+        status=None if status in _NO_STATUS else _one_of(Status, "status", status),
         reason=_one_of(Reason, "reason", reason),
         prefix=under if not under or under.startswith(_S3) else f"{_S3}{under.lstrip('/')}",
         dag_id=dag_id.strip(),
@@ -60,6 +68,7 @@ async def read_filters(
         bot_type=_one_of(BotType, "bot_type", bot_type),
         batch=batch,
         in_flight=status == HOLDING_A_SLOT,
+        billed=status == BILLED,
     )
 
 
@@ -138,8 +147,9 @@ def failures_query(filters: Filters, **more: str | None) -> str:
 def query_of(filters: Filters, **more: str | None) -> str:
     """Give the query of an address, with ``?``; nothing where nothing is filtered."""
     values: dict[str, Any] = {field.name: getattr(filters, field.name) for field in fields(filters)} | more
-    if values.pop("in_flight"):
-        values["status"] = HOLDING_A_SLOT
+    for name, word in (("in_flight", HOLDING_A_SLOT), ("billed", BILLED)):
+        if values.pop(name):
+            values["status"] = word
     given = {name: str(value) for name, value in values.items() if value}
     return f"?{urlencode(given)}" if given else "?"
 

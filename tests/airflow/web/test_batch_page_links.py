@@ -48,7 +48,6 @@ def test_every_number_leads_to_its_images_and_the_run_to_airflow(
         assert "b.jpg" in shown if wanted[1].get("status") == ["pending"] else "a.jpg" in shown
     for wanted in (("spend", {}), ("spend", {"dag_id": ["dag"]}), ("gallery", {"status": ["in_flight"]})):
         assert wanted in asked
-    assert ("gallery", {"status": ["any"], "dag_id": ["dag"], "run_id": ["a run"]}) in asked
     assert "../dags/dag/runs/a%20run/tasks/task" in links
 
 
@@ -94,6 +93,43 @@ def test_the_number_of_one_part_of_a_mapped_task_leads_to_its_images_alone(
     for index, batch in enumerate(parts):
         expected = [f"part{index}/{name}.jpg" for name in names]
         assert follow(api, as_user("viewer"), batch, part) == (len(names), expected)
+
+
+def behind(api: TestClient, headers: dict[str, str], batch: Batch, name: str) -> tuple[str, list[str]]:
+    """Give the words of a number that is no part of the bar, and the images behind its link."""
+    page = api.get("/midjourney/batch", params={"id": batch.batch_id}, headers=headers).text
+    found = re.search(rf'href="([^"]+)" data-show="{name}">([^<]+)<', page)
+    assert found is not None
+    shown = api.get(f"/midjourney/{html.unescape(found[1])}", headers=headers)
+    assert shown.status_code == 200
+    return found[2], keys_of(shown.text)
+
+
+def test_all_images_of_one_part_of_a_mapped_task_and_the_billed_ones_are_behind_their_numbers(
+    parts: tuple[Batch, Batch], table: Database, api: TestClient, as_user: Callable[..., dict[str, str]]
+) -> None:
+    with table.writing() as tx:
+        # Part 1 sends what part 0 has left pending, as a later run does.
+        (left_over,) = (row["id"] for row in rows.image_rows(tx) if row["key"] == "part0/d.jpg")
+        one = rows.submit_next(tx, parts[1], task_id="1d")
+        tx.connection.execute(
+            tx.tables.submissions.update()
+            .where(tx.tables.submissions.c.submit_token == one.submit_token)
+            .values(image_id=left_over)
+        )
+
+    assert behind(api, as_user("viewer"), parts[0], "progress")[1] == [f"part0/{name}.jpg" for name in "abcd"]
+    assert behind(api, as_user("viewer"), parts[0], "billed") == ("2 billed", ["part0/a.jpg", "part0/b.jpg"])
+    assert behind(api, as_user("viewer"), parts[1], "billed") == (
+        "3 billed",
+        ["part0/d.jpg", "part1/a.jpg", "part1/b.jpg"],
+    )
+
+
+def test_billed_images_are_those_of_a_batch(api: TestClient, as_user: Callable[..., dict[str, str]]) -> None:
+    answer = api.get("/midjourney/gallery", params={"status": "billed"}, headers=as_user("viewer"))
+
+    assert (answer.status_code, "name it with batch=" in answer.text) == (422, True)
 
 
 def test_a_reason_of_one_part_leads_to_its_failures_and_the_order_for_all_of_them_takes_no_others(

@@ -7,8 +7,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, or_, true
+from sqlalchemy import and_, or_, select, true
 
+from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN
 from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to
@@ -50,6 +51,7 @@ class Filters:
     :param within: the images ended no longer ago than that.
     :param batch: id of a batch that counts them: they are in its scope, and open or ended since it started.
     :param in_flight: the images hold a slot, whichever of the two statuses they have.
+    :param billed: the batch has had a submission of the images accepted, wherever they are and whatever became of them.
     """
 
     text: str = ""
@@ -62,6 +64,7 @@ class Filters:
     within: Span | None = None
     batch: str = ""
     in_flight: bool = False
+    billed: bool = False
 
 
 def batch_of(tx: Transaction, filters: Filters) -> Batch | None:
@@ -85,7 +88,7 @@ def matches(tx: Transaction, filters: Filters, now: datetime) -> ColumnElement[b
     tables, images, batch = tx.tables, tx.tables.images.c, batch_of(tx, filters)
     conditions = _of_run_and_time(tables, filters, now)
     if batch is not None:
-        conditions.append(_counted_by(tables, batch))
+        conditions.append(billed_by(tables, batch) if filters.billed else _counted_by(tables, batch))
     if filters.in_flight:
         conditions.append(has_status(tables.images, *IN_FLIGHT))
     if filters.status is not None:
@@ -124,6 +127,13 @@ def range_of_reason(
 def since(tables: Tables, batch: Batch | None) -> ColumnElement[bool]:
     """Give the condition that a row ended since a batch started, if one is asked for."""
     return true() if batch is None else tables.images.c.ended_at >= batch.started_at
+
+
+def billed_by(tables: Tables, batch: Batch) -> ColumnElement[bool]:
+    """Give the condition that a batch has had a submission of a row accepted."""
+    bill = tables.submissions.c
+    accepted = select(bill.image_id).where(bill.batch_id == batch.batch_id, bill.outcome == Outcome.ACCEPTED)
+    return tables.images.c.id.in_(accepted)
 
 
 def _counted_by(tables: Tables, batch: Batch) -> ColumnElement[bool]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, ColumnElement, and_, false, select, true, tuple_, union_all
+from sqlalchemy import Column, ColumnElement, and_, false, func, select, true, tuple_, union_all
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN, REJECTED_FOR, Reason, Status
 from airflow_midjourney.describe.model.text import storable
-from airflow_midjourney.describe.queries.filters import batch_of, below, range_of_reason, since, wanted
+from airflow_midjourney.describe.queries.filters import batch_of, below, billed_by, range_of_reason, since, wanted
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS, WITH_A_REASON, has_status
 
 if TYPE_CHECKING:
@@ -207,12 +207,14 @@ class _Scan:
 def _walk(tx: Transaction, filters: Filters, dag_ids: DagIds) -> _Walk:
     """Choose the index that passes the fewest rows in vain."""
     images, batch = tx.tables.images.c, batch_of(tx, filters)
+    if filters.billed and batch is not None:
+        return _Walk((billed_by(tx.tables, batch),), (images.id,), latest_first=True)
     if prefix := filters.prefix or _beginning(filters, batch):
         by_key = (images.image_uri, images.image_version, images.bot_type)
         return _Walk((below(tx.tables, prefix),), by_key, latest_first=False)
     if lanes := _still_open(tx, filters, batch):
         return _Walk(lanes, (images.id,), latest_first=True)
-    lanes = _of_each_dag(tx.tables, _ranges(tx, filters, batch), filters, dag_ids)
+    lanes = _of_each_dag(tx, filters, batch, dag_ids)
     if lanes and _goes_by_end(filters):
         return _Walk(lanes, (images.ended_at, images.id), latest_first=batch is None)
     return _Walk(lanes or (true(),), (images.id,), latest_first=True)
@@ -276,19 +278,43 @@ def _reasons(filters: Filters) -> Sequence[Reason]:
     return [reason for reason in Reason if (reason in REJECTED_FOR) is never_sent]
 
 
-def _of_each_dag(tables: Tables, ranges: _Lanes, filters: Filters, dag_ids: DagIds) -> _Lanes:
-    """Divide ranges by DAG, so that rows of DAGs that may not be seen are never passed.
+def _of_each_dag(tx: Transaction, filters: Filters, batch: Batch | None, dag_ids: DagIds) -> _Lanes:
+    """Divide the ranges that have all that is wanted by DAG: rows of DAGs that may not be seen are never passed.
 
-    :return: nothing if that made too many: a reader of so many DAGs sees most of the table anyway. Where only a few
-        rows are wanted, that is no help, and many more ranges are walked.
+    Where that makes too many, DAGs without any row in a range are left out of it.
+
+    :return: nothing if there are still too many: a reader of so many DAGs sees most of the table anyway. Where only a
+        few rows are wanted, that is no help, and many more ranges are walked.
     """
-    images = tables.images.c
+    ranges = _ranges(tx, filters, batch)
     theirs = frozenset({storable(filters.dag_id)}) if filters.dag_id else dag_ids
     most = MOST_LANES if ranges[0] is _EVERYTHING else MOST_LANES * MOST_QUERIES
+    of_ranges = [theirs] * len(ranges)
     if len(ranges) * (len(theirs) + 1) > most:
+        # Whether a DAG has rows of the time that is wanted, no index says without passing its older ones.
+        at_any_time = _ranges(tx, replace(filters, within=None), None)
+        of_ranges = [theirs & _dags_of(tx, one, most) for one in at_any_time]
+    images = tx.tables.images.c
+    if sum(len(those) + 1 for those in of_ranges) > most:
         return ()
-    belonging = [*(images.dag_id == dag_id for dag_id in sorted(theirs)), images.dag_id.is_(None)]
-    return tuple(and_(one, dag) for one in ranges for dag in belonging)
+    return tuple(
+        and_(one, dag)
+        for one, those in zip(ranges, of_ranges, strict=True)
+        for dag in (*(images.dag_id == dag_id for dag_id in sorted(those)), images.dag_id.is_(None))
+    )
+
+
+def _dags_of(tx: Transaction, condition: ColumnElement[bool], most: int) -> DagIds:
+    """Give the DAGs that have rows in a range that an index has by DAG, each found by one look into it.
+
+    :param most: after how many to stop.
+    """
+    of_dag = tx.tables.images.c.dag_id
+    found = select(func.min(of_dag).label("dag_id")).where(condition).cte("found", recursive=True)
+    following = select(func.min(of_dag)).where(condition, of_dag > found.c.dag_id).correlate(found).scalar_subquery()
+    every = found.union_all(select(following).where(found.c.dag_id.is_not(None)))
+    query = select(every.c.dag_id).where(every.c.dag_id.is_not(None)).limit(most + 1)
+    return frozenset(tx.connection.execute(query).scalars())
 
 
 def _groups(tx: Transaction, condition: ColumnElement[bool], *columns: ColumnElement[str]) -> _Lanes:

@@ -15,7 +15,7 @@ from airflow_midjourney.describe.queries.image import look_at_image
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.settings import read_settings
 from airflow_midjourney.web.dependencies import Metadata, ReadableDags
-from airflow_midjourney.web.filters import ANY, HOLDING_A_SLOT, WantedInGallery, query_of, sealed, unsealed
+from airflow_midjourney.web.filters import ANY, BILLED, HOLDING_A_SLOT, WantedInGallery, query_of, sealed, unsealed
 from airflow_midjourney.web.rendering import page
 from airflow_midjourney.web.security.access import CurrentViewer
 
@@ -43,9 +43,9 @@ async def show_gallery(
         is_filtered=filters != Filters(status=Status.SUCCEEDED),
         any_status=ANY,
         seldom_open=any(getattr(filters, name) for name in _SELDOM),
-        chosen_status=HOLDING_A_SLOT if filters.in_flight else filters.status,
+        chosen_status=_chosen_status(filters),
         choices={
-            "status": [*Status, HOLDING_A_SLOT],
+            "status": [*Status, HOLDING_A_SLOT, *([BILLED] if filters.batch else [])],
             "reason": list(Reason),
             "bot_type": list(BotType),
             "dag_id": sorted(dag_ids),
@@ -82,6 +82,12 @@ async def show_image(
         may_ask=askable and await viewer.may_edit(owner),
         pictures=read_settings().gallery_images,
     )
+
+
+def _chosen_status(filters: Filters) -> str | None:
+    if filters.billed:
+        return BILLED
+    return HOLDING_A_SLOT if filters.in_flight else filters.status
 
 
 def _beside(filters: Filters, cursor: str | None) -> str | None:

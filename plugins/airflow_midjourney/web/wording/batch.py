@@ -11,7 +11,7 @@ from airflow_midjourney.describe.engine.reporting import OtherWaits, waits_in_wo
 from airflow_midjourney.describe.engine.verdict import summary
 from airflow_midjourney.describe.model.durations import duration
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.web.filters import ANY, HOLDING_A_SLOT
+from airflow_midjourney.web.filters import ANY, BILLED, HOLDING_A_SLOT
 from airflow_midjourney.web.rendering import count, money, percent
 from airflow_midjourney.web.wording.account import account_words, hindrance
 
@@ -113,12 +113,12 @@ def words(found: BatchOverview) -> dict[str, Any]:
 
 
 def _addresses(found: BatchOverview) -> dict[str, str]:
-    """Give where the images behind each number are: by part of the bar, of the run, of the scope, and in flight."""
+    """Give where the images behind each number are: by part of the bar, all, billed, of the scope, and in flight."""
     parts = {name: _images_address("gallery", found, status=name) for name, _ in _SEGMENTS}
     origin, below = found.batch.origin, found.batch.scope.beginning
-    of_run = {"status": ANY, "dag_id": origin.dag_id or "", "run_id": origin.run_id or ""}
     return parts | {
-        "run": f"gallery?{urlencode(of_run)}",
+        "all": _images_address("gallery", found, status=ANY),
+        "billed": _images_address("gallery", found, status=BILLED),
         "scope": f"gallery?{urlencode({'status': ANY, 'prefix': below})}",
         "cost": f"spend?{urlencode({'dag_id': origin.dag_id or ''})}",
         "day": "spend",
