@@ -41,6 +41,9 @@ with DAG(
             None, type=["null", "integer"], minimum=0, description="Images that this run may pay for"
         ),
         "max_cost": Param(None, type=["null", "number"], minimum=0, description="Money that this run may spend"),
+        "priority": Param(
+            0, type="integer", minimum=0, maximum=1000, description="Sends before other batches that have a lower one"
+        ),
         "on_cap": Param("skip", enum=["skip", "finish", "wait"], description="How a run ends that reached a cap"),
         "redescribe": Param(
             None,
@@ -61,6 +64,7 @@ with DAG(
         bot_type="{{ params.bot_type }}",
         max_submissions="{{ params.max_submissions }}",
         max_cost="{{ params.max_cost }}",
+        priority="{{ params.priority }}",
         redescribe="{{ params.redescribe }}",
         plan_only="{{ params.plan_only }}",
         mj_conn_id="{{ params.mj_conn_id }}",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import create_engine, text
 
+from airflow_midjourney.describe.table.batches import read_batch
+from airflow_midjourney.hooks.image_prompts import open_metadata
 from simulator.settings import DialectName
 from tests.support.airflow_runs import example_dag, run_dag
 from tests.support.example_dags import load_example
@@ -117,14 +119,27 @@ def test_the_parameters_of_a_run_win(
 ) -> None:
     connect(simulator, sqlite_place)
     put_photos("archive/", 3)
-    conf = {"bucket": bucket, "prefix": "archive/", "bot_type": "NIJI_JOURNEY", "max_submissions": 2}
+    conf = {"bucket": bucket, "prefix": "archive/", "bot_type": "NIJI_JOURNEY", "max_submissions": 2, "priority": 7}
 
     run = run_dag(example_dag(), conf, logical_date=datetime(2026, 3, 6, 3, tzinfo=UTC))
 
     assert set(run.rendered("submit")["prefix"]) == {"archive/"}
     assert (run.rendered("submit")["bot_type"], run.rendered("submit")["max_submissions"]) == ("NIJI_JOURNEY", "2")
+    assert priority_of(str(run.xcom("submit"))) == 7
     assert (run.state_of("submit"), run.state_of("wait")) == ("success", "skipped")
     assert simulator.counters()["billed"] == 2
+
+
+def priority_of(batch_id: str) -> int:
+    with open_metadata("image_prompts_db").reading() as tx:
+        return read_batch(tx, batch_id).options.priority
+
+
+@pytest.mark.parametrize("wrong", [{"priority": -1}, {"priority": 1001}, {"priority": "urgent"}])
+@pytest.mark.parametrize("name", ["describe_images", "describe_manifest"])
+def test_a_priority_is_a_number_with_bounds(name: str, wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="priority"):
+        run_dag(load_example(name), {"manifest": "s3://photos/list"} | wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"bucket": ""}, {"bot_type": "MIDJOURNEY"}, {"max_submissions": "many"}])

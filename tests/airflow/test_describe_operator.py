@@ -46,6 +46,8 @@ def submit_only(troubles: Troubles | None = None, **arguments: Any) -> DAG:
         ({"prefix": "in/", "bot_type": "MIDJOURNEY"}, "bot_type must be one of MID_JOURNEY, NIJI_JOURNEY"),
         ({"prefix": "in/", "max_submissions": "many"}, "max_submissions must be a whole number"),
         ({"prefix": "in/", "max_submissions": -1}, "max_submissions must not be negative"),
+        ({"prefix": "in/", "priority": "urgent"}, "priority must be a whole number"),
+        ({"prefix": "in/", "priority": -1}, "priority must be from 0 to 1000"),
     ],
 )
 def test_arguments_that_make_no_sense_fail_at_once(

@@ -39,6 +39,7 @@ class ForSubmit(TypedDict, total=False):
     in_doubt: InDoubt
     backlog: Backlog
     on_empty: OnEmpty | None
+    priority: int | str | None
     strip_metadata: bool
     requester_pays: bool
     mj_conn_id: str

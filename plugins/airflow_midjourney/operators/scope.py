@@ -72,6 +72,9 @@ class ImageScopeOperator(BaseOperator):
     :param on_empty: where nothing was found in the scope, ``skip`` ends the sensor skipped, with a warning that names
         the prefix and how many keys there were; ``finish`` ends it well; ``fail`` fails operator and sensor. None is
         what the operator of the batch was given, else ``skip``.
+    :param priority: from 0, the default, to 1000 (templated). While another batch of the account has a higher one and
+        images to send, this task sends only by the slots that are left, which may be none. A batch with which no task
+        and no trigger has anything to do any more holds others back for two minutes at most.
     :param strip_metadata: False to send EXIF, GPS and the like along.
     :param requester_pays: True to pay for requests to a requester-pays bucket.
     :param mj_conn_id: connection of the describe service (templated).
@@ -88,6 +91,7 @@ class ImageScopeOperator(BaseOperator):
         "max_submissions",
         "max_cost",
         "redescribe",
+        "priority",
         "mj_conn_id",
         "aws_conn_id",
         "db_conn_id",
@@ -111,6 +115,7 @@ class ImageScopeOperator(BaseOperator):
         in_doubt: InDoubt = "resubmit",
         backlog: Backlog = "own",
         on_empty: OnEmpty | None = None,
+        priority: int | str | None = 0,
         strip_metadata: bool = True,
         requester_pays: bool = False,
         mj_conn_id: str = "midjourney_default",
@@ -133,6 +138,7 @@ class ImageScopeOperator(BaseOperator):
         self.in_doubt = in_doubt
         self.backlog = backlog
         self.on_empty = on_empty
+        self.priority = priority
         self.strip_metadata = strip_metadata
         self.requester_pays = requester_pays
         self.mj_conn_id = mj_conn_id
@@ -281,6 +287,7 @@ class ImageScopeOperator(BaseOperator):
             in_doubt=self.in_doubt,
             backlog=self.backlog,
             on_empty=self.on_empty or "skip",
+            priority=read_whole_number(self.priority, "priority") or 0,
             strip_metadata=self.strip_metadata,
             requester_pays=self.requester_pays,
             plan_only=plan_only,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.engine.backlog import submit_left_over
 from airflow_midjourney.describe.engine.listing import list_further
+from airflow_midjourney.describe.engine.precedence import say_waits
 from airflow_midjourney.describe.engine.progress import Progress, look, stop_if_hopeless
 from airflow_midjourney.describe.engine.reconcile import resubmit_doubtful
 from airflow_midjourney.describe.engine.settle import settle
@@ -37,4 +38,6 @@ async def advance(worker: Worker, batch_id: str) -> Progress:
         handled = await submit_some(worker, batch)
         if not handled:
             await submit_left_over(worker, await database.read(read_batch, batch_id))
-    return await look(worker, batch_id, handled)
+    progress = await look(worker, batch_id, handled)
+    await say_waits(worker, [progress])
+    return progress

@@ -135,7 +135,7 @@ async def stop_if_hopeless(watcher: Watcher, batch: Batch) -> None:
 
 def _progress(tx: Transaction, batch_id: str, account: AccountSettings, handled: int) -> Progress:
     batch = read_batch(tx, batch_id)
-    state = read_account(tx, account.identity)
+    state = read_account(tx, account.identity, batch.options.priority)
     return Progress(
         batch=batch,
         open=count_open(tx, batch),

@@ -88,6 +88,8 @@ class ProgressReport:
             parts.append(f"submissions wait until {progress.opening}")
         elif progress.account.is_blocked:
             parts.append(f"the service takes none right now: {progress.account.blocked_reason}")
+        elif progress.account.kept and counts.pending:
+            parts.append(f"{progress.account.kept} slot(s) are kept for batches of a higher priority")
         return "; ".join(parts)
 
     def _rate(self, counts: Counts, now: float) -> list[str]:

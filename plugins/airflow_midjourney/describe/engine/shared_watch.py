@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.advance import settle
+from airflow_midjourney.describe.engine.precedence import SAID_EVERY, say_waits, wait_of
 from airflow_midjourney.describe.engine.progress import look, stop_if_hopeless
 from airflow_midjourney.describe.engine.waiting import SHORTEST_WAIT, pause, pause_before_next_look, worth_waking
 from airflow_midjourney.describe.model.errors import DescribeError
 from airflow_midjourney.describe.table.activity import feel_pulse
+from airflow_midjourney.describe.table.precedence import write_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.engine.context import Watcher
     from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.model.submit_window import Opening
+    from airflow_midjourney.describe.table.accounts import AccountState
     from airflow_midjourney.describe.table.activity import ActiveRow, Pulse
 
 #: Seconds after which a batch is looked at though nothing of it seems to have changed, and that each batch adds.
@@ -78,6 +82,12 @@ class Seat:
         return now.can_list or now.open.to_submit > 0
 
     @property
+    def turn(self) -> tuple[int, float]:
+        """What seats that want room are sorted by."""
+        priority = self.progress.batch.options.priority if self.progress else 0
+        return -priority, self.asked_at
+
+    @property
     def quickest_seconds(self) -> float | None:
         """How long the service takes for an image at least, as of the last look."""
         return None if self.progress is None else self.progress.quickest_seconds
@@ -104,6 +114,7 @@ class Lookout:
         self._on_their_way: frozenset[ActiveRow] = frozenset()
         self._felt_at: datetime | None = None
         self._given: dict[str, _Given] = {}
+        self._says_at = time.monotonic() + SAID_EVERY
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.has_ended = False
@@ -152,11 +163,12 @@ class Lookout:
         for seat in due[:LOOKS_PER_ROUND]:
             await self._look(watcher, seat)
         await self._give_room(watcher, pulse)
+        await self._keep_waiting(watcher)
         if len(due) > LOOKS_PER_ROUND:
             return 0.0
         known = sorted((seat for seat in self._seats if seat.progress), key=lambda seat: not seat.wants_room)
         opening = watcher.account.opening(pulse.account.now)
-        looks = (replace(seat.progress, account=pulse.account, opening=opening) for seat in known if seat.progress)
+        looks = (_as_of(pulse.account, seat.progress, opening) for seat in known if seat.progress)
         return next(map(pause_before_next_look, looks), SHORTEST_WAIT)
 
     def _places(self) -> set[tuple[str, str]]:
@@ -178,6 +190,7 @@ class Lookout:
     async def _look(self, watcher: Watcher, seat: Seat) -> None:
         try:
             seat.progress = await look(watcher, seat.batch_id)
+            await say_waits(watcher, [seat.progress])
             await stop_if_hopeless(watcher, seat.progress.batch)
         except DescribeError as error:
             self.leave(seat)
@@ -188,10 +201,13 @@ class Lookout:
         seat.news.set()
 
     async def _give_room(self, watcher: Watcher, pulse: Pulse) -> None:
-        """Wake as many as there is room for, the longest waiting first, and not all for the same slots."""
+        """Wake as many as there is room for, and not all for the same slots.
+
+        The highest priority comes first, and of one priority the longest waiting.
+        """
         limit = watcher.account.max_in_flight
         given = sum(given.left for given in self._still_given())
-        wanting = sorted((seat for seat in self._seats if seat.wants_room), key=lambda seat: seat.asked_at)
+        wanting = sorted((seat for seat in self._seats if seat.wants_room), key=lambda seat: seat.turn)
         for seat in wanting[:LOOKS_FOR_ROOM]:
             room = pulse.room_soon(watcher.account, seat.quickest_seconds) - given
             if room <= 0 and not (seat.progress and seat.progress.can_list):
@@ -201,6 +217,7 @@ class Lookout:
             if progress is None or seat.error is not None:
                 continue
             seat.asked_at = time.monotonic()
+            room -= progress.account.kept
             if worth_waking(replace(progress, room=max(0, room)), limit):
                 wanted = min(room, progress.open.claimable)
                 self._given[seat.batch_id] = _Given(wanted, time.monotonic() + ROOM_KEPT_FOR)
@@ -208,10 +225,25 @@ class Lookout:
                 seat.has_room = True
                 seat.news.set()
 
+    async def _keep_waiting(self, watcher: Watcher) -> None:
+        """Say now and then for all seats at once that their batches still wait for slots: their workers are gone."""
+        now = time.monotonic()
+        if now < self._says_at:
+            return
+        self._says_at = now + SAID_EVERY
+        waits = [wait_of(seat.progress, watcher.account) for seat in self._seats if seat.progress]
+        if waiting := [wait for wait in waits if wait.slots]:
+            await watcher.database.write(write_waits, waiting)
+
     def _still_given(self) -> Iterable[_Given]:
         now = time.monotonic()
         self._given = {key: given for key, given in self._given.items() if given.left > 0 and given.until > now}
         return self._given.values()
+
+
+def _as_of(account: AccountState, progress: Progress, opening: Opening | None) -> Progress:
+    """Give where a batch stands by what is known of its account by now, but for the slots kept for others."""
+    return replace(progress, account=replace(account, kept=progress.account.kept), opening=opening)
 
 
 @dataclass

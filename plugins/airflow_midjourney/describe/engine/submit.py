@@ -90,7 +90,7 @@ class Round:
 
 def find_room(tx: Transaction, account: AccountSettings, batch: Batch) -> int:
     """Give how many images a worker of the batch may send at this moment."""
-    state = accounts.read_account(tx, account.identity)
+    state = accounts.read_account(tx, account.identity, batch.options.priority)
     room = state.room(account)
     if state.blocked_reason is not None:
         # After a no, one image at a time is sent: to read more of them would be in vain.

@@ -37,8 +37,9 @@ def pause_before_next_look(progress: Progress) -> float:
     if progress.open.claimable:
         moments += [moment for moment in (account.blocked_until, _opens_at(progress)) if moment is not None]
     upcoming = [(moment - account.now).total_seconds() for moment in moments if moment > account.now]
-    # Nothing of the account is on its way, and none may be sent: only a person or a clock changes that.
-    is_idle = account.in_flight == 0 and (account.paused or _opens_at(progress) is not None)
+    # Nothing of the account is on its way, and none may be sent: only a person, a clock or another batch changes that.
+    may_not = account.paused or account.kept > 0 or _opens_at(progress) is not None
+    is_idle = account.in_flight == 0 and may_not
     usual = LONGEST_WAIT if is_idle else SHORTEST_WAIT
     return min(max(min(upcoming, default=usual), SHORTEST_WAIT), LONGEST_WAIT)
 

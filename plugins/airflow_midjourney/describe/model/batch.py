@@ -26,6 +26,9 @@ Backlog = Literal["own", "none"]
 #: How a scope ends in which nothing was found.
 OnEmpty = Literal["skip", "finish", "fail"]
 
+#: The highest priority of a batch among those of its account; 0, the default, is the lowest.
+HIGHEST_PRIORITY: Final = 1000
+
 #: More keys than this belong in a manifest or under a prefix.
 MAX_KEYS: Final = 1000
 
@@ -81,6 +84,7 @@ class BatchOptions:
     :param max_cost: money that the run may spend in all, as text; needs a price. None for no cap.
     :param backlog: ``own`` to submit what earlier runs of the same task left pending, after the batch's own images.
     :param on_empty: how the batch ends if nothing was found in its scope.
+    :param priority: batches of the same account with a lower one leave slots to it while it has images to send.
     """
 
     mj_conn_id: str = "midjourney_default"
@@ -96,12 +100,15 @@ class BatchOptions:
     max_cost: str | None = None
     backlog: Backlog = "own"
     on_empty: OnEmpty = "skip"
+    priority: int = 0
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
             raise SettingsError(f"max_attempts must be at least 1, not {self.max_attempts}.")
         if self.max_submissions is not None and self.max_submissions < 0:
             raise SettingsError(f"max_submissions must not be negative, but is {self.max_submissions}.")
+        if not 0 <= self.priority <= HIGHEST_PRIORITY:
+            raise SettingsError(f"priority must be from 0 to {HIGHEST_PRIORITY}, not {self.priority}.")
         self._check_choices()
 
     def _check_choices(self) -> None:
@@ -263,6 +270,8 @@ class Batch:
 
     :param started_at: when it first started; its verdict is over what ended since.
     :param tried_at: when the latest try of one of its tasks began.
+    :param waits_for_slots: slots that batches of a lower priority leave to it.
+    :param waits_until: until when they do, unless a process says again that the batch waits for them.
     """
 
     batch_id: str
@@ -275,6 +284,8 @@ class Batch:
     listing_ended_at: datetime | None = None
     last_row_id: int | None = None
     listed: Listed = field(default_factory=Listed)
+    waits_for_slots: int = 0
+    waits_until: datetime | None = None
 
     @property
     def is_of_prefixes(self) -> bool:

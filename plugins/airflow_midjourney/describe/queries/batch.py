@@ -221,7 +221,7 @@ def _pace(tx: Transaction, batch: Batch) -> Pace:
 def _look_at(tx: Transaction, batch: Batch, account: AccountSettings) -> AccountLook:
     return AccountLook(
         account,
-        read_account(tx, account.identity),
+        read_account(tx, account.identity, batch.options.priority),
         spent_today(tx, account.identity),
         submissions_left(tx, batch, account),
         unproved(tx, batch, account),

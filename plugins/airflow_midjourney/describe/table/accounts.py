@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Select, Table, func, select
 
 from airflow_midjourney.describe.model.account import PATIENCE_WITH_THE_SERVICE, AccountSettings
+from airflow_midjourney.describe.model.batch import HIGHEST_PRIORITY
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
 from airflow_midjourney.describe.table import callbacks
 from airflow_midjourney.describe.table.doubt import unanswered
+from airflow_midjourney.describe.table.precedence import slots_kept
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class AccountState:
     :param calls_from: from when on either is reason enough for a poll.
     :param paused_by: who paused the account last, and when; it may be resumed since.
     :param resumed_by: who resumed it last, and when.
+    :param kept: slots that are kept for batches of a higher priority than the one for which this was read.
     """
 
     now: datetime
@@ -64,6 +67,7 @@ class AccountState:
     paused_at: datetime | None = None
     resumed_by: str | None = None
     resumed_at: datetime | None = None
+    kept: int = 0
 
     @property
     def pause(self) -> str:
@@ -98,7 +102,7 @@ class AccountState:
         """Give how many images may be submitted at this moment; none outside the connection's hours."""
         if self.is_blocked or settings.opening(self.now) is not None:
             return 0
-        return max(0, settings.max_in_flight - self.in_flight)
+        return max(0, settings.max_in_flight - self.in_flight - self.kept)
 
 
 def ensure_account(tx: Transaction, settings: AccountSettings) -> None:
@@ -119,11 +123,14 @@ def ensure_account(tx: Transaction, settings: AccountSettings) -> None:
     )
 
 
-def lock_account(tx: Transaction, identity: str) -> AccountState:
-    """Take the account's lock for this transaction: slots and caps are exact only behind it."""
+def lock_account(tx: Transaction, identity: str, priority: int = HIGHEST_PRIORITY) -> AccountState:
+    """Take the account's lock for this transaction: slots and caps are exact only behind it.
+
+    :param priority: of the batch that wants slots.
+    """
     accounts = tx.tables.accounts
     locked = _whole_row(accounts).where(accounts.c.account == identity).with_for_update()
-    return _state(tx, tx.connection.execute(locked).mappings().one())
+    return _state(tx, tx.connection.execute(locked).mappings().one(), priority)
 
 
 def has_account(tx: Transaction, identity: str) -> bool:
@@ -132,19 +139,23 @@ def has_account(tx: Transaction, identity: str) -> bool:
     return tx.connection.execute(select(accounts.account).where(accounts.account == identity)).first() is not None
 
 
-def read_account(tx: Transaction, identity: str) -> AccountState:
-    """Give the account's state as last committed."""
-    return _state(tx, account_row(tx, identity))
+def read_account(tx: Transaction, identity: str, priority: int = HIGHEST_PRIORITY) -> AccountState:
+    """Give the account's state as last committed.
+
+    :param priority: of the batch that wants slots.
+    """
+    return _state(tx, account_row(tx, identity), priority)
 
 
-def _state(tx: Transaction, row: Any) -> AccountState:
+def _state(tx: Transaction, row: Any, priority: int) -> AccountState:
     images = tx.tables.images
-    in_flight, begun, called, oldest_claim = tx.connection.execute(
+    in_flight, begun, called, oldest_claim, kept = tx.connection.execute(
         select(
             func.count(),
             func.count(images.c.started_at),
             func.count().filter(callbacks.is_to_be_looked_at(images)),
             func.min(images.c.updated_at).filter(images.c.status == Status.SUBMITTING),
+            slots_kept(tx, row["account"], priority),
         )
         .select_from(images)
         .where(images.c.account == row["account"], has_status(images, *IN_FLIGHT))
@@ -165,6 +176,7 @@ def _state(tx: Transaction, row: Any) -> AccountState:
         called=called > 0,
         unanswered_from=None if oldest_claim is None else unanswered.expected_by(oldest_claim),
         calls_from=row["calls_from"],
+        kept=int(kept),
         **{name: row[name] for name in ("paused_by", "paused_at", "resumed_by", "resumed_at")},
     )
 

@@ -298,6 +298,8 @@ def to_batch(row: Any) -> Batch:
         listing_ended_at=row["listing_ended_at"],
         last_row_id=row["last_row_id"],
         listed=Listed.from_json(row["listed"]),
+        waits_for_slots=row["waits_for_slots"] or 0,
+        waits_until=row["waits_until"],
     )
 
 

@@ -92,7 +92,7 @@ def claim(tx: Transaction, requests: Sequence[Claim], account: AccountSettings) 
 
     :return: what became of each, in their order.
     """
-    state = lock_account(tx, account.identity)
+    state = lock_account(tx, account.identity, requests[0].batch.options.priority)
     simple = {} if state.blocked_reason is not None else _simple_ones(tx, requests)
     together = [request for request in requests if request.image_id in simple]
     claimed = _claim_simple(tx, together, simple, account, state)
@@ -105,7 +105,7 @@ def claim(tx: Transaction, requests: Sequence[Claim], account: AccountSettings) 
 
 def _claim_one(tx: Transaction, request: Claim, account: AccountSettings) -> ClaimResult:
     """Claim a row whose bytes another row has too, or had once, or while the service has said no."""
-    state = lock_account(tx, account.identity)
+    state = lock_account(tx, account.identity, request.batch.options.priority)
     images = tx.tables.images
     row = tx.connection.execute(select(images).where(images.c.id == request.image_id).with_for_update()).one()
     if row.status == Status.SUBMITTING and row.submit_token == request.submit_token:

@@ -126,6 +126,16 @@ REVISIONS: Final = (
         comments=("meta",),
         storage=("images", "submissions", "batches", "accounts"),
     ),
+    Revision(
+        21,
+        columns=(
+            ("batches", "waits_for_account"),
+            ("batches", "waits_with_priority"),
+            ("batches", "waits_for_slots"),
+            ("batches", "waits_until"),
+        ),
+        indexes=(("batches", "ix_{}_batches_waiting"),),
+    ),
 )
 
 

@@ -85,6 +85,8 @@ def hindrance(found: BatchOverview) -> str:
             f"Submissions wait until {account.opening}, by the extra submit_window of connection"
             f" {found.batch.options.mj_conn_id}. Tasks go on by themselves; what is on its way is still fetched."
         )
+    if state.kept and found.counts.pending and state.room(account.settings) == 0:
+        return "Batches of a higher priority send their images first. This one gets the slots that they leave."
     return ""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, Column, Index, Integer, MetaData, Numeric, Table
 
 from airflow_midjourney.describe.table.columns import KeyText, PlainText, RowNumber, UTCDateTime
+from airflow_midjourney.describe.table.schema.conditions import partial
 from airflow_midjourney.describe.table.schema.storage import FEW_BUSY_ROWS
 
 
@@ -19,6 +20,9 @@ def batches_table(metadata: MetaData, name: str) -> Table:
         *_listing_columns(),
         *_run_columns(),
         *_time_columns(),
+        *_precedence_columns(),
+        # For each claim: who waits for slots of its account.
+        partial(f"ix_{name}_batches_waiting", "waits_for_account", where="waits_until IS NOT NULL"),
         # For people who leaf through them: a DAG's newest, and those of a run.
         Index(f"ix_{name}_batches_dag", "dag_id", "started_at", "batch_id"),
         Index(f"ix_{name}_batches_run", "dag_id", "run_id", "started_at"),
@@ -149,6 +153,37 @@ def _time_columns() -> list[Column[Any]]:
         ),
         Column("tried_at", UTCDateTime, nullable=False, comment="When the latest try of a task of the batch began."),
         Column("updated_at", UTCDateTime, nullable=False, comment="When the row was last written."),
+    ]
+
+
+def _precedence_columns() -> list[Column[Any]]:
+    """For which slots the batch waits: those of a lower priority leave them to it."""
+    return [
+        Column(
+            "waits_for_account",
+            KeyText,
+            comment=(
+                "Account at which the batch waits for slots. Empty where it has priority 0, or nothing to send now."
+            ),
+        ),
+        Column(
+            "waits_with_priority",
+            Integer,
+            comment="Priority with which it does: batches of a lower one leave slots to it. Empty with it.",
+        ),
+        Column(
+            "waits_for_slots",
+            Integer,
+            comment="Slots that they leave: images that it could send now, as far as slots matter. Empty with it.",
+        ),
+        Column(
+            "waits_until",
+            UTCDateTime,
+            comment=(
+                "Until when they do. Moved on while a task or a trigger has to do with the batch, so it lapses when "
+                "none has. Empty with it."
+            ),
+        ),
     ]
 
 
