@@ -138,10 +138,11 @@ def test_a_hook_that_describes_an_image_tells_its_folder_and_the_table(
     (table,) = told.outputs
     assert (table.context, table.count) == (hook, 2)
     url = make_url(place.url)
-    where = f"sqlite://{url.database}"
     if place.names.schema:
-        where = f"postgres://{url.host}:{url.port}/{url.database}/{place.names.schema}"
-    assert table.asset.uri == f"{where}/image_prompts"
+        where = f"{url.host or 'localhost'}:{url.port or 5432}/{url.database}/{place.names.schema}/image_prompts"
+        assert table.asset.uri == f"postgres://{where}"
+    else:
+        assert table.asset.uri == f"file://{url.database}"
     assert url.password is None or url.password not in table.asset.uri
 
 

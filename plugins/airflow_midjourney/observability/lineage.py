@@ -65,7 +65,7 @@ def operator_lineage(facts: LineageFacts | None) -> OperatorLineage[Any, Any] | 
 def tell_collector(hook: BaseHook, scope: Scope, database: Database) -> None:
     """Tell Airflow's collector of hook lineage from where a hook has read images, and into which table it wrote.
 
-    The collector takes notes for readers that a deployment has plugged in, OpenLineage's for one; else it does nothing.
+    A table in an SQLite file, for which Airflow has no kind of asset, is told as the file. The collector takes notes for readers that a deployment has plugged in, OpenLineage's for one; else it does nothing.
     """
     collector = get_hook_lineage_collector()
     for namespace, name in dict.fromkeys(_datasets(scope)):
@@ -73,7 +73,7 @@ def tell_collector(hook: BaseHook, scope: Scope, database: Database) -> None:
         collector.add_input_asset(hook, scheme="s3", asset_kwargs={"bucket": bucket, "key": name.removeprefix("/")})
     url, table = database.engine.url, database.tables.images
     if database.engine.dialect.name == "sqlite":
-        collector.add_output_asset(hook, uri=f"sqlite://{url.database}/{table.name}")
+        collector.add_output_asset(hook, uri=f"file://{url.database}")
         return
     place = {"host": url.host or "localhost", "port": url.port or _POSTGRES_PORT, "database": url.database}
     named = {"schema": table.schema or "public", "table": table.name}
