@@ -65,7 +65,8 @@ def operator_lineage(facts: LineageFacts | None) -> OperatorLineage[Any, Any] | 
 def tell_collector(hook: BaseHook, scope: Scope, database: Database) -> None:
     """Tell Airflow's collector of hook lineage from where a hook has read images, and into which table it wrote.
 
-    A table in an SQLite file, for which Airflow has no kind of asset, is told as the file. The collector takes notes for readers that a deployment has plugged in, OpenLineage's for one; else it does nothing.
+    The collector takes notes for readers that a deployment has plugged in, OpenLineage's for one; else it does nothing.
+    A table in an SQLite file, for which Airflow has no kind of asset, is told as the file.
     """
     collector = get_hook_lineage_collector()
     for namespace, name in dict.fromkeys(_datasets(scope)):
