@@ -126,12 +126,6 @@ def test_all_images_of_one_part_of_a_mapped_task_and_the_billed_ones_are_behind_
     )
 
 
-def test_billed_images_are_those_of_a_batch(api: TestClient, as_user: Callable[..., dict[str, str]]) -> None:
-    answer = api.get("/midjourney/gallery", params={"status": "billed"}, headers=as_user("viewer"))
-
-    assert (answer.status_code, "name it with batch=" in answer.text) == (422, True)
-
-
 def test_a_reason_of_one_part_leads_to_its_failures_and_the_order_for_all_of_them_takes_no_others(
     parts: tuple[Batch, Batch], table: Database, api: TestClient, as_user: Callable[..., dict[str, str]]
 ) -> None:

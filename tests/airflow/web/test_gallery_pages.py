@@ -108,6 +108,7 @@ def test_a_prefix_may_be_typed_without_its_scheme(scene: Scene, get: Callable[..
     ("address", "status"),
     [
         ("gallery?status=happy", 422),
+        ("gallery?status=billed", 422),
         ("gallery?beside=made-up", 400),
         ("failures?reason=bad+luck", 422),
         ("image?id=999", 404),
