@@ -10,8 +10,7 @@ import pytest
 
 from airflow_midjourney.describe.table import accounts, results
 from airflow_midjourney.describe.table.activity import WAKING_TAKES, Pulse, feel_pulse
-from airflow_midjourney.describe.table.latency import quickest_seconds
-from airflow_midjourney.describe.table.poll_schedule import first_answer_after, next_answers, pause_until_due
+from airflow_midjourney.describe.table.latency import latest_describes, quickest_seconds
 from airflow_midjourney.describe.table.results import RemoteTimes
 from tests.support import rows
 
@@ -84,35 +83,39 @@ def test_the_service_is_believed_when_an_image_ended(
 
 
 @pytest.mark.parametrize(
-    ("ages", "due_in", "overdue"),
-    [
-        ((RUN + 1, RUN - 10, 5.0), RUN * 1.04 - RUN + 10, RUN + 1),
-        ((20.0, 19.0, 5.0), RUN * 1.04 - 19, None),
-        ((5.0,), RUN * 1.04 - 5, None),
-        ((RUN + 9, RUN + 1), None, RUN + 1),
-        ((), None, None),
-    ],
+    ("finished", "least", "most"),
+    [(RUN - 1.5, RUN - 1.5, RUN - 1.5), (None, 0.8 * RUN, RUN), (RUN + 1, 0.8 * RUN, RUN)],
+    ids=["named", "not named", "not believed"],
 )
-def test_answers_that_are_due_close_together_are_fetched_together(
-    ages: tuple[float, ...], due_in: float | None, overdue: float | None, database: Database
+def test_what_the_service_does_not_tell_is_known_within_bounds(
+    finished: float | None, least: float, most: float, database: Database
 ) -> None:
     with database.writing() as tx:
-        batch = rows.open_batch(tx)
-        rows.list_images(tx, [rows.listed(f"{number}.jpg") for number in range(len(ages))])
-        for number, age in enumerate(ages):
-            row = rows.submit_next(tx, batch, task_id=f"{number}")
-            rows.set_columns(tx, row.id, submitted_at=tx.now - timedelta(seconds=age))
+        describe_one(tx, finished, no_whole_second=True)
+        (took,) = latest_describes(tx, rows.ACCOUNT.identity)
 
-        found = next_answers(tx, rows.ACCOUNT.identity, RUN)
-        assert found.due_in == (None if due_in is None else pytest.approx(due_in))
-        assert found.overdue == (None if overdue is None else tx.now - timedelta(seconds=overdue))
+    assert (took.least, took.most) == (pytest.approx(least), pytest.approx(most))
 
 
-@pytest.mark.parametrize(
-    ("due_in", "overdue", "pause"), [(1.0, False, 3.0), (5.0, False, 5.0), (5.0, True, 4.0), (7.0, False, 4.0)]
-)
-def test_nobody_asks_shortly_before_an_answer_is_due(due_in: float, overdue: bool, pause: float) -> None:
-    assert pause_until_due(3.0, 4.0, due_in, overdue=overdue) == pause
+def test_an_end_in_whole_seconds_may_have_been_a_second_later(database: Database) -> None:
+    with database.writing() as tx:
+        describe_one(tx, RUN - 10, no_whole_second=False)
+        (took,) = latest_describes(tx, rows.ACCOUNT.identity)
+
+    assert took.most - took.least == pytest.approx(1.0)
+
+
+def describe_one(tx: Transaction, finished: float | None, *, no_whole_second: bool) -> None:
+    """Describe one image in RUN seconds as far as we know, while the service names its own end."""
+    batch = rows.open_batch(tx)
+    rows.list_images(tx, [rows.listed("0.jpg")])
+    row = rows.submit_next(tx, batch)
+    describe(tx, row)
+    began = tx.now.replace(microsecond=250_000 if no_whole_second else 0)
+    bill = tx.tables.submissions
+    tx.connection.execute(bill.update().values(answered_at=began, settled_at=began + timedelta(seconds=RUN)))
+    ended = None if finished is None else began + timedelta(seconds=finished)
+    rows.set_columns(tx, row.id, started_at=began, finished_at=ended)
 
 
 def test_an_idle_account_is_asked_about_its_first_image_when_that_is_due(database: Database) -> None:
@@ -129,7 +132,8 @@ def test_an_idle_account_is_asked_about_its_first_image_when_that_is_due(databas
         now = tx.now
 
     assert first == now + timedelta(seconds=rows.ACCOUNT.poll_interval)
-    assert second == now + timedelta(seconds=first_answer_after(5))
+    # It may have ended some time before we heard of it.
+    assert (second - now).total_seconds() == pytest.approx(0.8 * 5, abs=0.3)
 
 
 def describe(tx: Transaction, row: results.InFlight) -> None:

@@ -13,7 +13,6 @@ from airflow_midjourney.describe.table.poll_schedule import (
     LONGEST_POLL_INTERVAL,
     SILENCE_AFTER,
     PollTurn,
-    first_answer_after,
     overdue_interval,
 )
 from airflow_midjourney.describe.table.results import RemoteTimes
@@ -83,7 +82,7 @@ def test_an_image_that_hangs_does_not_hasten_polls_for_others(database: Database
         submit(tx, batch, "hanging", age=1800.0)
         submit(tx, batch, "new")
 
-        assert pause_after_poll(tx, news=True) == pytest.approx(RUN * 1.04)
+        assert pause_after_poll(tx, news=True) == pytest.approx(RUN, abs=0.3)
 
 
 def test_an_image_that_has_just_become_overdue_is_asked_about_often_whatever_hangs_beside_it(
@@ -116,7 +115,7 @@ def test_a_new_submission_beside_one_that_hangs_brings_the_next_poll_forward(dat
 
         submit(tx, batch, "new")
 
-        assert until_next_poll(tx) == pytest.approx(first_answer_after(RUN))
+        assert until_next_poll(tx) == pytest.approx(RUN, abs=0.3)
 
 
 def test_a_new_submission_brings_no_poll_forward_while_the_service_does_not_answer(database: Database) -> None:
@@ -138,7 +137,7 @@ def test_a_new_submission_takes_the_turn_from_no_process_that_polls(
     with database.writing() as tx:
         batch = known_pace(tx)
         submit(tx, batch, "hanging", age=1800.0)
-        rows.set_account(tx, next_poll_at=tx.now)
+        rows.set_account(tx, next_poll_at=tx.now, answered_at=tx.now - timedelta(minutes=1))
         assert poll_schedule.take_poll_turn(tx, rows.ACCOUNT) is not None
 
         submit(tx, batch, "new")

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Transaction
 
-#: How many of the latest answers tell how long the service takes.
+#: How many of the latest answers tell how long the service takes, and when the next ones are due.
 _RECENT: Final = 20
+_EXPECTED_BY: Final = 40
+
+#: Share of the time until we heard of an answer that the describe took at least, where the service does not say.
+_HEARD_AT_LEAST: Final = 0.8
 
 #: How many answers of how long ago tell the pace.
 _MEASURED: Final = 500
@@ -28,45 +32,86 @@ _OF_LATE: Final = timedelta(days=30)
 _BELIEVABLE: Final = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """How many seconds one describe took: our best guess, and what it may have been at least and at most."""
+
+    seconds: float
+    least: float
+    most: float
+
+
 def quickest_seconds(tx: Transaction, account: str) -> float | None:
     """Give how long the quickest of the account's latest describes took; None if there are none.
 
-    Before that time nothing is to be expected. We hear of an answer when we ask, so the end that the service names is
-    closer to the truth.
+    Before that time nothing is to be expected.
+    """
+    return min((one.seconds for one in _latest(tx, account, _RECENT, Status.SUCCEEDED)), default=None)
+
+
+def latest_describes(tx: Transaction, account: str) -> list[Took]:
+    """Give how long each of the account's latest describes took, failures included."""
+    return _latest(tx, account, _EXPECTED_BY, Status.SUCCEEDED, Status.FAILED)
+
+
+def _latest(tx: Transaction, account: str, number: int, *results: Status) -> list[Took]:
+    """Give how long describes took that ended so.
+
+    A failure counts only with the end that the service names: what we gave up says nothing about the service.
     """
     submissions, images = tx.tables.submissions.c, tx.tables.images.c
-    recent = tx.connection.execute(
-        select(submissions.answered_at, submissions.settled_at, images.started_at, images.finished_at)
+    rows = tx.connection.execute(
+        select(
+            submissions.result, submissions.answered_at, submissions.settled_at, images.started_at, images.finished_at
+        )
         .join_from(tx.tables.submissions, tx.tables.images, images.id == submissions.image_id)
         .where(
             submissions.account == account,
-            submissions.result == Status.SUCCEEDED,
+            submissions.result.in_(results),
             submissions.claimed_at >= tx.now - timedelta(hours=1),
             submissions.answered_at.is_not(None),
+            submissions.settled_at.is_not(None),
         )
         .order_by(submissions.claimed_at.desc())
-        .limit(_RECENT)
+        .limit(number)
     )
-    return min((_seconds(*row) for row in recent), default=None)
+    return [
+        _took(answered_at, settled_at, started_at, finished_at)
+        for result, answered_at, settled_at, started_at, finished_at in rows
+        if result == Status.SUCCEEDED or _is_believable(answered_at, settled_at, started_at, finished_at)
+    ]
 
 
-def _seconds(
+def _took(
     answered_at: datetime, settled_at: datetime, started_at: datetime | None, finished_at: datetime | None
-) -> float:
+) -> Took:
     """Give how long one describe took.
 
-    Where the clocks agree it is from our submission to the service's end. Where they do not, it is from start to end
-    by the service's clock. What services call the start of a task differs, though: one that leaves out most of the
-    time is not believed.
+    We hear of an answer when we ask, so the end that the service names is closer to the truth. Where the clocks agree
+    it is from our submission to the service's end. Where they do not, it is from start to end by the service's clock.
+    What services call the start of a task differs, though: one that leaves out most of the time is not believed.
     """
     ours = (settled_at - answered_at).total_seconds()
     if started_at is None or finished_at is None:
-        return ours
+        return Took(ours, ours * _HEARD_AT_LEAST, ours)
+    if _is_believable(answered_at, settled_at, started_at, finished_at):
+        until_its_end = (finished_at - answered_at).total_seconds()
+        # Some services name whole seconds.
+        cut_off = 0.0 if finished_at.microsecond else 1.0
+        return Took(until_its_end, until_its_end, min(ours, until_its_end + cut_off))
     theirs = (finished_at - started_at).total_seconds()
-    until_its_end = (finished_at - answered_at).total_seconds()
-    if theirs <= until_its_end <= ours:
-        return until_its_end
-    return theirs if ours * _BELIEVABLE <= theirs <= ours else ours
+    if ours * _BELIEVABLE <= theirs <= ours:
+        return Took(theirs, theirs, ours)
+    return Took(ours, ours * _HEARD_AT_LEAST, ours)
+
+
+def _is_believable(
+    answered_at: datetime, settled_at: datetime, started_at: datetime | None, finished_at: datetime | None
+) -> bool:
+    """Say whether the end that the service names fits to our own times."""
+    if started_at is None or finished_at is None:
+        return False
+    return finished_at - started_at <= finished_at - answered_at <= settled_at - answered_at
 
 
 def typical_seconds(tx: Transaction, account: str) -> float | None:

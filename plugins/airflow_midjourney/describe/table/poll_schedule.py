@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, not_, or_, select
+from sqlalchemy import or_, select
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT
 from airflow_midjourney.describe.table import callbacks
 from airflow_midjourney.describe.table.accounts import account_row, pause_after_no, update_account
 from airflow_midjourney.describe.table.doubt import unanswered
-from airflow_midjourney.describe.table.latency import quickest_seconds, typical_seconds
+from airflow_midjourney.describe.table.due_answers import DueAnswers
+from airflow_midjourney.describe.table.latency import latest_describes
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
@@ -40,8 +42,24 @@ POLL_GROWTH: Final = 1.5
 
 FIRST_POLLS_GROWTH: Final = 1.2
 
-#: Intervals between polls for which no process asks where no answer can be there: failures come without notice.
-LONGEST_WAIT_FOR_DUE: Final = 2.0
+#: Seconds for which no process asks where no answer is due: failures come without notice. With what comes on top it has
+#: to stay below SILENCE_AFTER.
+LONGEST_WAIT_FOR_DUE: Final = 30.0
+
+#: Polls for answers that are due come as soon after each other as this share of the usual interval.
+SHORTEST_SHARE: Final = 1 / 6
+
+#: Seconds by which a poll comes after the moment at which answers are due, at least and at most.
+_A_LITTLE_LATER: Final = (0.03, 0.1)
+
+#: An image that takes longer than others is first asked about again after this share of what those took, and not
+#: sooner than after so many seconds; each time it is twice as long.
+_LATE_SHARE: Final = 0.05
+
+_LATE_AT_LEAST: Final = 0.5
+
+#: Polls for late images wait for answers that are due within this share of their pause.
+_TOGETHER: Final = 0.25
 
 #: While callbacks announce the answers, polls are this far apart at most, in seconds. With what comes on top it has to
 #: stay below SILENCE_AFTER. Each announced answer makes the pause so many times longer, until then.
@@ -61,13 +79,6 @@ CALL_GAP_OF_MANY: Final = 3.0
 #: Seconds that a turn lasts; a process that polls for longer lengthens it half way. So a dead poller is followed by
 #: another soon, however long a request may take.
 TURN_LASTS: Final = 10.0
-
-#: Answers that come within this share of what an image takes are fetched together.
-_TOGETHER: Final = 0.125
-
-#: Share of what an image takes at least by which we ask later: the next one may take a little more, and to ask in vain
-#: costs a whole interval.
-_RATHER_LATER: Final = 0.04
 
 
 def next_poll_interval(
@@ -90,14 +101,55 @@ def overdue_interval(overdue_by: float) -> float:
     return min(overdue_by * OVERDUE_SHARE, LONGEST_OVERDUE_INTERVAL)
 
 
-def pause_until_due(base: float, interval: float, due_in: float, *, overdue: bool) -> float:
-    """Give the seconds until the next poll where the next answer is due in so many seconds.
+def pause_until_due(answers: DueAnswers, base: float, interval: float) -> float | None:
+    """Give in how many seconds to poll for the images on their way; None if no moment is better than another.
 
-    :param interval: seconds until it, were nothing known to be due.
-    :param overdue: whether other answers should be there already, and may come at any time.
+    :param base: seconds between two polls where answers come at any time.
+    :param interval: seconds from the last poll to the next, were nothing known to be due.
     """
-    pause = max(due_in, base)
-    return pause if pause <= LONGEST_WAIT_FOR_DUE * base and not overdue else min(interval, pause)
+    due = answers.best_poll(base)
+    if due is not None:
+        due = _with_looks_between(due, answers.heard_ago)
+    if answers.overdue_by is None:
+        return due
+    if not answers.took:
+        return None
+    longest = interval if due is None else max(interval, overdue_interval(answers.overdue_by))
+    pause = min(_pause_for_late(answers, answers.overdue_by), longest)
+    for_late = max(0.0, pause - answers.heard_ago)
+    return due if due is not None and due <= for_late + pause * _TOGETHER else for_late
+
+
+def pause_after_poll(answers: DueAnswers, base: float, last: float, *, news: bool) -> tuple[float, float]:
+    """Give the interval between polls as it is now, and the seconds until the next one.
+
+    :param last: the interval as it was.
+    """
+    overdue_by = answers.overdue_by or 0.0
+    interval = next_poll_interval(base, last, news=news, quickest=answers.first_after, overdue_by=overdue_by)
+    due = pause_until_due(answers, base, interval)
+    return interval, interval if due is None else max(base * SHORTEST_SHARE, _a_little_later(due))
+
+
+def put_off_by(answers: DueAnswers, base: float, interval: float) -> float | None:
+    """Give by how many seconds a poll is put off that is due: images have been submitted since its time was set.
+
+    :return: None if this is the best moment.
+    """
+    pause = pause_until_due(answers, base, interval)
+    return None if pause is None or pause <= _A_LITTLE_LATER[0] else _a_little_later(pause)
+
+
+def _with_looks_between(due: float, heard_ago: float) -> float:
+    """Give the pause that divides a long wait for an answer into equal parts."""
+    parts = math.ceil((heard_ago + due) / LONGEST_WAIT_FOR_DUE)
+    return due if parts <= 1 else max(0.0, (heard_ago + due) / parts - heard_ago)
+
+
+def _pause_for_late(answers: DueAnswers, overdue_by: float) -> float:
+    """Give the seconds between two polls for images that take longer than others did: often at first."""
+    longest = max(one.most for one in answers.took)
+    return max(_LATE_AT_LEAST, longest * _LATE_SHARE, overdue_by)
 
 
 def announced_poll_interval(base: float, last: float, *, news: bool) -> float:
@@ -144,6 +196,8 @@ def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | Non
     due = accounts.c.next_poll_at <= tx.now
     if called or unanswered.any_unanswered(tx, settings.identity):
         due = or_(due, _calls_count(tx))
+    elif _is_put_off(tx, settings):
+        return None
     until = _turn_ends(tx, settings)
     turn = tx.connection.execute(
         accounts.update()
@@ -152,6 +206,23 @@ def take_poll_turn(tx: Transaction, settings: AccountSettings) -> PollTurn | Non
         .returning(accounts.c.answered_at)
     ).first()
     return None if turn is None else PollTurn(tx.now, called, turn.answered_at, until)
+
+
+def _is_put_off(tx: Transaction, settings: AccountSettings) -> bool:
+    """Put a poll off if a later one is better by now: images have been submitted since the turn was set."""
+    row = account_row(tx, settings.identity)
+    expected = _callbacks_are_expected(tx, settings, row["announced_at"])
+    if row["next_poll_at"] > tx.now or row["poll_failing_since"] is not None or expected:
+        return False
+    seconds = put_off_by(_due_answers(tx, row), settings.poll_interval, row["poll_interval"])
+    if seconds is None:
+        return False
+    update_account(tx, settings.identity, next_poll_at=tx.now + timedelta(seconds=seconds))
+    return True
+
+
+def _a_little_later(pause: float) -> float:
+    return pause + random.uniform(*_A_LITTLE_LATER)  # noqa: S311
 
 
 def turn_seconds(settings: AccountSettings) -> float:
@@ -223,18 +294,16 @@ def _bring_forward(tx: Transaction, settings: AccountSettings, state: AccountSta
     """Poll soon again: only images that hang were on their way."""
     if _callbacks_are_expected(tx, settings, account_row(tx, settings.identity)["announced_at"]):
         return
-    quickest = quickest_seconds(tx, settings.identity)
-    pause = settings.poll_interval if quickest is None else max(settings.poll_interval, first_answer_after(quickest))
+    first = _first_answer_after(tx, settings)
+    pause = settings.poll_interval if first is None else max(settings.poll_interval, first)
     soon = min(state.next_poll_at, tx.now + timedelta(seconds=pause))
     update_account(tx, settings.identity, poll_interval=settings.poll_interval, next_poll_at=soon)
 
 
-def first_answer_after(seconds: float) -> float:
-    """Give when to ask after the first image of several has gone out, so that all of them are there.
-
-    :param seconds: how long an image takes at least.
-    """
-    return seconds * (1 + _TOGETHER * 0.75)
+def _first_answer_after(tx: Transaction, settings: AccountSettings) -> float | None:
+    """Give in how many seconds an image that goes out now may have its answer; None if that is not known."""
+    first = DueAnswers((), latest_describes(tx, settings.identity)).first_after
+    return None if first is None else _a_little_later(_with_looks_between(first, 0.0))
 
 
 def _expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
@@ -243,8 +312,8 @@ def _expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
     interval, pause = settings.poll_interval, settings.poll_interval
     if _callbacks_are_expected(tx, settings, row["announced_at"]):
         interval = pause = max(interval, row["poll_interval"])
-    elif quickest := quickest_seconds(tx, settings.identity):
-        pause = pause_until_due(interval, interval, first_answer_after(quickest), overdue=False)
+    elif (first := _first_answer_after(tx, settings)) is not None:
+        pause = max(first, interval * SHORTEST_SHARE)
     update_account(
         tx,
         settings.identity,
@@ -281,11 +350,9 @@ def set_next_poll(tx: Transaction, settings: AccountSettings, turn: PollTurn, *,
         interval = announced_poll_interval(base, last, news=news)
         next_poll_at = tx.now + timedelta(seconds=interval)
     else:
-        quickest = quickest_seconds(tx, settings.identity)
-        expected = next_answers(tx, settings.identity, quickest)
-        overdue_by = _overdue_by(tx, settings.identity, expected)
-        interval = next_poll_interval(base, last, news=news, quickest=quickest, overdue_by=overdue_by)
-        next_poll_at = tx.now + timedelta(seconds=_until_due(base, interval, expected, overdue_by))
+        answers = _due_answers(tx, row)
+        interval, pause = pause_after_poll(answers, base, last, news=news)
+        next_poll_at = tx.now + timedelta(seconds=pause)
     since_last = None if turn.heard_at is None else (turn.taken_at - turn.heard_at).total_seconds()
     update_account(
         tx,
@@ -297,50 +364,20 @@ def set_next_poll(tx: Transaction, settings: AccountSettings, turn: PollTurn, *,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What is to be expected of the images on their way.
+def _due_answers(tx: Transaction, row: Any) -> DueAnswers:
+    """Find out which images are on their way since when, and what is known of how long the service takes.
 
-    :param due_in: seconds until the next answer, and the ones close behind it; None if no image is still in its time.
-    :param overdue: when the latest of the images was submitted that should have their answers; None if there is none.
+    :param row: of the account.
     """
-
-    due_in: float | None
-    overdue: datetime | None
-
-
-def next_answers(tx: Transaction, identity: str, quickest: float | None) -> Expected:
-    """Say when the next answers may come.
-
-    :param quickest: how long an image takes at least; None if that is not known: any may have its answer then.
-    """
-    seconds = quickest or 0.0
     images = tx.tables.images
-    submitted_at = images.c.submitted_at
-    mine = (images.c.account == identity, has_status(images, *IN_FLIGHT), submitted_at.is_not(None))
-    not_yet = submitted_at > tx.now - timedelta(seconds=seconds)
-    earliest, overdue = tx.connection.execute(
-        select(func.min(submitted_at).filter(not_yet), func.max(submitted_at).filter(not_(not_yet))).where(*mine)
-    ).one()
-    if earliest is None:
-        return Expected(None, overdue)
-    close = submitted_at <= earliest + timedelta(seconds=seconds * _TOGETHER)
-    last: datetime = tx.connection.execute(select(func.max(submitted_at)).where(*mine, not_yet, close)).scalar_one()
-    return Expected((last - tx.now).total_seconds() + seconds * (1 + _RATHER_LATER), overdue)
-
-
-def _overdue_by(tx: Transaction, identity: str, expected: Expected) -> float:
-    """Give by how many seconds the latest of the overdue images is beyond the usual time."""
-    if expected.overdue is None:
-        return 0.0
-    return max(0.0, (tx.now - expected.overdue).total_seconds() - (typical_seconds(tx, identity) or 0.0))
-
-
-def _until_due(base: float, interval: float, expected: Expected, overdue_by: float) -> float:
-    if expected.due_in is None:
-        return interval
-    for_overdue = max(interval, overdue_interval(overdue_by))
-    return pause_until_due(base, for_overdue, expected.due_in, overdue=expected.overdue is not None)
+    mine = (images.c.account == row["account"], has_status(images, *IN_FLIGHT), images.c.submitted_at.is_not(None))
+    ages = [
+        (tx.now - moment).total_seconds()
+        for moment in tx.connection.scalars(select(images.c.submitted_at).where(*mine))
+    ]
+    heard: datetime | None = row["answered_at"]
+    heard_ago = 0.0 if heard is None else max(0.0, (tx.now - heard).total_seconds())
+    return DueAnswers(ages, latest_describes(tx, row["account"]), heard_ago)
 
 
 def _callbacks_are_expected(tx: Transaction, settings: AccountSettings, announced_at: datetime | None) -> bool:
