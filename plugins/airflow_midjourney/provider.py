@@ -124,7 +124,10 @@ def _configuration() -> dict[str, Any]:
             "schema": _option("string", "", "Its database schema; empty for the connection's default."),
             "manage_schema": _option("boolean", "True", "Whether the tables are made on first use."),
             "poll_interval": _option(
-                "float", "3.0", "Seconds between two polls of an account while answers keep coming."
+                "float",
+                "3.0",
+                "Seconds between two polls of an account while answers may come at any time. For answers that are due"
+                " two polls may be as close as a sixth of it.",
             ),
             "callbacks": _option(
                 "boolean",

@@ -18,7 +18,8 @@ class Settings:
     :param table: name of the metadata table; the others are named after it.
     :param schema: its schema, None for the connection's default.
     :param manage_schema: whether the tables are made on first use.
-    :param poll_interval: seconds between two polls of an account while answers keep coming.
+    :param poll_interval: seconds between two polls of an account while answers may come at any time; for answers that
+        are due they may be as close as a sixth of it.
     :param callbacks: whether the API server takes callbacks, and submissions ask for them.
     :param gallery_images: whether the pages show pictures, which the API server reads from S3.
     """

@@ -35,7 +35,7 @@ class AccountSettings:
     :param task_timeout: seconds a describe may take from its start, while the service answers.
     :param queue_timeout: seconds it may wait for its start, while the service answers.
     :param lost_after: seconds the service may deny knowing a task before it is lost.
-    :param poll_interval: seconds between two polls while answers keep coming.
+    :param poll_interval: seconds between two polls while answers may come at any time.
     :param doubt_grace: seconds after a POST's deadline before a claim without an answer counts as doubtful.
     :param refunds_failures: whether the service gives the money back for tasks that it reports failed.
     :param submit_window: hours within which images may be submitted; None for any time.
