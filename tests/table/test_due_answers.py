@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_midjourney.describe.table.due_answers import DueAnswers
-from airflow_midjourney.describe.table.latency import Took
+from airflow_midjourney.describe.table.latency import DueAnswers, Took
 from airflow_midjourney.describe.table.poll_schedule import (
     LONGEST_WAIT_FOR_DUE,
     SHORTEST_SHARE,

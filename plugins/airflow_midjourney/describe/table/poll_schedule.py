@@ -14,8 +14,7 @@ from airflow_midjourney.describe.model.status import IN_FLIGHT
 from airflow_midjourney.describe.table import callbacks
 from airflow_midjourney.describe.table.accounts import account_row, pause_after_no, update_account
 from airflow_midjourney.describe.table.doubt import unanswered
-from airflow_midjourney.describe.table.due_answers import DueAnswers
-from airflow_midjourney.describe.table.latency import latest_describes
+from airflow_midjourney.describe.table.latency import DueAnswers, latest_describes
 from airflow_midjourney.describe.table.schema import has_status
 
 if TYPE_CHECKING:
