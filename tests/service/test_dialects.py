@@ -143,6 +143,30 @@ def check_phrase(meaning: Says, said: str) -> None:
         assert isinstance(submitted(400, code=4, description=said, type="upstream_error"), Ambiguous)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "INSUFFICIENT_BALANCE",
+        "insufficient-user-quota",
+        "Quota-Not-Enough",
+        "pre-consume token quota failed, user quota: 0",
+        "Your balance is insufficient, please recharge",
+        "You are out of credits.",
+        "用户积分不足",
+        "您的账户已欠费",
+        "账户余额已用完",
+    ],
+)
+def test_no_credit_is_known_by_its_words_and_by_the_name_of_its_error(said: str) -> None:
+    check_phrase(Says.NO_CREDIT, said)
+
+
+@pytest.mark.parametrize("said", ["too many requests: rate quota exceeded", "concurrency quota", "credit card form"])
+def test_other_quotas_are_no_lack_of_credit(said: str) -> None:
+    outcome = submitted(429, error={"message": said, "type": "new_api_error"})
+    assert isinstance(outcome, Full)
+
+
 def test_every_complaint_is_the_reason_of_a_task_that_came_to_nothing(dialect: Dialect) -> None:
     for reason, phrases in dialect.complaints.items():
         for phrase in phrases:

@@ -62,9 +62,9 @@ def is_complaint(prompt: str, *, of: int) -> bool:
 
 
 def says(meaning: Says, text: str) -> bool:
-    """Tell whether a text has a phrase with this meaning."""
-    folded = text.casefold()
-    return any(_holds(folded, dialect.phrases.get(meaning, ())) for dialect in DIALECTS)
+    """Tell whether a text has a phrase with this meaning, as words or as the name of an error."""
+    folded = _as_words(text.casefold())
+    return any(_holds(folded, map(_as_words, dialect.phrases.get(meaning, ()))) for dialect in DIALECTS)
 
 
 def meaning_of(code: int | None) -> Says | None:
@@ -112,6 +112,11 @@ def is_identifier(text: str) -> bool:
 def services_without(bot: BotType) -> list[str]:
     """Name the services that take images for a bot that they do not have."""
     return [dialect.name for dialect in DIALECTS if bot not in dialect.bots]
+
+
+def _as_words(name: str) -> str:
+    """Read ``insufficient_balance`` as ``insufficient balance``."""
+    return name.replace("_", " ").replace("-", " ")
 
 
 def _holds(folded: str, phrases: Iterable[str]) -> bool:
