@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
+from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.queries.batch import overview
 from airflow_midjourney.describe.table.doubt.orphans import ORPHANED_AFTER
+from airflow_midjourney.describe.table.precedence import Wait, write_waits
 from airflow_midjourney.web.wording.batch import words
 from tests.support import rows
 
@@ -55,6 +59,20 @@ def test_an_account_that_no_connection_polls_is_named_with_what_to_do(table: Dat
     assert f"1 were sent by account {rows.ACCOUNT.identity}, which no connection polls any more" in told
     assert "for 24 h more, then they are in doubt" in told
     assert "'midjourney_default' got a new key, set its extra 'account' to" in told
+
+
+@pytest.mark.parametrize(("slots", "is_told"), [(rows.ACCOUNT.max_in_flight, True), (1, False)])
+def test_a_batch_that_leaves_all_slots_to_those_of_a_higher_priority_says_so(
+    table: Database, slots: int, is_told: bool
+) -> None:
+    batch = a_batch(table, answered=True)
+    with table.writing() as tx:
+        rows.list_images(tx, [rows.listed("b.jpg")], batch=batch)
+        higher = rows.open_batch(tx, Scope(rows.BUCKET, ("urgent/",)), run_id="higher", priority=1)
+        write_waits(tx, [Wait(higher.batch_id, rows.ACCOUNT.identity, 1, slots)])
+        told = words(overview(tx, batch.batch_id, rows.ACCOUNT))["hindrance"]
+
+    assert ("Batches of a higher priority send their images first" in told) is is_told
 
 
 def test_the_page_shows_it(table: Database, api: TestClient, as_user: Callable[..., dict[str, str]]) -> None:
