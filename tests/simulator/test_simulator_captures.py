@@ -28,7 +28,7 @@ BUILD: Final = "start_handler_first"
 @pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_the_simulator_answers_as_the_server_did(simulate: Running, path: Path) -> None:
     # Long enough for a task to be looked at in every state that it was captured in.
-    client = simulate(path.stem, key=KEY, latency=1.0, slots=20, poll_interval=0.2)
+    client = simulate(path.stem, key=KEY, latency=2.0, slots=20, poll_interval=0.2)
     replay = Replay(client, always=[BUILD] if path.stem in CATALOGUE[BUILD].dialects else [])
     differences = [
         f"{exchange['label']}: {difference}"
