@@ -25,12 +25,10 @@ RUN pip freeze --exclude airflow-provider-midjourney | sort > /tmp/before \
 COPY --chown=airflow:root deploy/prepare.py deploy/sample_images.py /opt/deploy/
 USER airflow
 
-# The stand-in for the service, for the profile `demo`. Airflow itself brings its web server.
+# The stand-in for the service, for the profile `demo`. The wheel has it, and Airflow itself brings its web server.
 FROM airflow AS simulator
 RUN pip install --no-cache-dir --constraint "${HOME}/constraints.txt" numpy
-WORKDIR /opt/simulator
-COPY --chown=airflow:root simulator simulator
-CMD ["python", "-m", "simulator", "--host", "0.0.0.0", "--port", "9876"]
+CMD ["python", "-m", "airflow_midjourney.testing", "--host", "0.0.0.0", "--port", "9876"]
 
 # Without --target, the image is Airflow's.
 FROM airflow

@@ -9,7 +9,7 @@ DEMO_STAMP := $(DEMO)/.installed
 # mypy takes one core, and as long as all other checks together. Where make can, it prints what each has said as a whole.
 SIDE_BY_SIDE_MAKE = $(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # What may import what the dependency groups name, too.
-NOT_SHIPPED := benchmarks demo deploy docsite mutants simulator tests
+NOT_SHIPPED := benchmarks demo deploy docsite mutants tests
 # What stands on make's command line; the shell takes the value from the environment, with its spaces and quotes.
 demo-option = $(if $(filter command,$(origin $(1))),--$(shell echo $(1) | tr A-Z a-z) "$$$(1)")
 DOCS := .venv-docs

@@ -20,9 +20,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from airflow_midjourney.testing.simulator.serving import AnnouncingServer
 from demo.photo_folder import PhotoFile, PhotoFolder
 from demo.pictures import LOGIN_VARIABLE
-from simulator.serving import AnnouncingServer
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

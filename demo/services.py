@@ -107,7 +107,7 @@ class RealBill:
 def start_simulator(children: Children, folder: DemoFolder, repository: Path) -> Service:
     """Start the simulator of novicezk's service."""
     options = ("--dialect", "novicezk", "--latency", str(_LATENCY), "--price", PRICE)
-    return _start(children, "simulator", ("simulator", *options), folder, repository)
+    return _start(children, "simulator", ("airflow_midjourney.testing", *options), folder, repository)
 
 
 def start_object_store(children: Children, folder: DemoFolder, repository: Path) -> Service:

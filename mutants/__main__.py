@@ -40,7 +40,7 @@ FAULTS: Final = {"table": (mutants_of,), "engine": (mutants_of, flow_mutants_of)
 PAGES: Final = "tests/table/test_table_dictionary.py"
 
 #: What the tests need beside the engine.
-COPIED: Final = ("plugins", "tests", "simulator", "demo", "dags", "benchmarks", "docs", "deploy")
+COPIED: Final = ("plugins", "tests", "demo", "dags", "benchmarks", "docs", "deploy")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 from airflow_midjourney.describe.table.database import open_database
 from airflow_midjourney.describe.table.migrations import ensure_tables
 from airflow_midjourney.describe.table.schema import TableNames
-from simulator.serving import running_simulator
+from airflow_midjourney.testing.simulator.serving import running_simulator
 from tests.support.places import MetadataPlace
 from tests.support.postgres import DRIVERS, IN_A_HURRY, running_server
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.postgres import RunningPostgres
 
 

@@ -13,17 +13,17 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: Whose imports are of the repository itself: its packages, and the modules that stand beside tests.
-OURS = {"airflow_midjourney", "benchmarks", "demo", "deploy", "docsite", "mutants", "simulator", "tests"} | {
+OURS = {"airflow_midjourney", "benchmarks", "demo", "deploy", "docsite", "mutants", "tests"} | {
     path.stem for path in (REPOSITORY / "tests").rglob("*.py")
 }
 
 #: What `make check` and `make test` do not run.
 LATER = ("tests/airflow", "tests/browser", "tests/deploy", "tests/e2e", "tests/packaging", "tests/support")
 
-DEMO = ("demo", "simulator", "dags", "plugins")
+DEMO = ("demo", "dags", "plugins")
 
 #: What is imported where it is there, or for types alone.
-ELSEWHERE = {"_typeshed", "airflow", "mypy_boto3_s3", "openlineage", "pyarrow"}
+ELSEWHERE = {"_typeshed", "airflow", "mypy_boto3_s3", "openlineage", "pyarrow", "pytest"}
 
 
 def locked(name: str) -> dict[str, set[str]]:

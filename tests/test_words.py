@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 HERE: Final = Path(__file__).parents[1]
-ROOMS: Final = ("plugins", "dags", "demo", "deploy", "simulator", "benchmarks", "mutants")
+ROOMS: Final = ("plugins", "dags", "demo", "deploy", "benchmarks", "mutants")
 
 #: A sentence with one of these hides who acts, or of which things it speaks.
 HIDING: Final = re.compile(r"\b(?:nobody|somebody|whoever|those that)\b", re.IGNORECASE)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 EVIL = "<script>alert(1)</script>\"'&in/"

@@ -30,7 +30,7 @@ from tests.support.airflow_runs import FinishedRun, make_dag, run_dag
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 

@@ -23,7 +23,7 @@ from tests.support.airflow_runs import Troubles, run_dag, submit_and_wait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from airflow_midjourney.describe.table.batches import read_batch
 from airflow_midjourney.hooks.image_prompts import open_metadata
-from simulator.settings import DialectName
+from airflow_midjourney.testing.simulator.settings import DialectName
 from tests.support.airflow_runs import example_dag, run_dag
 from tests.support.example_dags import load_example
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 

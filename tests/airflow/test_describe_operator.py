@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 

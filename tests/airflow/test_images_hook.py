@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 

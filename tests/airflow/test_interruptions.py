@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.storage.objects import ListedImage
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 IMAGES = 12

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 KEY = "sk-D1stinctive/Key+0f-lineage"

@@ -14,7 +14,7 @@ from tests.support.hurrying import hurried_once
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.testclient import TestClient
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 VARIABLE = "AIRFLOW_CONN_MIDJOURNEY_DEFAULT"

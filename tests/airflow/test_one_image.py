@@ -22,7 +22,7 @@ from airflow_midjourney.describe.model.errors import (
 from airflow_midjourney.describe.table.orders.pauses import pause_accounts
 from airflow_midjourney.hooks.image_prompts import open_metadata
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
-from simulator.settings import DialectName
+from airflow_midjourney.testing.simulator.settings import DialectName
 from tests.support.airflow_runs import make_dag, run_dag
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 

@@ -14,7 +14,7 @@ from tests.support.airflow_runs import make_dag, run_dag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 

@@ -14,7 +14,7 @@ from tests.support.example_dags import load_example
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 needs_answers = pytest.mark.skipif(

@@ -19,7 +19,7 @@ from tests.support.images import jpeg
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 # It tells of every request.

@@ -14,7 +14,7 @@ from airflow_midjourney.describe.admin.resolve import doubtful_rows
 from airflow_midjourney.describe.model.batch import BatchOptions
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.doubt.in_doubt import FEWEST_RESUBMISSIONS
-from simulator.serving import UNTIL_HURRIED
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 from tests.support.crash_runs import PATIENT
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from airflow_midjourney.describe.model.errors import TableError
 from airflow_midjourney.describe.model.status import Status
 from airflow_midjourney.describe.table.schema import TableNames
-from simulator.serving import UNTIL_HURRIED
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 from tests.support.crash_runs import PATIENT
 from tests.support.places import MetadataPlace
 from tests.support.postgres import start_server, stop_server

@@ -23,7 +23,7 @@ from airflow_midjourney.describe.service.client import MidjourneyClient
 from airflow_midjourney.describe.service.submit_response import Ambiguous, HeldBack
 from airflow_midjourney.describe.table import claims, submissions
 from airflow_midjourney.describe.table.batches import open_batch
-from simulator.serving import UNTIL_HURRIED
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 from tests.support.crash_runs import ACCOUNT, PATIENT, PATIENTLY
 from tests.support.rows import let_time_pass
 

@@ -46,7 +46,7 @@ def test_the_context_has_what_is_copied_and_nothing_else() -> None:
 
     assert rules[0] == "*"
     assert {rule[1:] for rule in rules if rule.startswith("!")} == set(sources())
-    assert any(fnmatch.fnmatch("simulator/__pycache__", rule) for rule in rules)
+    assert any(fnmatch.fnmatch("plugins/__pycache__", rule) for rule in rules)
 
 
 def test_versions_are_those_of_the_lock_file() -> None:

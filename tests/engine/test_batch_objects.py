@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 BAD = {
     "in/cut.jpg": (jpeg(1, size=200)[:900], "corrupt"),

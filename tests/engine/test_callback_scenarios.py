@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.counts import Counts
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 IMAGES = 3
 

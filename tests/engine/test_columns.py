@@ -11,7 +11,7 @@ import pytest
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.status import BotType, Status
 from airflow_midjourney.describe.service.prompts import PARSER_VERSION, parse_prompts
-from simulator.settings import DialectName
+from airflow_midjourney.testing.simulator.settings import DialectName
 from tests.support import rows
 from tests.support.engine import Engine
 from tests.support.images import jpeg
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 #: Facts that this image does not have: it has no twin, is not reserved, was never doubted, missed or asked for again.
 WITHOUT_A_FACT = {

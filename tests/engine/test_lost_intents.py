@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.service.submit_response import SubmitOutcome
     from airflow_midjourney.describe.table.claims import Claim
     from airflow_midjourney.describe.table.database import Database, Transaction
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 TAKEN = Accepted("0123", 200, 1)
 

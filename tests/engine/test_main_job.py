@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.status import Status
-from simulator.settings import DialectName
+from airflow_midjourney.testing.simulator.settings import DialectName
 from tests.support.engine import Engine
 from tests.support.images import jpeg
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 
 @pytest.fixture(params=list(DialectName))

@@ -18,7 +18,7 @@ from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.counts import count
 from airflow_midjourney.describe.table.orders.pauses import SeenPause, pause_accounts, resume_accounts
 from airflow_midjourney.describe.table.submissions import PostFacts
-from simulator.serving import UNTIL_HURRIED
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 from tests.support import rows
 from tests.support.engine import Engine
 from tests.support.images import jpeg
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.engine.progress import Progress
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 OTHER = replace(rows.ACCOUNT, identity="other.example")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 ACCOUNT = replace(rows.ACCOUNT, submit_deadline=60.0, doubt_grace=120.0)
 

@@ -17,7 +17,7 @@ from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.describe.table import accounts
 from airflow_midjourney.describe.table.accounts import read_account
-from simulator.serving import UNTIL_HURRIED
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 from tests.support.batches import all_submitted, options, origin, put_photos, work_on, working_on
 from tests.support.engine import Engine
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.model.batch import Scope
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 PHOTOS = 8
 

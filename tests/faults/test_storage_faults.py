@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.model.batch import Scope
     from airflow_midjourney.describe.table.database import Database
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.engine import Engine
 
 

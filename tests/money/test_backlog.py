@@ -12,7 +12,7 @@ from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.errors import ObjectDeniedError
 from airflow_midjourney.describe.model.status import BotType, Reason, Status
 from airflow_midjourney.describe.storage.objects import ImageStore
-from simulator.serving import UNTIL_HURRIED
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 from tests.support.batches import options, origin, put_photos, work_on
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.engine.progress import Progress
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.engine import Engine
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.engine.progress import Progress
     from airflow_midjourney.describe.model.batch import Scope
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.engine import Engine
 
 

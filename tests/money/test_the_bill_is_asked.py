@@ -18,7 +18,7 @@ from airflow_midjourney.describe.table.claims import ClaimResult
 from airflow_midjourney.describe.table.doubt import former_tasks, late_results
 from airflow_midjourney.describe.table.doubt.lost_intents import NO_ROW
 from airflow_midjourney.describe.table.results import RemoteTimes
-from simulator.serving import UNTIL_HURRIED
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 from tests.support import rows
 from tests.support.batches import options, origin, put_photos, work_on
 from tests.support.engine import Engine
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.engine.progress import Progress
     from airflow_midjourney.describe.model.batch import Scope
     from airflow_midjourney.describe.table.database import Database, Transaction
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 IMAGES = 6
 PATIENT: dict[str, Any] = {"poll_interval": 0.1, "max_in_flight": 50}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 
 WHERE_IT_COMES_FROM = """
@@ -184,7 +184,7 @@ def environment(
 
 @pytest.fixture
 def service() -> Iterator[RunningSimulator]:
-    from simulator.serving import running_simulator
+    from airflow_midjourney.testing.simulator.serving import running_simulator
 
     with running_simulator(latency=0.2) as simulator:
         yield simulator

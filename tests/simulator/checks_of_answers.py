@@ -9,7 +9,7 @@ import pytest
 from scenario_checks import ALL, Checks
 from simulator_client import ENDED, SimulatorClient, picture
 
-from simulator.serving import UNTIL_HURRIED
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 
 CHECKS = Checks()
 plays = CHECKS.plays

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from simulator_client import SimulatorClient
 
-from simulator.serving import RunningSimulator, running_simulator
+from airflow_midjourney.testing.simulator.serving import RunningSimulator, running_simulator
 
 DEFAULTS: dict[str, Any] = {
     "key": "",

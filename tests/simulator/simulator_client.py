@@ -13,7 +13,7 @@ from PIL import Image
 if TYPE_CHECKING:
     import httpx
 
-    from simulator.serving import RunningSimulator
+    from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 ENDED = ("SUCCESS", "FAILURE")
 

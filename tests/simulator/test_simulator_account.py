@@ -6,7 +6,7 @@ from functools import partial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.account import Account
+from airflow_midjourney.testing.simulator.account import Account
 
 
 async def forever() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from simulator_client import SimulatorClient, data_uri, picture
 
-from simulator.catalogue import CATALOGUE
+from airflow_midjourney.testing.simulator.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     import httpx

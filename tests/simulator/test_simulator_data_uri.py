@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.data_uri import (
+from airflow_midjourney.testing.simulator.data_uri import (
     MalformedDataUriError,
     UncheckedDataUriError,
     read_anyhow,

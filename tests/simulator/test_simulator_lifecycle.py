@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from simulator_client import picture
 
-from simulator.serving import UNTIL_HURRIED
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 
 if TYPE_CHECKING:
     from conftest import Running

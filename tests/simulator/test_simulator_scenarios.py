@@ -10,9 +10,9 @@ import checks_of_tasks
 import pytest
 from simulator_client import ENDED, picture
 
-from simulator.catalogue import CATALOGUE
-from simulator.scenarios import ActiveScenario, ScenarioBook, ScenarioError
-from simulator.settings import DialectName
+from airflow_midjourney.testing.simulator.catalogue import CATALOGUE
+from airflow_midjourney.testing.simulator.scenarios import ActiveScenario, ScenarioBook, ScenarioError
+from airflow_midjourney.testing.simulator.settings import DialectName
 
 if TYPE_CHECKING:
     from conftest import Running

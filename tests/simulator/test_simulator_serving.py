@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,11 @@ import httpx
 import pytest
 from simulator_client import SimulatorClient, data_uri, picture
 
-from simulator.__main__ import main
-from simulator.catalogue import CATALOGUE
-from simulator.identifiers import IdentifierSource
-from simulator.serving import running_simulator
-from simulator.settings import SettingError, SimulatorSettings
+from airflow_midjourney.testing.__main__ import main
+from airflow_midjourney.testing.simulator.catalogue import CATALOGUE
+from airflow_midjourney.testing.simulator.identifiers import IdentifierSource
+from airflow_midjourney.testing.simulator.serving import running_simulator
+from airflow_midjourney.testing.simulator.settings import SettingError, SimulatorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +25,21 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     ready = tmp_path / "ready"
-    command = [sys.executable, "-m", "simulator", "--dialect", "trueai", "--latency", "0.05", "--key", "k"]
+    command = [
+        sys.executable,
+        "-m",
+        "airflow_midjourney.testing",
+        "--dialect",
+        "trueai",
+        "--latency",
+        "0.05",
+        "--key",
+        "k",
+    ]
     process = subprocess.Popen(
         [*command, "--ready-file", str(ready), "--scenario", "slow_work:first=1,happy"],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from simulator_client import picture
 
-from simulator.answer_text import answer_text, translated_text
-from simulator.model import TaskPlan
-from simulator.settings import Layout
-from simulator.vision import UnreadableImageError, read_image
-from simulator.wording import aspect_ratio, lists, sentences, word
+from airflow_midjourney.testing.simulator.answer_text import answer_text, translated_text
+from airflow_midjourney.testing.simulator.model import TaskPlan
+from airflow_midjourney.testing.simulator.settings import Layout
+from airflow_midjourney.testing.simulator.vision import UnreadableImageError, read_image
+from airflow_midjourney.testing.simulator.wording import aspect_ratio, lists, sentences, word
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:

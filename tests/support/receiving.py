@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from simulator.serving import AnnouncingServer
+from airflow_midjourney.testing.simulator.serving import AnnouncingServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

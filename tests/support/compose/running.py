@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.support.airflow_home import REPOSITORY
 from tests.support.compose import stand_ins
 from tests.support.compose.mapping import HERE, Places
 from tests.support.compose.reading import Service, read_env, services
@@ -120,7 +119,7 @@ class ComposeRun:
             self.keeper,
             self._command(service),
             self.environment(service, container),
-            REPOSITORY if service.name == "simulator" else self.places.home(container),
+            self.places.home(container),
             self.places.folder / f"{container}.log",
             is_ready=lambda: True,
         )

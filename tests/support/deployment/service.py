@@ -86,7 +86,7 @@ def start_simulator(
     :param name: of its process and log.
     """
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "simulator", "--port", str(port), "--key", key, *options]
+    command = [sys.executable, "-m", "airflow_midjourney.testing", "--port", str(port), "--key", key, *options]
     return Simulator(_start(keeper, folder, name, command, port), f"http://127.0.0.1:{port}")
 
 
@@ -109,7 +109,7 @@ def _start(keeper: Keeper, folder: Path, name: str, command: list[str], port: in
         name,
         keeper,
         command,
-        clean_environment(),
+        clean_environment() | {"PYTHONPATH": str(REPOSITORY / "plugins")},
         REPOSITORY,
         folder / f"{name}.log",
         is_ready=lambda: listens(port),
