@@ -24,6 +24,7 @@ from sqlalchemy import create_engine, text
 from tests.support import airflow_connections as connections
 from tests.support.airflow_home import REPOSITORY, airflow_variables
 from tests.support.images import jpeg
+from tests.support.wheels import clean_environment, copy_of, python_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,37 +109,6 @@ class Deployment:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy so that nothing is left behind here."""
-    source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(REPOSITORY / name, source)
-    copy_of("plugins", source)
-    copy_of("dags", source)
-    build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(source / "dist"), str(source)]
-    done = subprocess.run(build, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return next((source / "dist").glob("*.whl"))
-
-
-def copy_of(name: str, folder: Path) -> Path:
-    """Copy a folder of the repository as a download has it."""
-    without = shutil.ignore_patterns("__pycache__", ".mypy_cache", ".ruff_cache")
-    return shutil.copytree(REPOSITORY / name, folder / name, ignore=without)
-
-
-def python_with(wheel: Path, folder: Path) -> Path:
-    """Make an environment that has the wheel, and borrows what it needs."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    python = folder / "bin" / "python"
-    packages = next((folder / "lib").glob("python*/site-packages"))
-    (packages / "borrowed.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    install = ["pip", "install", "--quiet", "--offline", "--no-deps", "--python", str(python), str(wheel)]
-    subprocess.run([sys.executable, "-m", "uv", *install], check=True)
-    return python
-
-
-@pytest.fixture(scope="session")
 def empty_airflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Airflow's own database, made once and copied."""
     home = tmp_path_factory.mktemp("airflow")
@@ -146,10 +116,6 @@ def empty_airflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code = "from airflow.utils.db import initdb; initdb()"
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=home, check=True, capture_output=True)
     return home / "airflow.db"
-
-
-def clean_environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 
 @pytest.fixture
