@@ -77,8 +77,8 @@ def running_images() -> Iterator[FakeImages]:
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
-    login = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-    images = FakeImages(url, boto3.Session(**login).client("s3", endpoint_url=url))
+    session = boto3.Session("testing", "testing", region_name="us-east-1")
+    images = FakeImages(url, session.client("s3", endpoint_url=url))
     try:
         images.put(BUCKET, *(f"{PREFIX}{number}.jpg" for number in range(PICTURES)))
         yield images

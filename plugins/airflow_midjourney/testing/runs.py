@@ -84,7 +84,7 @@ def airflow_database(folder: Path) -> Iterator[None]:
             from airflow.utils.db import initdb
 
             initdb()
-            DagBundlesManager().sync_bundles_to_db()
+            DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
             yield
     finally:
         _read_configuration_again()
@@ -94,8 +94,8 @@ def _read_configuration_again() -> None:
     from airflow import settings
 
     settings.dispose_orm()
-    settings.configure_vars()
-    settings.configure_orm()
+    settings.configure_vars()  # type: ignore[no-untyped-call]
+    settings.configure_orm()  # type: ignore[no-untyped-call]
 
 
 def run_dag(dag: DAG, table: Path, conf: Mapping[str, Any] | None = None) -> DescribedRun:
