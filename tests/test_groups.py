@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: Whose imports are of the repository itself: its packages, and the modules that stand beside tests.
-OURS = {"airflow_midjourney", "benchmarks", "demo", "deploy", "docsite", "mutants", "tests"} | {
+OURS = {"airflow_midjourney", "benchmarks", "demo", "deploy", "docsite", "mutants", "simulator", "tests"} | {
     path.stem for path in (REPOSITORY / "tests").rglob("*.py")
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +13,6 @@ ROOMS: Final = sorted({file.parent for file in DESCRIBE.rglob("*.py")})
 
 #: Modules of one folder, ``__init__`` and ``__main__`` among them.
 AT_MOST: Final = 22
-
-_OLD_SIMULATOR: Final = re.compile(r"^\s*(?:from|import) simulator\b(?!_)", re.MULTILINE)
 
 
 def name_of(room: Path) -> str:
@@ -33,15 +30,3 @@ def test_a_room_says_what_lives_there_and_what_may_call_it(room: Path) -> None:
 
     assert said
     assert len([line for line in said.splitlines() if line]) >= 2
-
-
-def test_the_simulator_is_imported_from_where_users_have_it() -> None:
-    """It was a package of its own before, which no wheel had."""
-    own = Path(__file__).parents[1]
-    folders = [own / name for name in ("benchmarks", "demo", "mutants", "plugins", "tests")]
-    files = [file for folder in folders for file in folder.rglob("*.py")]
-
-    assert files
-    assert [
-        str(file.relative_to(own)) for file in files if _OLD_SIMULATOR.search(file.read_text(encoding="utf-8"))
-    ] == []
