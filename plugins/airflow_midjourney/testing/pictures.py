@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 #: What the server has from its start: so many pictures, below a prefix.
-BUCKET: Final = "photos"
-PREFIX: Final = "incoming/"
-PICTURES: Final = 3
+_BUCKET: Final = "photos"
+_PREFIX: Final = "incoming/"
+_PICTURES: Final = 3
 
 _SIZE: Final = 64
 
@@ -80,7 +80,7 @@ def running_images() -> Iterator[FakeImages]:
     session = boto3.Session("testing", "testing", region_name="us-east-1")
     images = FakeImages(url, session.client("s3", endpoint_url=url))
     try:
-        images.put(BUCKET, *(f"{PREFIX}{number}.jpg" for number in range(PICTURES)))
+        images.put(_BUCKET, *(f"{_PREFIX}{number}.jpg" for number in range(_PICTURES)))
         yield images
     finally:
         images.clear()
