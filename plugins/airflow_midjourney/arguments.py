@@ -39,6 +39,8 @@ def read_scope(
     :param manifest: as :func:`read_manifest` gives it.
     :raises SettingsError: if one of them is empty or makes no sense.
     """
+    from airflow_midjourney.describe.model.choices import read_member
+
     wanted_keys = _texts(keys)
     named = bool(wanted_keys or manifest)
     wanted_bucket = _bucket(bucket)
@@ -52,7 +54,7 @@ def read_scope(
         bucket=wanted_bucket,
         prefixes=prefixes,
         keys=wanted_keys,
-        bot_type=_bot_type(bot_type),
+        bot_type=read_member(BotType, "bot_type", bot_type),
         manifest=manifest,
     )
 
@@ -290,11 +292,3 @@ def _texts_of_json(value: str) -> tuple[str, ...]:
     except ValueError:
         raise SettingsError("keys= is text that looks like a list but is no JSON; render it with | tojson.") from None
     return tuple(str(one) for one in found)
-
-
-def _bot_type(value: str) -> BotType:
-    try:
-        return BotType(str(value).strip())
-    except ValueError:
-        known = ", ".join(bot.value for bot in BotType)
-        raise SettingsError(f"bot_type must be one of {known}, not {value!r}.") from None

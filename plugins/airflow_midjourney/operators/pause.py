@@ -64,11 +64,12 @@ class PauseAccountOperator(BaseOperator):
             return self._change(f"{context['ti'].dag_id} {context['ti'].run_id}")
 
     def _change(self, ordered_by: str) -> bool:
+        from airflow_midjourney.describe.model.choices import read_member
         from airflow_midjourney.describe.table.orders.pauses import pause_accounts
         from airflow_midjourney.hooks.image_prompts import open_metadata
         from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
-        action, database = _action(self.action), open_metadata(self.db_conn_id)
+        action, database = read_member(PauseAction, "action", self.action), open_metadata(self.db_conn_id)
         account = MidjourneyHook(self.mj_conn_id).account()
         if action is PauseAction.PAUSE:
             changed = bool(database.write_here(pause_accounts, [account], ordered_by))
@@ -90,13 +91,3 @@ def _resume(tx: Transaction, account: AccountSettings, resumed_by: str) -> list[
     ensure_account(tx, account)
     seen = SeenPause(account, read_account(tx, account.identity).paused_at)
     return resume_accounts(tx, [seen], resumed_by)
-
-
-def _action(value: str) -> PauseAction:
-    from airflow_midjourney.describe.model.errors import SettingsError
-
-    try:
-        return PauseAction(str(value).strip())
-    except ValueError:
-        known = ", ".join(PauseAction)
-        raise SettingsError(f"action must be one of {known}, not {value!r}.") from None

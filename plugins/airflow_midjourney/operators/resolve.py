@@ -54,6 +54,7 @@ class ResolveDoubtsOperator(ImageScopeOperator):
     async def _resolve(self, decided_by: str) -> int:
         from airflow_midjourney.describe.admin import resolve
         from airflow_midjourney.describe.admin.resolve import Action
+        from airflow_midjourney.describe.model.choices import read_member
         from airflow_midjourney.hooks.image_prompts import open_metadata
 
         scope = read_scope(
@@ -63,7 +64,7 @@ class ResolveDoubtsOperator(ImageScopeOperator):
             whole_bucket=self.whole_bucket,
             bot_type=self.bot_type,
         )
-        action = _action(self.action)
+        action = read_member(Action, "action", self.action)
         database = open_metadata(self.db_conn_id)
         rows = await database.read(resolve.doubtful_rows, scope)
         for row in rows:
@@ -86,17 +87,6 @@ class ResolveDoubtsOperator(ImageScopeOperator):
             return int(await database.write(resolve.adopt, rows, task_id, decided_by))
         decide = resolve.release if action is Action.RELEASE else resolve.fail
         return sum([await database.write(decide, row, decided_by) for row in rows])
-
-
-def _action(value: str) -> Any:
-    from airflow_midjourney.describe.admin.resolve import Action
-    from airflow_midjourney.describe.model.errors import SettingsError
-
-    try:
-        return Action(str(value).strip())
-    except ValueError:
-        known = ", ".join(action.value for action in Action)
-        raise SettingsError(f"action must be one of {known}, not {value!r}.") from None
 
 
 def _task_id(value: str | None) -> str:

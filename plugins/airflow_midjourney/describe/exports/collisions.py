@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.exports.format import Names
 from airflow_midjourney.describe.exports.naming import sameness
+from airflow_midjourney.describe.model.choices import read_member
 from airflow_midjourney.describe.model.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -29,11 +30,7 @@ def read_on_collision(value: str) -> OnCollision:
 
     :raises SettingsError: if it is none of the known ways.
     """
-    try:
-        return OnCollision(str(value).strip())
-    except ValueError:
-        known = ", ".join(way.value for way in OnCollision)
-        raise SettingsError(f"on_collision must be one of {known}, not {value!r}.") from None
+    return read_member(OnCollision, "on_collision", value)
 
 
 class FileNames:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from airflow_midjourney.describe.model.choices import read_member
 from airflow_midjourney.describe.model.errors import SettingsError
 from airflow_midjourney.describe.model.review import OUTDATED, ReviewDecision
 from airflow_midjourney.describe.model.text import on_one_line
@@ -161,11 +162,7 @@ def read_prompt(value: str) -> Prompt:
 
     :raises SettingsError: if it is none of the known ways.
     """
-    try:
-        return Prompt(str(value).strip())
-    except ValueError:
-        known = ", ".join(prompt.value for prompt in Prompt)
-        raise SettingsError(f"prompt must be one of {known}, not {value!r}.") from None
+    return read_member(Prompt, "prompt", value)
 
 
 def read_choose(value: str) -> Choose:
@@ -173,11 +170,7 @@ def read_choose(value: str) -> Choose:
 
     :raises SettingsError: if it is none of the known ways.
     """
-    try:
-        return Choose(str(value).strip())
-    except ValueError:
-        known = ", ".join(choose.value for choose in Choose)
-        raise SettingsError(f"choose must be one of {known}, not {value!r}.") from None
+    return read_member(Choose, "choose", value)
 
 
 def is_refusal(prompt: str, *, of: int = 1) -> bool:

@@ -82,14 +82,10 @@ class Line:
     problem: str = ""
 
 
-class _Parts(io.RawIOBase):
-    """A stored object as a file; each read is one request, so that no connection waits for the next one."""
+class _Readable(io.RawIOBase):
+    """A file that can be read from any place. What it is made of says how."""
 
-    def __init__(self, store: ImageStore, stored: ListedImage, check: Callable[[], None]) -> None:
-        self._store = store
-        self._check = check
-        self._stored = stored
-        self._at = 0
+    _at = 0
 
     def readable(self) -> bool:
         return True
@@ -99,6 +95,15 @@ class _Parts(io.RawIOBase):
 
     def tell(self) -> int:
         return self._at
+
+
+class _Parts(_Readable):
+    """A stored object as a file; each read is one request, so that no connection waits for the next one."""
+
+    def __init__(self, store: ImageStore, stored: ListedImage, check: Callable[[], None]) -> None:
+        self._store = store
+        self._check = check
+        self._stored = stored
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._stored.size_bytes}[whence]
@@ -115,7 +120,7 @@ class _Parts(io.RawIOBase):
         return len(part)
 
 
-class _OfUtf16(io.RawIOBase):
+class _OfUtf16(_Readable):
     """UTF-16 text as UTF-8; places in it count bytes of UTF-8, and going back reads from the beginning."""
 
     def __init__(self, content: BinaryIO) -> None:
@@ -127,15 +132,6 @@ class _OfUtf16(io.RawIOBase):
         self._decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
         self._left = b""
         self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_END:
