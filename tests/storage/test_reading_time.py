@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -114,13 +115,33 @@ def test_other_threads_go_on_while_one_waits_for_a_drip(
 ) -> None:
     server.keys.append("in/b.jpg")
     slow, quick = (store.look_up("photos", key) for key in server.keys)
-    monkeypatch.setattr(reading_time, "SHORTEST_READ", 1.0)
     with ThreadPoolExecutor(1) as other:
-        waiting = other.submit(store.read, slow)
+        with monkeypatch.context() as short:
+            short.setattr(reading_time, "SHORTEST_READ", 1.0)
+            waiting = other.submit(store.read, slow)
+            deadline = time.monotonic() + 60
+            while "in/a.jpg" not in server.read:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
         while not waiting.done():
             assert store.read(quick).body == server.body_of("in/b.jpg")
 
     assert isinstance(waiting.exception(), ObjectUnavailableError)
+
+
+@pytest.mark.parametrize("at", ["in/a.jpg", ""], ids=["object", "listing"])
+def test_a_time_that_is_over_before_the_answer_is_waited_for_ends_it(
+    at: str, server: ListingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect(server.url, s3={"addressing_style": "path"})
+    store = ImageStore(client, name="aws_photos")
+    server.slow_heads[at] = DRIP
+    monkeypatch.setattr(reading_time, "LONGEST_READ", 0.2)
+    # As a server does that is slow to take a connection: the time ends between the last look at it and the answer.
+    client.meta.events.register_last("before-send.s3", lambda **_: time.sleep(0.5))
+
+    with pytest.raises(StorageUnavailableError, match="too slowly"):
+        store.look_up("photos", at) if at else store.list_page("photos", "in/", suffixes=None)
 
 
 def test_a_body_that_takes_its_time_is_read(store: ImageStore, server: ListingServer) -> None:

@@ -52,6 +52,7 @@ class ReadingTime:
         self._ends_at = time.monotonic() + self.seconds
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
+        self._is_over = False
         self._has_broken_off = False
 
     @contextmanager
@@ -63,7 +64,7 @@ class ReadingTime:
         :raises ObjectUnavailableError: if it was, and an object was read.
         :raises StorageUnavailableError: if it was.
         """
-        timer = threading.Timer(max(self._ends_at - time.monotonic(), 0.0), self._break_off)
+        timer = threading.Timer(max(self._ends_at - time.monotonic(), 0.0), self._end)
         timer.daemon = True
         times = _times_of_this_thread()
         times.append(self)
@@ -103,14 +104,21 @@ class ReadingTime:
         """Note where the answer is waited for; None for nowhere any more."""
         with self._lock:
             self._socket = connected
+            # Connecting, and sending, may have taken all of it.
+            self._break_off_if_over()
 
-    def _break_off(self) -> None:
+    def _end(self) -> None:
         with self._lock:
-            if self._socket is not None:
-                self._has_broken_off = True
-                # What waits for a piece wakes up. TLS is not taken leave of: that would wait, too.
-                with suppress(OSError):
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            self._is_over = True
+            self._break_off_if_over()
+
+    def _break_off_if_over(self) -> None:
+        if self._socket is None or not self._is_over:
+            return
+        self._has_broken_off = True
+        # What waits for a piece wakes up. TLS is not taken leave of: that would wait, too.
+        with suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 def bound_requests(client: S3Client) -> None:
