@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI
 from airflow_midjourney.web import error_pages, static_files
 from airflow_midjourney.web.api import accounts as accounts_api
 from airflow_midjourney.web.api import batches as batches_api
+from airflow_midjourney.web.api import reviews as reviews_api
 from airflow_midjourney.web.pages import (
     account,
     batches,
@@ -15,6 +16,7 @@ from airflow_midjourney.web.pages import (
     pictures,
     redescribe,
     redescribe_filter,
+    review,
     spend,
 )
 from airflow_midjourney.web.security.access import current_viewer
@@ -32,6 +34,8 @@ ROUTERS = (
     failures.router,
     redescribe.router,
     redescribe_filter.router,
+    review.router,
+    reviews_api.router,
     spend.router,
 )
 

@@ -37,3 +37,12 @@ async def readable_dags(viewer: CurrentViewer, database: Metadata) -> frozenset[
 
 #: The type of a route's argument that is to be these DAGs.
 ReadableDags = Annotated[frozenset[str], Depends(readable_dags)]
+
+
+async def editable_dags(viewer: CurrentViewer, database: Metadata) -> frozenset[str]:
+    """Give the DAGs with batches that the viewer may edit."""
+    return await viewer.editable(await database.read_now(known_dags))
+
+
+#: The type of a route's argument that is to be these DAGs.
+EditableDags = Annotated[frozenset[str], Depends(editable_dags)]

@@ -91,6 +91,19 @@ async def read_gallery_filters(
 WantedInGallery = Annotated[Filters, Depends(read_gallery_filters)]
 
 
+async def read_review_filters(filters: WantedImages, viewer: CurrentViewer, database: Metadata) -> Filters:
+    """Read what the form of the review page sent: described images, whatever it says of a status.
+
+    :raises HTTPException: as :func:`require_batch`.
+    """
+    await require_batch(filters, viewer, database)
+    return replace(filters, status=Status.SUCCEEDED, reason=None, in_flight=False)
+
+
+#: The same for the review page.
+WantedForReview = Annotated[Filters, Depends(read_review_filters)]
+
+
 async def read_failure_filters(
     status: str = "",
     reason: str = "",

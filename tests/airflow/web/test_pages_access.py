@@ -44,6 +44,9 @@ ASKED = {
     "/again-all": ("GET", "/again-all?reason=banned"),
     "/describe-all-again": ("POST", "/describe-all-again"),
     "/asked": ("GET", "/asked?request_id=asked/theirs"),
+    "/review": ("GET", "/review"),
+    "/api/review": ("POST", "/api/review"),
+    "/api/review/next": ("POST", "/api/review/next"),
     "/spend": ("GET", "/spend"),
     "/spend.csv": ("GET", "/spend.csv?days=2"),
 }
@@ -53,6 +56,13 @@ ABOUT_NOTHING = {"/", "/static/{name}"}
 
 #: Routes that show nothing of any DAG, and need a right to the connection.
 ABOUT_ACCOUNTS = {"/account", "/api/account", "/api/account/pause", "/api/account/resume"}
+
+#: Routes for persons who may edit a DAG, and what is sent to them.
+ABOUT_REVIEWS = {
+    "/review": None,
+    "/api/review": {"window": "a" * 16, "image_id": 1, "answer": "", "decision": "rejected"},
+    "/api/review/next": {"window": "a" * 16},
+}
 
 #: What a route answers to a person without the right to see its subject: a list without it, or that it is not there.
 #: All others refuse.
@@ -64,6 +74,8 @@ IN_THE_DARK = {
     "/failures": 200,
     "/again": 200,
     "/again-all": 200,
+    "/review": 200,
+    "/api/review/next": 200,
     "/spend": 200,
     "/spend.csv": 200,
     "/image": 404,
@@ -129,6 +141,8 @@ def ask(api: TestClient, their_batch: str) -> Callable[..., Any]:
         body: dict[str, Any] = {}
         if route in QUESTIONS:
             body = {"data": {"question": QUESTIONS[route](name)}}
+        elif method == "POST" and route in ABOUT_REVIEWS:
+            body = {"json": ABOUT_REVIEWS[route]}
         elif method == "POST" and route in ABOUT_ACCOUNTS:
             kind = "json" if route.startswith("/api/") else "data"
             body = {kind: {"connection": "midjourney_default", "batch_id": their_batch, "order": "pause"}}
@@ -177,7 +191,9 @@ def test_who_may_not_see_a_batch_does_not_learn_which_images_it_counts(
     assert api.get(where).status_code == 401
 
 
-@pytest.mark.parametrize("route", sorted(set(routes()) - ABOUT_NOTHING - ABOUT_ACCOUNTS - {"/picture", *QUESTIONS}))
+@pytest.mark.parametrize(
+    "route", sorted(set(routes()) - ABOUT_NOTHING - ABOUT_ACCOUNTS - {"/picture", *QUESTIONS, *ABOUT_REVIEWS})
+)
 def test_who_may_see_the_dag_sees_it(
     route: str, ask: Callable[..., Any], as_user: Callable[..., dict[str, str]]
 ) -> None:

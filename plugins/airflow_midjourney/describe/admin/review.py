@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
 
+from airflow_midjourney.describe.model.review import ReviewDecision
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to
 from airflow_midjourney.describe.queries.reviews import open_images
 from airflow_midjourney.describe.table.reviews.decisions import ReviewOutcome, Written, write_reviews
@@ -61,5 +62,11 @@ def decide(
     )
     written = write_reviews(tx, [one for one in reviews if one.seen.image_id in theirs], reviewer)
     end_leases(tx, [one.image_id for one in written], holder)
+    # An image whose decision is taken back stays before its reviewer.
+    take_leases(tx, [one.seen.image_id for one in reviews if _takes_back(one, theirs)], holder)
     outcomes = {one.image_id: one for one in written}
     return [outcomes.get(image_id, ReviewOutcome(image_id, Written.IMPOSSIBLE, None)) for image_id in asked]
+
+
+def _takes_back(review: Review, theirs: set[int]) -> bool:
+    return review.decision is ReviewDecision.WITHDRAWN and review.seen.image_id in theirs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ColumnElement, and_, exists, select, true
+from sqlalchemy import ColumnElement, and_, case, exists, func, select, true
 
 from airflow_midjourney.describe.model.review import ReviewDecision
 from airflow_midjourney.describe.model.status import Status
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.reviews.decisions import KnownReview
     from airflow_midjourney.describe.table.schema import Tables
+
+#: Images that a page counts at most.
+MOST_COUNTED: Final = 10_000
 
 #: Images that are looked up at once.
 _AT_ONCE: Final = 500
@@ -69,6 +72,34 @@ def look_at_reviews(tx: Transaction, image_ids: Sequence[int]) -> list[ReviewedI
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How far people have come.
+
+    :param images: described ones, counted up to :data:`MOST_COUNTED` and one.
+    :param decided: of those that were counted, how many have a decision about the prompts they have.
+    """
+
+    images: int
+    decided: int
+
+
+def count_reviewed(tx: Transaction, filters: Filters, dag_ids: DagIds) -> Counted:
+    """Count images, and those that are decided; no further than a page can wait for."""
+    some = select(case((is_decided(tx.tables), 1), else_=0).label("decided"))
+    counted = some.where(_reviewable(tx, filters, dag_ids)).limit(MOST_COUNTED + 1).subquery()
+    images, decided = tx.connection.execute(
+        select(func.count(), func.coalesce(func.sum(counted.c.decided), 0)).select_from(counted)
+    ).one()
+    return Counted(images, int(decided))
+
+
+def _reviewable(tx: Transaction, filters: Filters, dag_ids: DagIds) -> ColumnElement[bool]:
+    images = tx.tables.images
+    described = and_(has_status(images, Status.SUCCEEDED), images.c.is_current == true())
+    return and_(described, wanted(tx, filters, dag_ids))
+
+
 def open_images(
     tx: Transaction, filters: Filters, dag_ids: DagIds, holder: str, after: int, limit: int
 ) -> list[ReviewedImage]:
@@ -82,10 +113,8 @@ def open_images(
     ids = tx.connection.execute(
         select(images.c.id)
         .where(
-            has_status(images, Status.SUCCEEDED),
-            images.c.is_current == true(),
+            _reviewable(tx, filters, dag_ids),
             images.c.id > after,
-            wanted(tx, filters, dag_ids),
             ~is_decided(tx.tables),
             ~held_by_another(tx, holder),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request
@@ -53,6 +54,7 @@ async def show_gallery(
         following=_beside(filters, sealed(filters, found.following)),
         preceding=_beside(filters, sealed(filters, found.preceding)),
         latest=_address(filters) if beside else None,
+        review=f"review{query_of(replace(filters, status=None, reason=None, in_flight=False))}",
         pictures=read_settings().gallery_images,
     )
 
