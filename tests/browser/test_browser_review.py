@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 LOOKS: Final = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390), ("light", 1920)]
 IMAGES: Final = 40
 
+# The machine may be busy with other tests: what is to come has as long as every action of the browser has.
+expect.set_options(timeout=60_000)
+
 #: The script's state after a key: another image, or none.
 _MOVED_ON: Final = (
     "before => document.querySelector('[data-review]').hidden"
@@ -79,7 +82,7 @@ def press(page: Page, key: str) -> str:
 
 def all_saved(page: Page) -> None:
     expect(page.locator("[data-progress]")).not_to_contain_text("not saved yet")
-    page.wait_for_function("!JSON.parse(sessionStorage.getItem('midjourney-review-unsent') || '[]').length")
+    page.wait_for_function("() => !JSON.parse(sessionStorage.getItem('midjourney-review-unsent') || '[]').length")
 
 
 def decided(table: Database) -> dict[str, list[str | None]]:
@@ -101,7 +104,7 @@ def test_it_looks_well_and_axe_has_nothing_to_say(
 ) -> None:
     page = open_page("midjourney/review?dag_id=product_photos", dark=look == "dark", width=width)
     shown_key(page)
-    page.wait_for_function("document.querySelector('[data-picture]').naturalWidth > 0")
+    page.wait_for_function("() => document.querySelector('[data-picture]').naturalWidth > 0")
     page.wait_for_load_state("networkidle")
     picture(page, f"review-{look}-{width}")
 
