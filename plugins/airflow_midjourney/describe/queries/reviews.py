@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.table.schema import Tables
 
 #: Images that a page counts at most.
-MOST_COUNTED: Final = 10_000
+MOST_REVIEWS_COUNTED: Final = 10_000
 
 #: Images that are looked up at once.
 _AT_ONCE: Final = 500
@@ -76,8 +76,8 @@ def look_at_reviews(tx: Transaction, image_ids: Sequence[int]) -> list[ReviewedI
 class Counted:
     """How far people have come.
 
-    :param images: described ones, counted up to :data:`MOST_COUNTED` and one.
-    :param decided: of those that were counted, how many have a decision about the prompts they have.
+    :param images: described ones, counted up to :data:`MOST_REVIEWS_COUNTED` and one.
+    :param decided: how many of the counted ones have a decision about the prompts they have.
     """
 
     images: int
@@ -87,7 +87,7 @@ class Counted:
 def count_reviewed(tx: Transaction, filters: Filters, dag_ids: DagIds) -> Counted:
     """Count images, and those that are decided; no further than a page can wait for."""
     some = select(case((is_decided(tx.tables), 1), else_=0).label("decided"))
-    counted = some.where(_reviewable(tx, filters, dag_ids)).limit(MOST_COUNTED + 1).subquery()
+    counted = some.where(_reviewable(tx, filters, dag_ids)).limit(MOST_REVIEWS_COUNTED + 1).subquery()
     images, decided = tx.connection.execute(
         select(func.count(), func.coalesce(func.sum(counted.c.decided), 0)).select_from(counted)
     ).one()

@@ -19,7 +19,7 @@ from airflow_midjourney.web.security.access import CurrentViewer, Viewer
 
 router = APIRouter(prefix="/api/review")
 
-#: Images that are lent together: the one that is looked at, and those that are loaded before they are wanted.
+#: Images that are lent together: one to look at, and the next ones, whose pictures are loaded ahead.
 _LENT_AT_ONCE: Final = 3
 
 #: A longer text is no caption.
