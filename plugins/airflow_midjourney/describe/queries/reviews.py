@@ -85,7 +85,7 @@ class Counted:
 
 
 def count_reviewed(tx: Transaction, filters: Filters, dag_ids: DagIds) -> Counted:
-    """Count images, and those that are decided; no further than a page can wait for."""
+    """Count images, and the decided ones among them; no further than a page can wait for."""
     some = select(case((is_decided(tx.tables), 1), else_=0).label("decided"))
     counted = some.where(_reviewable(tx, filters, dag_ids)).limit(MOST_REVIEWS_COUNTED + 1).subquery()
     images, decided = tx.connection.execute(
