@@ -98,7 +98,7 @@ def _kill_amid_submissions(job: Job, simulator: RunningSimulator) -> None:
     before = simulator.counters()["accepted"]
     process = multiprocessing.get_context("forkserver").Process(target=run_job, args=(job,))
     process.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while simulator.counters()["accepted"] < before + IMAGES // 6:
         assert process.is_alive()
         assert time.monotonic() < deadline

@@ -79,7 +79,7 @@ async def _submit_and_wait(errand: Errand, held: HeldAnswers) -> None:
 
 
 def _wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)

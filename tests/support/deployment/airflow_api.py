@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Seconds in which a run has to end.
-RUN_LIMIT = 180.0
+RUN_LIMIT = 300.0
 
 _TICK = 0.3
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: The example DAG.
 DAG: Final = "describe_images"
 
-_PATIENCE: Final = 90.0
+_PATIENCE: Final = 180.0
 _TICK: Final = 0.1
 
 _PHOTOS: Final = itertools.count(1)
