@@ -57,7 +57,7 @@ class Contents:
     files: list[PhotoFile] = field(default_factory=list)
     linked_folders: int = 0
     closed_folders: int = 0
-    left_out: int = 0
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def pictures(self) -> int:
@@ -72,7 +72,9 @@ class Contents:
         if self.closed_folders:
             yield f"folders that may not be read: {self.closed_folders:,}"
         if self.left_out:
-            yield f"broken links, and names that are no text, passed over: {self.left_out:,}"
+            named = min(self.left_out)
+            shown = named if named.isprintable() else ascii(named)
+            yield f"broken links, and names that are no text, passed over: {len(self.left_out):,}, such as {shown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class PhotoFolder:
             elif (file := _file(name, Path(entry.path))) is not None:
                 contents.files.append(file)
             else:
-                contents.left_out += 1
+                contents.left_out.append(name)
 
 
 def open_photos(given: str) -> PhotoFolder:

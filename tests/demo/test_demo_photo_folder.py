@@ -136,8 +136,17 @@ def test_what_is_passed_over_is_counted(folder: Path) -> None:
     assert list(PhotoFolder(folder).contents().lines()) == [
         "5 pictures among 6 files",
         "links to folders, which are not followed: 1",
-        "broken links, and names that are no text, passed over: 3",
+        "broken links, and names that are no text, passed over: 3, such as dangling.jpg",
     ]
+
+
+def test_a_name_that_is_no_text_is_shown_so_that_a_terminal_can_show_it(folder: Path) -> None:
+    for name in ("dangling.jpg", "pipe.jpg"):
+        (folder / name).unlink()
+
+    *_, last = PhotoFolder(folder).contents().lines()
+
+    assert last.endswith(": 1, such as 'not-utf-8-\\udcff.jpg'")
 
 
 def test_two_folders_of_one_name_are_two_buckets(tmp_path: Path) -> None:
