@@ -11,19 +11,25 @@ import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_midjourney.describe.model.errors import DescribeError
+from airflow_midjourney.describe.model.errors import DescribeError, TableError
 from airflow_midjourney.describe.queries.batch import BatchOverview, overview
+from airflow_midjourney.describe.table.database import LONGEST_LOOK
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Database
 
+T = TypeVar("T")
+
 #: A look is kept for so many times as long as it took.
 _KEPT_FOR: Final = 20
+
+#: One that took too long is not tried again for so many times as long as it took.
+_FAILED_FOR: Final = 3
 
 #: Looks that are kept at most.
 _MOST: Final = 500
@@ -50,11 +56,23 @@ class Look:
         return max(usual, self.fresh_until - time.monotonic())
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A look that came to nothing: a query that takes too long is not asked again at once by each viewer.
+
+    :param until: by ``time.monotonic()``.
+    """
+
+    error: TableError
+    until: float
+
+
 @dataclass
 class Watch:
     """The latest looks at the batches of one database."""
 
     looks: OrderedDict[str, Look] = field(default_factory=OrderedDict)
+    failures: OrderedDict[str, Failure] = field(default_factory=OrderedDict)
     looking: dict[str, asyncio.Future[Look]] = field(default_factory=dict)
 
     async def look(self, database: Database, batch: Batch) -> Look:
@@ -62,6 +80,9 @@ class Watch:
         known = self.looks.get(batch.batch_id)
         if known is not None and time.monotonic() < known.fresh_until:
             return known
+        failure = self.failures.get(batch.batch_id)
+        if failure is not None and time.monotonic() < failure.until:
+            raise failure.error.with_traceback(None)
         under_way = self.looking.get(batch.batch_id)
         if under_way is None or under_way.done():
             under_way = self.looking[batch.batch_id] = asyncio.ensure_future(self._look(database, batch))
@@ -75,14 +96,25 @@ class Watch:
     async def _look(self, database: Database, batch: Batch) -> Look:
         began = time.monotonic()
         account = await asyncio.to_thread(_account_of, batch)
-        found = await database.read_now(overview, batch.batch_id, account)
+        try:
+            found = await database.read_now(overview, batch.batch_id, account)
+        except TableError as error:
+            took = time.monotonic() - began
+            if took >= LONGEST_LOOK:
+                _keep(self.failures, batch.batch_id, Failure(error, time.monotonic() + _FAILED_FOR * took))
+            raise
+        self.failures.pop(batch.batch_id, None)
         ended = time.monotonic()
         look = Look(found, ended + _KEPT_FOR * (ended - began))
-        self.looks[batch.batch_id] = look
-        self.looks.move_to_end(batch.batch_id)
-        while len(self.looks) > _MOST:
-            self.looks.popitem(last=False)
+        _keep(self.looks, batch.batch_id, look)
         return look
+
+
+def _keep(kept: OrderedDict[str, T], batch_id: str, news: T) -> None:
+    kept[batch_id] = news
+    kept.move_to_end(batch_id)
+    while len(kept) > _MOST:
+        kept.popitem(last=False)
 
 
 _watches: WeakKeyDictionary[Database, Watch] = WeakKeyDictionary()

@@ -101,6 +101,19 @@ def test_who_leaves_takes_nothing_from_the_others(table: Database, batch: Batch,
     assert looks == [batch.batch_id]
 
 
+def test_a_look_that_took_too_long_is_not_repeated_at_once(table: Database, batch: Batch, looks: list[str]) -> None:
+    watch = Watch()
+    watch.failures[batch.batch_id] = snapshots.Failure(TableError("It takes too long."), time.monotonic() + 1000)
+
+    assert [str(error) for error in run(*[lambda: watch.look(table, batch)] * 3)] == ["It takes too long."] * 3
+    assert looks == []
+
+    watch.failures[batch.batch_id] = snapshots.Failure(TableError("It takes too long."), 0.0)
+    run(lambda: watch.look(table, batch))
+    assert looks == [batch.batch_id]
+    assert not watch.failures
+
+
 def test_a_look_that_failed_is_not_kept(
     table: Database, batch: Batch, looks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

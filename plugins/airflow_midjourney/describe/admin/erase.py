@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, func, not_, or_, select
 
+from airflow_midjourney.describe.admin.forget_keys import forget_keys
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Reason, Status
-from airflow_midjourney.describe.model.text import storable
 from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.reviews.decisions import forget_reviews
 from airflow_midjourney.describe.table.schema import has_status
 from airflow_midjourney.describe.table.tombstones import NO_BUCKET, content_mark, object_mark
 from airflow_midjourney.describe.table.transitions import OrderMove
 from airflow_midjourney.describe.table.updates import move_rows
+from airflow_midjourney.describe.table.walks.key_order import KeyRange, RowCursor, key_ranges, on_the_way
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import ColumnElement
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 #: Rows erased in one transaction.
 ERASED_AT_ONCE: Final = 200
 
-#: What stands in a batch for a key that was erased.
-_FORGOTTEN: Final = "erased-"
-
 
 @dataclass(frozen=True, slots=True)
 class Erased:
@@ -38,40 +36,47 @@ class Erased:
 
     :param rows: versions of images.
     :param twins: described rows outside the scope that have the same bytes; they keep their prompts.
+    :param last: where the step has ended.
     """
 
-    rows: int = 0
-    twins: int = 0
+    rows: int
+    twins: int
+    last: RowCursor
 
 
-def erase_some(tx: Transaction, scope: Scope, erased_by: str) -> Erased:
+def erase_some(
+    tx: Transaction, scope: Scope, keys: KeyRange, after: RowCursor | None, but: Collection[str], erased_by: str
+) -> Erased | None:
     """Erase the next rows of a scope that are not on their way: all versions, whatever their status.
 
+    :param after: where the step before has ended.
+    :param but: keys that are left for later: their rows were on their way when it was asked which batches name them.
     :param erased_by: which run; it stays in the row.
+    :return: None if there are no more.
     """
     images = tx.tables.images
     rows = tx.connection.execute(
         select(images.c.id, images.c.key, images.c.image_uri, images.c.image_version, images.c.content_sha256)
-        .where(_in_scope(tx, scope), images.c.status.not_in(IN_FLIGHT))
-        .order_by(images.c.id)
+        .where(on_the_way(tx.tables, scope, keys, after), images.c.status.not_in(IN_FLIGHT), images.c.key.not_in(but))
+        .order_by(images.c.key, images.c.id)
         .limit(ERASED_AT_ONCE)
         .with_for_update()
     ).all()
     if not rows:
-        return Erased()
+        return None
     twins = _twins(tx, scope, rows)
     for row in rows:
         _erase(tx, scope, row, erased_by)
     _erase_bill(tx, scope, rows)
     forget_reviews(tx, [row.id for row in rows])
-    _forget_keys(tx, scope.bucket, {row.key for row in rows})
-    return Erased(len(rows), twins)
+    return Erased(len(rows), twins, RowCursor(rows[-1].key, rows[-1].id))
 
 
-def count_on_their_way(tx: Transaction, scope: Scope) -> int:
-    """Count the rows of a scope that the service has, or is being sent: they cannot be erased yet."""
-    query = select(func.count()).where(_in_scope(tx, scope), has_status(tx.tables.images, *IN_FLIGHT))
-    return tx.connection.execute(query).scalar_one()
+def keys_on_their_way(tx: Transaction, scope: Scope) -> list[str]:
+    """Give the keys of the rows of a scope that the service has, or is being sent: they cannot be erased yet."""
+    images = tx.tables.images
+    query = select(images.c.key).where(_in_scope(tx, scope), has_status(images, *IN_FLIGHT))
+    return list(tx.connection.execute(query).scalars())
 
 
 def _in_scope(tx: Transaction, scope: Scope) -> ColumnElement[bool]:
@@ -114,21 +119,6 @@ def _erase(tx: Transaction, scope: Scope, row: Any, erased_by: str) -> None:
     )
 
 
-def _forget_keys(tx: Transaction, bucket: str, keys: set[str]) -> None:
-    """Take erased keys out of the batches that named them one by one, or whose listing ended with them."""
-    batches = tx.tables.batches
-    query = select(batches.c.batch_id, batches.c["keys"], batches.c.listing_after, batches.c.listing_ended_at)
-    for batch_id, named, after, ended_at in tx.connection.execute(query.where(batches.c.bucket == bucket)).all():
-        left = [f"{_FORGOTTEN}{number}" if storable(key) in keys else key for number, key in enumerate(named)]
-        forgets_place = ended_at is not None and after in keys
-        if left != named or forgets_place:
-            tx.connection.execute(
-                batches.update()
-                .where(batches.c.batch_id == batch_id)
-                .values(keys=left, listing_after="" if forgets_place else after, updated_at=tx.now)
-            )
-
-
 def _erase_bill(tx: Transaction, scope: Scope, rows: Sequence[Any]) -> None:
     """Keep what was paid, when, and by which run; drop the service's words, its number for the image and the bytes'."""
     submissions = tx.tables.submissions
@@ -168,8 +158,23 @@ def erase(database: Database, scopes: Sequence[Scope], erased_by: str) -> Erasur
     """
     report = ErasureReport()
     for scope in scopes:
-        while (step := database.write_here(erase_some, scope, erased_by)).rows:
+        passed_over = set(database.read_here(keys_on_their_way, scope))
+        _erase_all(database, scope, passed_over, erased_by, report)
+        on_their_way = database.read_here(keys_on_their_way, scope)
+        ended = sorted(passed_over - set(on_their_way))
+        for start in range(0, len(ended), ERASED_AT_ONCE):
+            these = replace(scope, prefixes=(), keys=tuple(ended[start : start + ERASED_AT_ONCE]))
+            _erase_all(database, these, set(), erased_by, report)
+        report.on_their_way += len(on_their_way)
+    return report
+
+
+def _erase_all(database: Database, scope: Scope, but: Collection[str], erased_by: str, report: ErasureReport) -> None:
+    """Take the keys out of the batches first: once the rows are gone, nothing says which keys they had."""
+    forget_keys(database, scope)
+    for keys in key_ranges(scope):
+        after: RowCursor | None = None
+        while (step := database.write_here(erase_some, scope, keys, after, but, erased_by)) is not None:
+            after = step.last
             report.erased += step.rows
             report.twins += step.twins
-        report.on_their_way += database.read_here(count_on_their_way, scope)
-    return report

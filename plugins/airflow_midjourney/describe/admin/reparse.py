@@ -10,17 +10,18 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from airflow_midjourney.describe.model.status import Reason, Status
 from airflow_midjourney.describe.model.text import presentable
 from airflow_midjourney.describe.service.prompts import PARSER_VERSION, parse_prompts
-from airflow_midjourney.describe.table.batches import scope_keys
 from airflow_midjourney.describe.table.results import Prompted, digest_of_prompts, write_prompts
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
 from airflow_midjourney.describe.table.transitions import OrderMove
+from airflow_midjourney.describe.table.walks.key_order import RowCursor, key_ranges, on_the_way
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_midjourney.describe.model.batch import Scope
     from airflow_midjourney.describe.service.prompts import ParsedPrompts
     from airflow_midjourney.describe.table.database import Database, Transaction
+    from airflow_midjourney.describe.table.walks.key_order import KeyRange
 
 #: Rows read, and written, in one transaction.
 REPARSED_AT_ONCE: Final = 500
@@ -36,10 +37,11 @@ MOST_EXAMPLES: Final = 5
 class AnsweredRow:
     """A row with its raw answer, and what is made of it so far.
 
+    :param place: where it is in the order of the keys.
     :param is_corrected: whether a person has changed the prompts, or the aspect ratio, that a parser had made.
     """
 
-    id: int
+    place: RowCursor
     image_uri: str
     status: Status
     prompt_raw: str
@@ -47,6 +49,11 @@ class AnsweredRow:
     aspect_ratio: str | None
     parser_version: int | None
     is_corrected: bool
+
+    @property
+    def id(self) -> int:
+        """The number of the row."""
+        return self.place.id
 
     @property
     def seen(self) -> tuple[Any, ...]:
@@ -62,12 +69,14 @@ class Reread:
     parsed: ParsedPrompts
 
 
-def answered_rows(tx: Transaction, scope: Scope, after: int, *, again: bool) -> list[AnsweredRow]:
+def answered_rows(
+    tx: Transaction, scope: Scope, keys: KeyRange, after: RowCursor | None, *, again: bool
+) -> list[AnsweredRow]:
     """Give the next rows of a scope with a raw answer: with prompts, or failed as ``unparseable``.
 
     Rows that a newer parser than ours has read are left to it.
 
-    :param after: the number of the last row of the page before.
+    :param after: where the page before has ended.
     :param again: whether rows that this very parser has read are given, too.
     """
     images = tx.tables.images.c
@@ -75,6 +84,7 @@ def answered_rows(tx: Transaction, scope: Scope, after: int, *, again: bool) -> 
     rows = tx.connection.execute(
         select(
             images.id,
+            images.key,
             images.image_uri,
             images.status,
             images.prompt_raw,
@@ -84,20 +94,17 @@ def answered_rows(tx: Transaction, scope: Scope, after: int, *, again: bool) -> 
             *(images[name] for name in PROMPT_COLUMNS),
         )
         .where(
-            images.bucket == scope.bucket,
-            images.bot_type == scope.bot_type,
-            scope_keys(tx.tables, scope),
-            images.id > after,
+            on_the_way(tx.tables, scope, keys, after),
             images.prompt_raw.is_not(None),
             or_(images.parser_version.is_(None), older),
             _has_an_answer(tx),
         )
-        .order_by(images.id)
+        .order_by(images.key, images.id)
         .limit(REPARSED_AT_ONCE)
     )
     return [
         AnsweredRow(
-            row_id,
+            RowCursor(key, row_id),
             uri,
             Status(status),
             raw,
@@ -106,7 +113,7 @@ def answered_rows(tx: Transaction, scope: Scope, after: int, *, again: bool) -> 
             version,
             digest is not None and digest != digest_of_prompts(prompts, ratio),
         )
-        for row_id, uri, status, raw, ratio, version, digest, *prompts in rows
+        for row_id, key, uri, status, raw, ratio, version, digest, *prompts in rows
     ]
 
 
@@ -199,9 +206,8 @@ def reparse(database: Database, scope: Scope, *, again: bool = False) -> Reparse
     :param again: whether rows that this very parser has read are read again, too.
     :raises TableError: if the database cannot be used.
     """
-    report, after = ReparseReport(), 0
-    while rows := database.read_here(answered_rows, scope, after, again=again):
-        after = rows[-1].id
+    report = ReparseReport()
+    for rows in _pages(database, scope, again=again):
         report.rows += len(rows)
         as_made = [row for row in rows if not row.is_corrected]
         report.corrected += len(rows) - len(as_made)
@@ -219,3 +225,11 @@ def _example(row: AnsweredRow, parsed: ParsedPrompts) -> Change:
     pairs = zip((*row.prompts, *[""] * 4), (*parsed.prompts, *[""] * 4), strict=False)
     before, after = next(((old, new) for old, new in pairs if old != new), (row.aspect_ratio, parsed.aspect_ratio))
     return Change(row.image_uri, presentable(before or "none"), presentable(after or "none"))
+
+
+def _pages(database: Database, scope: Scope, *, again: bool) -> Iterator[list[AnsweredRow]]:
+    for keys in key_ranges(scope):
+        after: RowCursor | None = None
+        while rows := database.read_here(answered_rows, scope, keys, after, again=again):
+            after = rows[-1].place
+            yield rows

@@ -57,9 +57,10 @@ def _stop(worker: Worker, progress: Progress) -> None:
         raise told_to_stop()
     if not progress.all_submitted:
         raise BatchError(
-            f"The task's execution_timeout is nearly over, with {progress.open.to_submit} image(s) left to submit. The"
-            " worker stopped in time for every POST on its way to be answered and recorded; nothing is lost, and the"
-            " next try goes on from here. Give the task a longer execution_timeout, more retries, or deferrable=True.",
+            f"The task's execution_timeout is nearly over, with {progress.open.left_to_submit} image(s) left to submit."
+            " The worker stopped in time for every POST on its way to be answered and recorded; nothing is lost, and"
+            " the next try goes on from here. Give the task a longer execution_timeout, more retries, or"
+            " deferrable=True.",
             retry_helps=True,
         )
 

@@ -168,7 +168,7 @@ def submitted_line(progress: Progress, counts: Counts) -> str:
     """Say what the operator leaves to the sensor."""
     parts = [f"{counts.billed} submitted and billed by this batch", f"{counts.in_flight} on their way"]
     if progress.capped:
-        parts.append(f"{progress.open.to_submit} left pending: a cap on submissions or cost was reached")
+        parts.append(f"{counts.pending - progress.open.sharing} left pending: a cap on submissions or cost was reached")
     if progress.open.unanswered:
         parts.append(f"{progress.open.unanswered} had no answer to their submission: the sensor waits for the proof")
     if progress.open.sharing:

@@ -63,6 +63,11 @@ class AccountSettings:
         return None if self.submit_window is None else self.submit_window.opening(now)
 
     @property
+    def has_cap_by_day(self) -> bool:
+        """Whether the connection bounds what may be paid for in a UTC day."""
+        return self.max_submissions_per_day is not None or self.max_cost_per_day is not None
+
+    @property
     def doubt_after(self) -> float:
         """Seconds after a claim when its POST can no longer be on its way."""
         return self.submit_deadline + self.doubt_grace

@@ -11,7 +11,7 @@ from sqlalchemy import and_, func, select
 from airflow_midjourney.describe.model.status import IN_FLIGHT, OPEN
 from airflow_midjourney.describe.table.accounts import has_account, read_account
 from airflow_midjourney.describe.table.batches import in_scope, read_batch
-from airflow_midjourney.describe.table.budgets import Spent, spent_today, submissions_left
+from airflow_midjourney.describe.table.budgets import Spent, spent_today_at_most, submissions_left
 from airflow_midjourney.describe.table.counts import Counts, count
 from airflow_midjourney.describe.table.doubt.in_doubt import most_resubmissions
 from airflow_midjourney.describe.table.doubt.orphans import WaitedFor, accounts_waited_for
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: Parts of one mapped task that are named beside each other.
 MOST_PARTS: Final = 100
+
+#: POSTs of an account's day that are counted for each look where no cap keeps a tally of them.
+MOST_OF_A_DAY: Final = 2000
 
 #: What ended in this time says how fast it goes now.
 LATELY: Final = timedelta(minutes=5)
@@ -61,14 +64,15 @@ class AccountLook:
     """The account that pays for a batch.
 
     :param settings: what its connection says.
-    :param spent: what all DAGs have spent on it today.
+    :param spent: what all DAGs have spent on it today; None where there is no cap and more than :data:`MOST_OF_A_DAY`
+        POSTs would have to be counted.
     :param submissions_left: POSTs that the caps of the run and of the day still allow; None without a cap.
     :param unproved: images of the batch that were cut in the middle of their POST, if there are some.
     """
 
     settings: AccountSettings
     state: AccountState
-    spent: Spent
+    spent: Spent | None
     submissions_left: int | None
     unproved: Unproved | None = None
 
@@ -222,7 +226,7 @@ def _look_at(tx: Transaction, batch: Batch, account: AccountSettings) -> Account
     return AccountLook(
         account,
         read_account(tx, account.identity, batch.options.priority),
-        spent_today(tx, account.identity),
+        spent_today_at_most(tx, account, MOST_OF_A_DAY),
         submissions_left(tx, batch, account),
         unproved(tx, batch, account),
     )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.describe.model.text import storable
-from airflow_midjourney.describe.table.batches import after_prefix
 from airflow_midjourney.describe.table.schema import PROMPT_COLUMNS
 from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS, is_newest, review_facts
+from airflow_midjourney.describe.table.walks.key_order import KeyRange, RowCursor, key_ranges, on_the_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,13 +96,6 @@ class Wanted:
     until: datetime | None = None
 
 
-class RowCursor(NamedTuple):
-    """Where a page ended: the order of the rows is by key, then by number."""
-
-    key: str
-    id: int
-
-
 def read_rows(database: Database, wanted: Wanted, page: int = PAGE) -> Iterator[DescribedImage]:
     """Give the wanted rows in the order of their keys, each once, and none that came after the first page.
 
@@ -115,11 +107,10 @@ def read_rows(database: Database, wanted: Wanted, page: int = PAGE) -> Iterator[
     :raises TableError: if the database cannot be used.
     """
     last_id = database.read_here(_last_id)
-    ranges = _ranges(wanted.scope)
-    for low, high in ranges:
+    for keys in key_ranges(wanted.scope):
         after: RowCursor | None = None
         while True:
-            rows = database.read_here(_read_page, wanted, (low, high), last_id, after, page)
+            rows = database.read_here(_read_page, wanted, keys, last_id, after, page)
             for row in rows:
                 if wanted.current_only and after is not None and row.key == after.key:
                     continue
@@ -135,15 +126,8 @@ def _last_id(tx: Transaction) -> int:
     return last
 
 
-def _ranges(scope: Scope) -> list[tuple[str, str | None]]:
-    """Give the ranges of keys of a scope, in order: each is one walk along the index of the keys."""
-    if scope.keys:
-        return [("", None)]
-    return [(prefix, after_prefix(prefix)) for prefix in sorted({storable(prefix) for prefix in scope.prefixes})]
-
-
 def _read_page(
-    tx: Transaction, wanted: Wanted, keys: tuple[str, str | None], last_id: int, after: RowCursor | None, limit: int
+    tx: Transaction, wanted: Wanted, keys: KeyRange, last_id: int, after: RowCursor | None, limit: int
 ) -> list[DescribedImage]:
     table, reviews = tx.tables.images, tx.tables.reviews
     images = table.c
@@ -151,30 +135,15 @@ def _read_page(
     query = (
         select(*columns, *(images[name] for name in PROMPT_COLUMNS), *review_facts(table, reviews))
         .select_from(table.outerjoin(reviews, is_newest(table, reviews)))
-        .where(*_conditions(tx, wanted), _within(tx, keys, after), images.id <= last_id)
+        .where(on_the_way(tx.tables, wanted.scope, keys, after), *_conditions(tx, wanted), images.id <= last_id)
         .order_by(images.key, images.id)
         .limit(limit)
     )
     return [_described(row) for row in tx.connection.execute(query)]
 
 
-def _within(tx: Transaction, keys: tuple[str, str | None], after: RowCursor | None) -> ColumnElement[bool]:
-    images = tx.tables.images.c
-    low, high = keys
-    conditions = [images.key >= (low if after is None else after.key)]
-    if high is not None:
-        conditions.append(images.key < high)
-    if after is not None:
-        conditions.append(or_(images.key > after.key, images.id > after.id))
-    return and_(*conditions)
-
-
 def _conditions(tx: Transaction, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
     images = tx.tables.images.c
-    yield images.bucket == wanted.scope.bucket
-    yield images.bot_type == wanted.scope.bot_type.value
-    if wanted.scope.keys:
-        yield images.key.in_([storable(key) for key in wanted.scope.keys])
     if wanted.statuses:
         yield images.status.in_([status.value for status in wanted.statuses])
     if wanted.current_only:

@@ -74,7 +74,7 @@ def run_is_capped(tx: Transaction, batch: Batch, account: AccountSettings) -> bo
 def _payers_with_caps(tx: Transaction, batch: Batch, account: AccountSettings) -> Iterator[Payer]:
     if batch.options.max_submissions is not None or batch.options.max_cost is not None:
         yield run_that_pays(tx, batch.origin.cap_scope)
-    if account.max_submissions_per_day is not None or account.max_cost_per_day is not None:
+    if account.has_cap_by_day:
         yield day_that_pays(tx, account.identity)
 
 
@@ -96,8 +96,21 @@ def spent_today(tx: Transaction, identity: str) -> Spent:
     return Spent(*paid(tx, day_that_pays(tx, identity)))
 
 
+def spent_today_at_most(tx: Transaction, account: AccountSettings, submissions: int) -> Spent | None:
+    """Give what an account has paid for in this UTC day; None where no cap keeps a tally of it, and its bill is long.
+
+    :param submissions: that are not too many to be counted.
+    """
+    day, bill = day_that_pays(tx, account.identity), tx.tables.submissions.c
+    if not account.has_cap_by_day:
+        times = select(bill.claimed_at).where(*_beyond(tx, day, _Tally())).order_by(bill.claimed_at.desc())
+        if tx.connection.execute(times.offset(submissions).limit(1)).first() is not None:
+            return None
+    return Spent(*paid(tx, day))
+
+
 def _left_of_the_day(tx: Transaction, account: AccountSettings) -> list[int]:
-    if account.max_submissions_per_day is None and account.max_cost_per_day is None:
+    if not account.has_cap_by_day:
         return []
     spent = spent_today(tx, account.identity)
     lefts = []

@@ -10,16 +10,21 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 
 from airflow_midjourney.describe.model.outcome import TURNED_AWAY, Outcome
 from airflow_midjourney.describe.model.status import IN_FLIGHT, NOT_THE_IMAGES_FAULT, OPEN, Reason, Status
-from airflow_midjourney.describe.table.batches import has_own_rows, in_scope
+from airflow_midjourney.describe.table.batches import has_own_rows, in_scope, turns_out_in_scope
 from airflow_midjourney.describe.table.doubt.unanswered import is_unanswered
 from airflow_midjourney.describe.table.leases import is_claimable
-from airflow_midjourney.describe.table.schema import has_status
+from airflow_midjourney.describe.table.schema import SHARING, has_status
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from sqlalchemy import Table
+
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.table.database import Transaction
+
+#: Pending rows are counted so far to decide anything: more than listing looks ahead, and than there are slots.
+MOST_PENDING: Final = 1000
 
 #: So many failures in a row for one reason that is not the images' fault end a run.
 ALIKE_IN_A_ROW: Final = 10
@@ -109,9 +114,10 @@ def count(tx: Transaction, batch: Batch) -> Counts:
 
 @dataclass(frozen=True, slots=True)
 class OpenRows:
-    """The rows of a batch that have not ended: quick to count, however many have.
+    """The rows of a batch that have not ended: quick to count, however many have, and however many are pending.
 
-    :param claimable: pending rows that a worker could reserve at this moment.
+    :param pending: rows without a twin, up to :data:`MOST_PENDING`, and the sharing ones: no decision needs more.
+    :param claimable: pending rows that a worker could reserve at this moment, counted as far.
     :param sharing: pending rows that wait for a twin that is in flight.
     :param unanswered: of the submitting, those whose POST should have had its answer by now: its worker may be dead.
     """
@@ -129,6 +135,11 @@ class OpenRows:
         return self.pending - self.sharing
 
     @property
+    def left_to_submit(self) -> str:
+        """How many rows have to be sent, in words."""
+        return f"{self.to_submit:,}" if self.to_submit < MOST_PENDING else f"{MOST_PENDING:,} or more"
+
+    @property
     def in_flight(self) -> int:
         """Rows that hold a slot."""
         return self.submitting + self.submitted
@@ -140,23 +151,40 @@ class OpenRows:
 
 
 def count_open(tx: Transaction, batch: Batch) -> OpenRows:
-    """Count a batch's rows that have not ended, of any worker."""
-    images = tx.tables.images.c
+    """Count a batch's rows that have not ended, of any worker; the pending ones to a limit."""
+    images = tx.tables.images
+    status, key = images.c.status, images.c.key
 
     def how_many(condition: ColumnElement[bool]) -> ColumnElement[int]:
         return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
+    def to_a_limit(order: ColumnElement[Any], *conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        # In the order of an index, Postgres stops at the limit, whatever its statistics say.
+        found = select(images.c.id).where(*conditions).order_by(order).limit(MOST_PENDING).subquery()
+        return select(func.count()).select_from(found).scalar_subquery()
+
+    mine = in_scope(tx.tables, batch)
+    # Few rows, which indexes of their own hold.
+    also_mine = turns_out_in_scope(tx.tables, batch)
     row = tx.connection.execute(
         select(
-            how_many(images.status == Status.PENDING),
-            how_many(is_claimable(tx)),
-            how_many(images.status == Status.SUBMITTING),
-            how_many(images.status == Status.SUBMITTED),
-            how_many(and_(images.status == Status.PENDING, images.shares_id.is_not(None))),
+            to_a_limit(key, mine, has_status(images, *OPEN), status == Status.PENDING, images.c.shares_id.is_(None)),
+            to_a_limit(key, mine, is_claimable(tx)),
+            to_a_limit(images.c.shares_id, also_mine, *_shares(images)),
+            how_many(status == Status.SUBMITTING),
+            how_many(status == Status.SUBMITTED),
             how_many(is_unanswered(tx)),
-        ).where(in_scope(tx.tables, batch), has_status(tx.tables.images, *OPEN))
+        )
+        .select_from(images)
+        .where(also_mine, has_status(images, *IN_FLIGHT))
     ).one()
-    return OpenRows(*(int(number) for number in row))
+    to_submit, claimable, sharing, submitting, submitted, unanswered = (int(number) for number in row)
+    return OpenRows(to_submit + sharing, claimable, submitting, submitted, sharing, unanswered)
+
+
+def _shares(images: Table) -> tuple[ColumnElement[bool], ...]:
+    """Give the conditions that a row waits for its twin, spelt so that no index of all pending rows is taken."""
+    return images.c.shares_id.is_not(None), has_status(images, *SHARING), images.c.status != Status.IN_DOUBT
 
 
 def count_undecided(tx: Transaction, batch: Batch, account: str) -> int:

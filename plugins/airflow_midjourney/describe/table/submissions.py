@@ -131,7 +131,7 @@ def not_taken(tx: Transaction, submit_token: str, outcome: Outcome, facts: PostF
 
 def _is_the_image(tx: Transaction, submit_token: str) -> bool:
     """Say whether an image was turned away so often that it is the reason, and not the service."""
-    return _is_turned_away_alone(tx, submit_token) or _others_were_taken(tx, submit_token)
+    return _others_were_taken(tx, submit_token) or _is_turned_away_alone(tx, submit_token)
 
 
 def _is_turned_away_alone(tx: Transaction, submit_token: str) -> bool:
@@ -167,33 +167,40 @@ def _image_of(tx: Transaction, submit_token: str) -> ScalarSelect[int]:
 
 
 def _others_were_taken(tx: Transaction, submit_token: str) -> bool:
-    """Say whether the service took other images whenever it had turned this one away.
+    """Say whether the service has turned this image away often, and took another after it had done so first.
 
     Others that were sent side by side with it count if the service said yes to them when it had said no to this one:
-    where few images are left, no others come later.
+    where few images are left, no others come later. Only the image's own part of the bill is counted, of the rest the
+    newest accepted submission is looked for: this runs behind the account's lock.
     """
-    submissions = tx.tables.submissions
-    turned_away, other = submissions.alias("turned_away"), submissions.alias("other")
-    others_taken = select(other.c.id).where(
-        other.c.account == turned_away.c.account,
-        other.c.image_id != turned_away.c.image_id,
-        other.c.outcome.in_(TAKEN),
-        or_(
-            other.c.claimed_at > turned_away.c.claimed_at,
-            and_(
-                other.c.claimed_at == turned_away.c.claimed_at,
-                other.c.answered_at >= turned_away.c.answered_at,
-            ),
-        ),
+    bill = tx.tables.submissions.c
+    image_id = tx.connection.execute(select(_image_of(tx, submit_token))).scalar_one()
+    noes = tx.connection.execute(
+        select(bill.account, bill.claimed_at, bill.answered_at)
+        .where(
+            bill.image_id == image_id,
+            bill.outcome.in_(TURNED_AWAY),
+            bill.claimed_at > tx.now - timedelta(days=1),
+        )
+        .order_by(bill.claimed_at.desc(), bill.id.desc())
+    ).all()
+    if len(noes) < MOST_TURNED_AWAY:
+        return False
+    first_of_each = {no.account: no for no in noes}
+    return any(_has_taken_another_since(tx, image_id, no) for no in first_of_each.values())
+
+
+def _has_taken_another_since(tx: Transaction, image_id: int, no: Row[Any, Any, Any]) -> bool:
+    bill = tx.tables.submissions.c
+    side_by_side = and_(bill.claimed_at == no.claimed_at, bill.answered_at >= no.answered_at)
+    query = select(bill.id).where(
+        bill.account == no.account,
+        bill.claimed_at >= no.claimed_at,
+        bill.image_id != image_id,
+        bill.outcome.in_(TAKEN),
+        or_(bill.claimed_at > no.claimed_at, side_by_side),
     )
-    passed_over = func.sum(case((others_taken.exists(), 1), else_=0))
-    query = select(func.count(), passed_over).where(
-        turned_away.c.image_id == _image_of(tx, submit_token),
-        turned_away.c.outcome.in_(TURNED_AWAY),
-        turned_away.c.claimed_at > tx.now - timedelta(days=1),
-    )
-    times, while_others_were_taken = tx.connection.execute(query).one()
-    return times >= MOST_TURNED_AWAY and bool(while_others_were_taken)
+    return tx.connection.execute(query.order_by(bill.claimed_at.desc()).limit(1)).first() is not None
 
 
 def with_a_shared_id(tx: Transaction, submit_tokens: Sequence[str]) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_midjourney.describe.queries.batch import MOST_OF_A_DAY
 from airflow_midjourney.web.rendering import clock, count, money
 
 if TYPE_CHECKING:
@@ -30,13 +31,23 @@ def account_words(found: BatchOverview) -> dict[str, Any]:
         return known | _pause_words(None)
     in_flight, most = account.state.in_flight, account.settings.max_in_flight
     return {
-        "gauges": {"slots": _gauge(in_flight / most), **gauge_of_day(account.settings, account.spent)},
+        "gauges": {"slots": _gauge(in_flight / most), **_gauge_of_today(account)},
         "account": _state(account),
         "slots": f"{count(in_flight)} of {count(most)} slots in use",
-        "day": state_of_day(account.settings, account.spent),
+        "day": _state_of_today(account),
         "cap": cap_of(account.settings),
         **_pause_words(account.state),
     }
+
+
+def _gauge_of_today(account: AccountLook) -> dict[str, int]:
+    return {} if account.spent is None else gauge_of_day(account.settings, account.spent)
+
+
+def _state_of_today(account: AccountLook) -> str:
+    if account.spent is None:
+        return f"More than {count(MOST_OF_A_DAY)} sent"
+    return state_of_day(account.settings, account.spent)
 
 
 def _pause_words(state: AccountState | None) -> dict[str, str]:

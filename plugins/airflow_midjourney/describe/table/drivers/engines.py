@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Timer
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, event
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 #: Threads that talk to the database, each over a connection of its own; the event loop never does.
 THREADS: Final = 4
+
+#: Seconds between two times that connections which are not in use are closed.
+IDLE = 30.0
 
 SUPPORTED_DIALECTS: Final = ("postgresql", "sqlite")
 
@@ -44,6 +48,7 @@ def engine_options(url: URL | str, extras: Mapping[str, Any] | None = None) -> d
         "isolation_level": "READ COMMITTED",
         "pool_pre_ping": True,
         "pool_size": THREADS,
+        "pool_use_lifo": True,
         "max_overflow": 0,
         "hide_parameters": True,
     }
@@ -81,6 +86,7 @@ def prepare_engine(engine: Engine, name: str) -> None:
         )
     else:
         _leave_a_standby(engine)
+        _give_back_when_idle(engine)
         if driver == "psycopg2":
             hear_poolers(engine)
 
@@ -103,6 +109,26 @@ def _leave_a_standby(engine: Engine) -> None:
     def on_error(context: ExceptionContext) -> None:
         if context.connection is not None and is_another_server(context.original_exception):
             context.is_disconnect = True
+
+
+def _give_back_when_idle(engine: Engine) -> None:
+    """Close, every half minute while the database is used and once after that, the connections that are not in use.
+
+    A hundred processes that each keep what they once needed at the same time are more than Postgres has by default.
+    """
+    timers: list[Timer] = []
+
+    def close_idle() -> None:
+        timers.clear()
+        engine.dispose()
+
+    @event.listens_for(engine, "checkin")
+    def on_checkin(_connection: Any, _record: Any) -> None:
+        if not timers:
+            timer = Timer(IDLE, close_idle)
+            timer.daemon = True
+            timers.append(timer)
+            timer.start()
 
 
 def _share_the_file(engine: Engine) -> None:
