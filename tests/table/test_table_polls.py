@@ -27,7 +27,7 @@ ME = rows.ACCOUNT.identity
 BASE = rows.ACCOUNT.poll_interval
 
 #: What an image takes here, and after how many seconds a task is given up.
-RUN = 24.0
+RUN = 14.0
 TIMEOUT = 75 * 60.0
 
 

@@ -43,7 +43,7 @@ FIRST_POLLS_GROWTH: Final = 1.2
 
 #: Seconds for which no process asks where no answer is due: failures come without notice. With what comes on top it has
 #: to stay below SILENCE_AFTER.
-LONGEST_WAIT_FOR_DUE: Final = 30.0
+LONGEST_WAIT_FOR_DUE: Final = 15.0
 
 #: Polls for answers that are due come as soon after each other as this share of the usual interval.
 SHORTEST_SHARE: Final = 1 / 6
@@ -130,13 +130,19 @@ def pause_after_poll(answers: DueAnswers, base: float, last: float, *, news: boo
     return interval, interval if due is None else max(base * SHORTEST_SHARE, _a_little_later(due))
 
 
+def pause_until_first(answers: DueAnswers) -> float | None:
+    """Give in how many seconds to poll for an image that goes out now, and for others close behind it."""
+    first = answers.first_after
+    return None if first is None else _with_looks_between(first, 0.0)
+
+
 def put_off_by(answers: DueAnswers, base: float, interval: float) -> float | None:
     """Give by how many seconds a poll is put off that is due: images have been submitted since its time was set.
 
     :return: None if this is the best moment.
     """
     pause = pause_until_due(answers, base, interval)
-    return None if pause is None or pause <= _A_LITTLE_LATER[0] else _a_little_later(pause)
+    return _a_little_later(pause) if pause else None
 
 
 def _with_looks_between(due: float, heard_ago: float) -> float:
@@ -301,8 +307,7 @@ def _bring_forward(tx: Transaction, settings: AccountSettings, state: AccountSta
 
 def _first_answer_after(tx: Transaction, settings: AccountSettings) -> float | None:
     """Give in how many seconds an image that goes out now may have its answer; None if that is not known."""
-    first = DueAnswers((), latest_describes(tx, settings.identity)).first_after
-    return None if first is None else _a_little_later(_with_looks_between(first, 0.0))
+    return pause_until_first(DueAnswers((), latest_describes(tx, settings.identity)))
 
 
 def _expect_first_answer(tx: Transaction, settings: AccountSettings) -> None:
