@@ -37,7 +37,7 @@ HOME = Path(transition.__file__)
 ENGINE = Path(describe.__file__).parent
 
 #: Tables that other modules update; the metadata table is none of them.
-OTHER_TABLES = {"batches", "submissions", "accounts", "requests"}
+OTHER_TABLES = {"batches", "submissions", "accounts", "requests", "meta"}
 
 #: The type of a column in an exported file, which writes nothing to the table; and the one UPDATE, made of a move.
 NAMES_THE_COLUMN = {"exports/arrow.py": ["{'status': …}"], "table/updates.py": ["tx.tables.images.update()"]}
