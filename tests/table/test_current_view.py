@@ -14,6 +14,7 @@ from airflow_midjourney.describe.table.migrations import REVISIONS, ensure_table
 from airflow_midjourney.describe.table.results import RemoteTimes
 from airflow_midjourney.describe.table.schema.current import CURRENT_COLUMNS
 from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS
+from airflow_midjourney.describe.table.upgrades.additions import AddedColumn, AddedIndex, additions
 from tests.support import rows
 from tests.table.test_table_upgrades import dialect_of, make_frozen, run_script
 
@@ -102,8 +103,11 @@ def test_one_without_decisions_gets_them_and_its_readers_keep_their_rights(
         tx.connection.execute(text(f"DROP TABLE {tx.tables.reviews.fullname}"))
         tx.connection.execute(text(f"DROP TABLE {tx.tables.review_leases.fullname}"))
         schema = f"{place.names.schema}." if place.names.schema else ""
-        for index in ("open_keys", "doubt_keys"):
-            tx.connection.execute(text(f"DROP INDEX {schema}ix_image_prompts_{index}"))
+        for one in reversed(list(additions(tx.tables, 19, REVISIONS))):
+            if isinstance(one, AddedIndex):
+                tx.connection.execute(text(f"DROP INDEX {schema}{one.index.name}"))
+            elif isinstance(one, AddedColumn):
+                tx.connection.execute(text(f"ALTER TABLE {one.table.fullname} DROP COLUMN {one.column.name}"))
         meta = tx.tables.meta
         tx.connection.execute(meta.update().where(meta.c.name == "revision").values(value="18"))
 

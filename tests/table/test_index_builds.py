@@ -229,7 +229,7 @@ def test_a_build_that_postgres_breaks_off_is_told_with_its_cure_and_not_repeated
 def test_the_printed_additions_build_indexes_beside_the_writers_and_say_how() -> None:
     lines = print_additions("postgresql", TableNames(), since=BEFORE).splitlines()
     built = [number for number, line in enumerate(lines) if line.startswith("CREATE INDEX CONCURRENTLY ")]
-    assert [lines[number].split()[3] for number in built][-2:] == list(ADDED)
+    assert {*ADDED} <= {lines[number].split()[3] for number in built}
     assert any("not in a transaction" in line for line in lines[: built[0]])
     assert not any(line.startswith(("ALTER", "COMMENT")) for line in lines[built[0] :])
 
