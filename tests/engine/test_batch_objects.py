@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import boto3
@@ -175,7 +176,9 @@ def test_a_listing_never_runs_far_ahead_of_what_is_submitted(
     batch, counts = engine.run(Scope(bucket, ("in/",)))
 
     assert (counts.succeeded, batch.listed.new) == (30, 30)
-    assert len(starts) == len(set(starts)) == 10
+    # A page that was read ahead, and had no use yet, is asked for again by the next round.
+    assert len(set(starts)) == 10
+    assert max(Counter(starts).values()) <= 2
 
 
 def test_an_unknown_bucket_is_one_error_that_names_it(engine: Engine, simulator: RunningSimulator) -> None:

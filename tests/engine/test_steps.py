@@ -23,6 +23,7 @@ BATCH: Final = Batch("batch", Scope("photos", ("in/",)), BatchOptions(), Origin(
 
 BEFORE: Final = ["list_further", "settle", "stop_if_hopeless"]
 SUBMIT: Final = ["resubmit_doubtful", "submit_some"]
+AFTER: Final = ["look", "say_waits"]
 
 
 @dataclass
@@ -54,18 +55,18 @@ class Steps:
         return note
 
     def advance(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        for name in (*BEFORE, *SUBMIT, "submit_left_over", "look"):
+        for name in (*BEFORE, *SUBMIT, "submit_left_over", *AFTER):
             monkeypatch.setattr(advance_module, name, self.step(name))
         asyncio.run(advance(self.worker, self.batch.batch_id))
         return self.taken
 
 
 def test_a_batch_with_images_of_its_own_submits_these(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Steps(handled=3).advance(monkeypatch) == [*BEFORE, *SUBMIT, "look"]
+    assert Steps(handled=3).advance(monkeypatch) == [*BEFORE, *SUBMIT, *AFTER]
 
 
 def test_room_that_it_has_no_use_for_goes_to_what_is_left_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Steps().advance(monkeypatch) == [*BEFORE, *SUBMIT, "submit_left_over", "look"]
+    assert Steps().advance(monkeypatch) == [*BEFORE, *SUBMIT, "submit_left_over", *AFTER]
 
 
 @pytest.mark.parametrize("plan_only", [True, False])
@@ -74,7 +75,7 @@ def test_for_a_plan_and_by_a_worker_that_stops_nothing_is_submitted(
 ) -> None:
     batch = replace(BATCH, options=BatchOptions(plan_only=plan_only))
 
-    assert Steps(batch, stopping=not plan_only).advance(monkeypatch) == [*BEFORE, "look"]
+    assert Steps(batch, stopping=not plan_only).advance(monkeypatch) == [*BEFORE, *AFTER]
 
 
 ENOUGH: Final = OpenRows(pending=LOOK_AHEAD)
