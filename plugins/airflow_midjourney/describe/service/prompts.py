@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_PROMPTS", "PARSER_VERSION", "ParsedPrompts", "parse_prompts"]
 
 #: Raised with every change of what :func:`parse_prompts` makes of a text; old answers can then be read again.
-PARSER_VERSION: Final = 4
+PARSER_VERSION: Final = 5
 
 
 @dataclass(frozen=True, slots=True)

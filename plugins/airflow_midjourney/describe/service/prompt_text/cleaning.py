@@ -14,7 +14,7 @@ _DOUBLED: Final = re.compile(r"\*{2,}|~{2,}|\|{2,}|`{2,}|(?<!\w)_{2,}(?=\S)|(?<=
 
 _TAG: Final = re.compile(r"</?(?:b|i|u|s|em|strong|p|span|code|li|ol|ul)>", re.IGNORECASE)
 
-_AT_START: Final = re.compile(r"(?:(?:>{1,3}|#{1,6}|[-*+•·▪●‣→➤➢►▶◆◇■□★☆✅✔☑✨🔹🔸🔷🔶👉📌🎨]\ufe0f?|\[[ xX]\])\s+)+")
+_AT_START: Final = re.compile(r"(?:(?:>{1,3}|#{1,6}|[-–—*+•·▪●‣→➤➢►▶◆◇■□★☆✅✔☑✨🔹🔸🔷🔶👉📌🎨]\ufe0f?|\[[ xX]\])\s+)+")
 
 #: How a prompt is given to the bot, or called by those who list some.
 _COMMAND: Final = re.compile(
@@ -32,7 +32,10 @@ _CLOSING: Final = {
     "_": re.compile(r"(?<=[^\s_])_(?!\w)"),
 }
 
-_QUOTES: Final = {'"': '"', "'": "'", "“": "”", "‘": "’", "„": "“", "«": "»", "「": "」", "『": "』", "[": "]"}
+_QUOTES: Final = {
+    pair[0]: pair[1]
+    for pair in ('""', "''", "“”", "‘’", "„“", "‟”", "‚‘", "«»", "‹›", "「」", "『』", "《》", "【】", "[]")
+}
 
 #: What a cut pair of markdown or a selector without its keycap leaves at the ends.
 _LEFTOVERS: Final = " *~`|"

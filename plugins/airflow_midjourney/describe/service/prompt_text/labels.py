@@ -26,7 +26,7 @@ _ROMAN: Final = ("i", "ii", "iii", "iv")
 _FORMS: Final[tuple[tuple[Iterable[str], str], ...]] = (
     ("1234", rf"0?N{_CLOSED}[ \t]{{1,4}}(?=[^ \t\n])"),
     ("1234", rf"{_CLOSED}N{_CLOSED}[ \t]{{1,4}}(?=[^ \t\n])"),
-    ("abcd", r"\(?N[.):]\s?(?=[^ \t\n.])"),
+    ("abcd", r"\(?N(?:[.):、]\s?|[ \t]?[—-][ \t])(?=[^ \t\n.])"),
     (_ROMAN, r"\(?N[.):]\s?(?=[^ \t\n.])"),
     ("abcd", rf"{LABEL}[ \t]{{1,2}}N{_END}"),
     (_WORDS, rf"{LABEL}[ \t]{{1,2}}N{_END}"),
@@ -36,6 +36,7 @@ _FORMS: Final[tuple[tuple[Iterable[str], str], ...]] = (
     ("一二三四", rf"(?:{LABEL}|其|第)N[个条种组]?{_END}"),
     ("壹贰叁肆", rf"N{_END}"),
     ("壹貳參肆", rf"N{_END}"),
+    ("甲乙丙丁", rf"N{_END}"),
 )
 
 

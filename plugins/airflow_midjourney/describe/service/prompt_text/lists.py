@@ -24,6 +24,9 @@ _NOTICE: Final = re.compile(
     re.IGNORECASE,
 )
 
+#: A description counts up what there is to see.
+_PLAIN_SENTENCE: Final = re.compile(r"[^,，、;；]*[.!?。！？]\s*")
+
 _ANNOUNCEMENT: Final = re.compile(r"\b(?:prompts|descriptions|captions)\b|提示词|描述", re.IGNORECASE)
 
 _BULLET: Final = re.compile(r"^[ \t]{0,8}([-*+•·▪●‣–—→➤➢►▶◆◇■□★☆✅✔☑✨🔹🔸🔷🔶👉📌🎨])\ufe0f?[ \t]+", re.MULTILINE)
@@ -79,13 +82,30 @@ def entries(text: str) -> list[str]:
 
     It is one where each entry ends in an aspect ratio, where CR LF divides two to four entries as trueai's partner
     accounts do, where each line has a bullet, or where there are just four lines or paragraphs. The last three are
-    none if they speak to the reader.
+    none if they speak to the reader; of a full list one entry may, as where it tells what a sign says.
     """
     text = text.strip()
     plain = _below_heading(with_plain_breaks(text))
     if blocks := _ended_by_ratios(plain):
         return blocks
-    return [] if speaks_to_reader(text) else _divided_by_crlf(text) or _bulleted(plain) or _four(plain)
+    found = _divided_by_crlf(text) or _bulleted(plain) or _four(plain)
+    return found if not speaks_to_reader(text) or _describes_address(found, text) else []
+
+
+def _describes_address(found: list[str], text: str) -> bool:
+    """Say whether just one of four descriptions has words that a notice has, such as "you are" on a sign.
+
+    A notice begins with such words, has them in its heading or in several of its lines, or is made of whole sentences.
+    """
+    speaking = [_NOTICE.findall(entry) for entry in found]
+    return (
+        len(found) == MOST_PROMPTS
+        and sum(map(bool, speaking)) == 1
+        and sum(map(len, speaking)) == len(_NOTICE.findall(text))
+        and all(map(is_long_enough, found))
+        and not any(map(_NOTICE.match, found))
+        and not any(map(_PLAIN_SENTENCE.fullmatch, found))
+    )
 
 
 def _below_heading(text: str) -> str:

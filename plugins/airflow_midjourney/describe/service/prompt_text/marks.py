@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Quotes, bullets, headings and bold before a mark belong to it. Every repetition is bounded: no text takes long.
-_AT_LINE_START: Final = "(?P<lead>^[ \t>|*_#~`\"'“•·▪●+—-]{0,12})"
+# So do pictures that a list is decorated with; digits in circles are left out, which are marks themselves.
+_PICTURES: Final = "\u2190-\u23ff\u2500-\u2775\u2794-\u2bff\U0001f300-\U0001faff\ufe0f"
+_AT_LINE_START: Final = f"(?P<lead>^[ \\t>|*_#~`\"'“•·▪●+{_PICTURES}—-]{{0,12}})"
 
 # A mark may be followed by one more sign, as in "1️⃣. a boat" or "**1️⃣** a boat".
 _CLOSED: Final = r"(?:[*_~`]{1,3}(?=[\s.)\]:、。,—-]))?"
@@ -22,7 +24,9 @@ _END: Final = rf"{_CLOSED}(?:[ \t]{{0,3}}(?:[.)\]:、。,]{{1,2}}(?![0-9])|[-—
 
 _SELECTORS: Final = "[\ufe0e\ufe0f\u200c\u200d]"
 #: A database that cannot store the frame of a keycap leaves question marks.
-_KEYCAP: Final = f"(?P<keycap>[0-9])(?:{_SELECTORS}*+\u20e3{_SELECTORS}*+|[\ufe0e\ufe0f]++(?!\u20e3)[?\ufffd]?)"
+_KEYCAP: Final = (
+    f"(?P<keycap>[0-9])(?:{_SELECTORS}*+[ \u00a0]?\u20e3{_SELECTORS}*+|[\ufe0e\ufe0f]++(?!\u20e3)[?\ufffd]?)"
+)
 
 _DIGITS_OF: Final = ("①", "⑴", "⒈", "⓵", "❶", "➀", "➊", "㈠", "㊀", "Ⅰ", "ⅰ", "Ⓐ", "ⓐ", "🅐", "🅰")
 _CIRCLED: Final = {chr(ord(first) + n): n + 1 for first in _DIGITS_OF for n in range(9)}
@@ -42,6 +46,8 @@ _SIGNS: Final = tuple(
     )
 )
 
+_ARROWS: Final = ">→➜➔➡⇒»"
+
 # What a list may be numbered with that occurs in prompts, too ("16:9", "1.5 metres", "2 boats").
 _DIGIT: Final = (
     r"[(\[]?(?P<of>[1-9])[ \t]?(?:/|of)[ \t]?[1-9](?=[ \t.):\]—-])"
@@ -49,15 +55,17 @@ _DIGIT: Final = (
     r"|\[0?(?P<square>[1-9])\](?!\()"
     r"|:(?P<colons>[1-9]):(?![0-9])"
     r"|[#№][ \t]?(?P<hash>[1-9])(?=[ \t.):—-])"
-    rf"|{LABEL}[ \t_-]{{0,2}}\#?0?(?P<label>[1-9])(?:[ \t]?(?:/|of)[ \t]?[1-9])?(?=[ \t\n.):=、*—-])"
-    r"|第[ \t]?(?P<nth>[1-9])[ \t]?[个個条條种種组組]?(?=[、.:)，,])"
+    rf"|[(\[]?{LABEL}[ \t_-]{{0,2}}\#?0?(?P<label>[1-9])(?:[ \t]?(?:/|of)[ \t]?[1-9])?(?=[ \t\n.)\]:=、*—-])"
+    r"|[第其][ \t]?(?P<nth>[1-9])[ \t]?[个個条條种種组組]?(?=[、.:)，,])"
     r"|(?P<counted>[1-9])(?:번|째|º|°|ª)(?=[ \t:.)])"
     r"|(?P<lost>[1-9])[?\ufffd]{1,3}(?=[ \t])"
     r"|0?(?P<plain>[1-9])[*_]{0,3}[ \t]?\\?"
-    r"(?:(?=[.)\]:、。](?![0-9]))|(?=[—-][ \t])|(?=[-—=]?[>→])|(?=[,|/][ \t])|(?=,[\"“]))"
+    rf"(?:(?=[.)\]:、。·・](?![0-9]))|(?=[—-][ \t])|(?=[-—=]?[{_ARROWS}])|(?=[,|/][ \t])"
+    r"|(?=,[\"“\u3040-\u9fff\uac00-\ud7a3]))"
 )
 _WEAK_END: Final = (
-    rf"{_CLOSED}[ \t]{{0,3}}(?:[.)\]:、。,=]{{1,2}}(?![0-9])|[-—=]?[>→](?=[ \t])|[-—|/](?=[ \t]))?{_CLOSED}"
+    rf"{_CLOSED}[ \t]{{0,3}}(?:[.)\]:、。·・,=]{{1,2}}(?![0-9])|[-—=]?[{_ARROWS}]\ufe0f?(?=[ \t])|[-—|/](?=[ \t]))?"
+    rf"{_CLOSED}"
 )
 _NUMBERS: Final = tuple(
     re.compile(f"(?:{_AT_LINE_START}|(?<=[ \t:;。])[*_~`]{{0,3}})(?:{body}){_WEAK_END}", re.MULTILINE | re.IGNORECASE)

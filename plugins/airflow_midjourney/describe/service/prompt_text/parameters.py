@@ -154,6 +154,8 @@ def _read(shadow: str, match: re.Match[str]) -> _Found | None:
         ratio = f"{_side(value['width'])}:{_side(value['height'])}" if name in _ASPECT_NAMES else None
         return _Found(name, match.start(), value.end(), sure=True, doubtful=False, ratio=ratio)
     dashes = match["dashes"]
+    if value is not None and dashes == "-" and not glued and not match["space"]:
+        return _Found(name, match.start(), value.end(), sure=False, doubtful=True)
     may_be_one = dashes.count("-") >= 2 or ("—" in dashes and name in _KNOWN)
     if match["space"] or not may_be_one or (glued and (name not in _KNOWN or dashes == "—")):
         return None
@@ -194,7 +196,13 @@ def _may_have(name: str, rest: str) -> bool:
 
 
 def _follows_a_sure_one(shadow: str, found: list[_Found], at: int) -> bool:
-    return at > 0 and found[at - 1].sure and not shadow[found[at - 1].end : found[at].start].strip(_CLOSING)
+    """Say whether a sure one stands before it, or before the doubtful ones that lead up to it."""
+    for before, one in zip(reversed(found[:at]), reversed(found[1 : at + 1]), strict=True):
+        if shadow[before.end : one.start].strip(_CLOSING):
+            return False
+        if before.sure:
+            return True
+    return False
 
 
 def _without(line: str, found: list[_Found], tail: int) -> str:
