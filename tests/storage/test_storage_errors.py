@@ -33,6 +33,10 @@ def test_unreachable_endpoint_is_unavailable() -> None:
         ("AuthFailure", 403, "credentials"),
         ("InvalidTokenId", 403, "credentials"),
         ("RequestExpired", 400, "credentials"),
+        ("ExpiredTokenException", 400, "credentials"),
+        ("AccountSuspended", 403, "credentials"),
+        ("InvalidIdentityToken", 400, "credentials"),
+        ("UserProjectAccountProblem", 403, "credentials"),
         ("InvalidURI", 400, "a plainer one"),
         ("XMinioInvalidObjectName", 400, "a plainer one"),
     ],
@@ -104,7 +108,14 @@ def test_no_credentials_are_a_denial(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [("SlowDown", 503), ("InternalError", 500), ("", 502), ("RequestTimeout", 400), ("TooManyRequests", 429)],
+    [
+        ("SlowDown", 503),
+        ("InternalError", 500),
+        ("", 502),
+        ("RequestTimeout", 400),
+        ("", 408),
+        ("TooManyRequests", 429),
+    ],
 )
 def test_passing_trouble_is_unavailable(code: str, status: int) -> None:
     stubbed = Stubbed()
@@ -116,7 +127,11 @@ def test_passing_trouble_is_unavailable(code: str, status: int) -> None:
 
 @pytest.mark.parametrize(
     ("code", "status", "cure"),
-    [("PermanentRedirect", 301, "region_name"), ("NotImplemented", 501, "Another attempt will not")],
+    [
+        ("PermanentRedirect", 301, "region_name"),
+        ("InvalidRegion", 400, "region_name"),
+        ("NotImplemented", 501, "Another attempt will not"),
+    ],
 )
 def test_other_refusals_do_not_pass(code: str, status: int, cure: str) -> None:
     stubbed = Stubbed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
@@ -18,7 +19,17 @@ _FIRST_WILDCARD: Final = re.compile(r"[*?\[]")
 _DOTS: Final = frozenset({".", ".."})
 
 #: What a segment ends at to some of them: parameters of a path, a zero byte, blanks.
-_END_OF_SEGMENT: Final = re.compile(r"[;\0]|\s+$")
+_END_OF_SEGMENT: Final = re.compile(r"[;\0-\x1f\x7f]|\s+$")
+
+#: A dot and the slashes in longer UTF-8 than is allowed, and in code units: some decoders take them all the same.
+_OVERLONG: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), sign)
+    for pattern, sign in (
+        ("%(?:c0%ae|e0%80%ae|f0%80%80%ae|u002e|uff0e)", "."),
+        ("%(?:c0%af|e0%80%af|f0%80%80%af|u002f|u2215|uff0f)", "/"),
+        ("%(?:c1%9c|e0%81%9c|f0%80%81%9c|u005c|uff3c)", r"\\"),
+    )
+)
 
 #: A key that can be decoded more often than this is taken for one that climbs.
 _DECODED_AT_MOST: Final = 5
@@ -73,12 +84,27 @@ def climbs(path: str) -> bool:
     """Tell whether a path has a segment ``.`` or ``..`` to any server that may get it.
 
     To S3 these are names like any other. Servers that keep objects as files go up a folder there; some decode a path
-    once more, or know backslashes, or leave out what follows a semicolon, a zero byte or a blank.
+    once more, take overlong UTF-8 or full-width signs for dots and slashes, know backslashes, or leave out what
+    follows a semicolon, a control character or a blank.
     """
     for _ in range(_DECODED_AT_MOST):
-        if any(_END_OF_SEGMENT.split(part, maxsplit=1)[0] in _DOTS for part in re.split(r"[/\\]", path)):
+        if any(_END_OF_SEGMENT.split(part, maxsplit=1)[0] in _DOTS for part in re.split(r"[/\\]", _plain(path))):
             return True
-        before, path = path, unquote(path)
+        before, path = path, unquote(_decoded_overlong(path))
         if path == before:
             return False
     return True
+
+
+def _plain(path: str) -> str:
+    """Write full-width signs and the like as servers do that look for the nearest letter, without invisible marks."""
+    if path.isascii():
+        return path
+    visible = "".join(letter for letter in path if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", visible.replace("\u2215", "/"))
+
+
+def _decoded_overlong(path: str) -> str:
+    for pattern, sign in _OVERLONG:
+        path = pattern.sub(sign, path)
+    return path

@@ -96,15 +96,24 @@ _NO_BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 _BAD_CREDENTIALS: Final = frozenset(
     {
+        "AccessKeyDisabled",
+        "AccountDisabled",
+        "AccountNotFound",
         "AccountProblem",
+        "AccountSuspended",
         "AllAccessDisabled",
         "AuthFailure",
+        "AuthenticationFailed",
         "AuthorizationQueryParametersError",
         "CredentialsNotSupported",
         "ExpiredToken",
+        "ExpiredTokenException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidIdentityToken",
+        "InvalidKeyId",
         "InvalidSecurity",
+        "InvalidSecurityToken",
         "InvalidToken",
         "InvalidTokenId",
         "MissingSecurityHeader",
@@ -114,6 +123,7 @@ _BAD_CREDENTIALS: Final = frozenset(
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",
         "UnrecognizedClientException",
+        "UserProjectAccountProblem",
         "UserSuspended",
     }
 )
@@ -141,7 +151,14 @@ _ABOUT_THE_KEY: Final = frozenset({"InvalidURI", "KeyTooLongError", "XMinioInval
 _PROXY_WANTS_A_LOGIN: Final = 407
 
 _OTHER_REGION: Final = frozenset(
-    {"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
+    {
+        "301",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "IncorrectEndpoint",
+        "InvalidRegion",
+        "PermanentRedirect",
+    }
 )
 
 
@@ -283,7 +300,7 @@ def _not_now(code: str, status: int | None, place: Place) -> StorageUnavailableE
 
 def _is_passing(status: int | None) -> bool:
     # 501 says that this server will never know the call.
-    return status is not None and (status == 429 or (status >= 500 and status != 501))
+    return status is not None and (status in (408, 429) or (status >= 500 and status != 501))
 
 
 def _no_bucket(place: Place) -> StorageError:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.service.dialects.aggregators import AGGREGATORS
+from airflow_midjourney.describe.service.dialects.han import simplified
 from airflow_midjourney.describe.service.dialects.midjourney_bot import MIDJOURNEY_BOT
 from airflow_midjourney.describe.service.dialects.new_api import NEW_API
 from airflow_midjourney.describe.service.dialects.new_api_2026 import NEW_API_2026
@@ -42,7 +43,7 @@ _LONGEST_COMPLAINT: Final = 160
 
 def reason_in(text: str) -> Reason | None:
     """Say why a task failed, going by the words of the service; None if they are not known."""
-    folded = text.casefold()
+    folded = simplified(text.casefold())
     if any(_holds(folded, dialect.blocked_account) for dialect in DIALECTS):
         return Reason.SERVICE_ERROR
     for reason in _WEIGHT:
@@ -63,7 +64,7 @@ def is_complaint(prompt: str, *, of: int) -> bool:
 
 def says(meaning: Says, text: str) -> bool:
     """Tell whether a text has a phrase with this meaning, as words or as the name of an error."""
-    folded = _as_words(text.casefold())
+    folded = _as_words(simplified(text.casefold()))
     return any(_holds(folded, map(_as_words, dialect.phrases.get(meaning, ()))) for dialect in DIALECTS)
 
 
