@@ -222,7 +222,13 @@ def _is_put_off(tx: Transaction, settings: AccountSettings) -> bool:
     seconds = put_off_by(_due_answers(tx, row), settings.poll_interval, row["poll_interval"])
     if seconds is None:
         return False
-    update_account(tx, settings.identity, next_poll_at=tx.now + timedelta(seconds=seconds))
+    # Another process may poll by now: its turn is its own.
+    accounts = tx.tables.accounts
+    tx.connection.execute(
+        accounts.update()
+        .where(accounts.c.account == settings.identity, accounts.c.next_poll_at == row["next_poll_at"])
+        .values(next_poll_at=tx.now + timedelta(seconds=seconds), updated_at=tx.now)
+    )
     return True
 
 
