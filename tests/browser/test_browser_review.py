@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_s3 import S3Client
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from airflow_midjourney.describe.table.database import Database
 
@@ -142,6 +142,29 @@ def test_each_key_does_what_it_says(photographs: None, table: Database, open_pag
     assert (len(found[first]), len(found[undone])) == (1, 2)
     assert found[undone][-1] == "withdrawn"
     assert skipped not in found
+
+
+def test_images_that_come_meanwhile_leave_a_text_that_is_being_written_alone(
+    many: list[int], open_page: Callable[..., Page]
+) -> None:
+    page = open_page("midjourney/review?dag_id=dag")
+    shown_key(page)
+    held: list[Route] = []
+    page.route("**/api/review/next**", lambda route: held.append(route))
+    while not held:
+        press(page, "s")
+    key = shown_key(page)
+    page.keyboard.press("e")
+    page.get_by_label("Your text").fill("half a")
+
+    for route in held:
+        with page.expect_response("**/api/review/next**"):
+            route.continue_()
+    page.wait_for_function("() => new Promise(done => window.setTimeout(() => done(true)))")
+
+    assert page.get_by_label("Your text").is_visible()
+    assert page.get_by_label("Your text").input_value() == "half a"
+    assert shown_key(page) == key
 
 
 def test_two_reviewers_and_one_who_is_gone_and_a_server_that_is_away(

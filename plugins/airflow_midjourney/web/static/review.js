@@ -61,6 +61,14 @@
     find("progress").textContent = `${counts.decided} of ${all} decided${pace}${waiting ? ` · ${waiting} not saved yet` : ""}`;
   };
 
+  const loadAhead = () => {
+    if (find("review").dataset.pictures === "yes") {
+      for (const following of images.slice(place + 1, place + 1 + ENOUGH_AHEAD)) {
+        new window.Image().src = addressOf(following);
+      }
+    }
+  };
+
   const show = () => {
     const image = images[place];
     find("review").hidden = !image;
@@ -95,11 +103,7 @@
         return item;
       }),
     );
-    for (const following of images.slice(place + 1, place + 1 + ENOUGH_AHEAD)) {
-      if (find("review").dataset.pictures === "yes") {
-        new window.Image().src = addressOf(following);
-      }
-    }
+    loadAhead();
   };
 
   const ask = async () => {
@@ -107,12 +111,14 @@
       return;
     }
     asking = true;
+    let waited;
     try {
       const answer = await post(`api/review/next${window.location.search}`, { after: last });
       if (!answer.ok) {
         throw new Error(String(answer.status));
       }
       const found = await answer.json();
+      waited = !images[place];
       counts = { decided: found.decided, all: found.all };
       for (const image of found.images) {
         images.push(image);
@@ -126,7 +132,13 @@
       return;
     }
     isBack();
-    show();
+    if (waited) {
+      show();
+    } else {
+      // The reviewer is at an image, and may be writing: it stays as it is.
+      showProgress();
+      loadAhead();
+    }
   };
 
   const isDecided = (review, outdated) => Boolean(review) && review.decision !== "withdrawn" && !outdated;
