@@ -6,6 +6,7 @@ import asyncio
 from typing import Annotated
 
 from fastapi import Depends, Query
+from pydantic import Field
 
 from airflow_midjourney.describe.queries.batches import known_dags
 from airflow_midjourney.describe.table.database import Database
@@ -28,6 +29,9 @@ Metadata = Annotated[Database, Depends(metadata)]
 
 #: A text that a database takes. No name in Airflow is longer, and none holds a NUL.
 AskedText = Annotated[str, Query(pattern=r"^[^\x00]*$", max_length=4000)]
+
+#: The number of a row in a request: no database takes a larger one.
+AskedRow = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 async def readable_dags(viewer: CurrentViewer, database: Metadata) -> frozenset[str]:

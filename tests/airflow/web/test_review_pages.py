@@ -127,11 +127,23 @@ def test_another_site_cannot_decide(table: Database, images: list[int], post: Ca
     assert decisions(table) == []
 
 
-@pytest.mark.parametrize("what", [{"decision": "approved"}, {"decision": "rejected", "prompt": 1}, {"decision": "no"}])
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"decision": "approved"},
+        {"decision": "rejected", "prompt": 1},
+        {"decision": "no"},
+        {"decision": "rejected", "image_id": 2**63},
+    ],
+)
 def test_what_makes_no_sense_is_refused(what: dict[str, Any], images: list[int], post: Callable[..., Any]) -> None:
     image = post("review/next").json()["images"][0]
 
-    assert post("review", **order(image, **what)).status_code == 422
+    assert post("review", **{**order(image), **what}).status_code == 422
+
+
+def test_a_number_that_no_row_has_is_refused(images: list[int], post: Callable[..., Any]) -> None:
+    assert post("review/next", after=2**63).status_code == 422
 
 
 def test_filters_choose_what_is_lent(images: list[int], post: Callable[..., Any]) -> None:

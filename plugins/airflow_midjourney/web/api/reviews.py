@@ -12,7 +12,7 @@ from airflow_midjourney.describe.model.review import ReviewDecision
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.describe.queries.reviews import ReviewedImage, count_reviewed
 from airflow_midjourney.describe.table.reviews.decisions import KnownReview, Review, SeenAnswer
-from airflow_midjourney.web.dependencies import EditableDags, Metadata
+from airflow_midjourney.web.dependencies import AskedRow, EditableDags, Metadata
 from airflow_midjourney.web.filters import WantedForReview
 from airflow_midjourney.web.rendering import shown
 from airflow_midjourney.web.security.access import CurrentViewer, Viewer
@@ -32,11 +32,11 @@ class NextImages(BaseModel):
     """A window asks for images.
 
     :param window: a random name that the window keeps as long as it is open, also when it is loaded anew.
-    :param after: number of the last image that it has.
+    :param after: number of the last image that it has; None if it has none.
     """
 
     window: _Window
-    after: int = Field(default=0, ge=0)
+    after: AskedRow | None = None
 
 
 class OneDecision(BaseModel):
@@ -47,9 +47,9 @@ class OneDecision(BaseModel):
     """
 
     window: _Window
-    image_id: int = Field(ge=1)
+    image_id: AskedRow
     answer: str = Field(max_length=64)
-    newest: int | None = None
+    newest: AskedRow | None = None
     decision: ReviewDecision
     prompt: int | None = Field(default=None, ge=1, le=4)
     text: str | None = Field(default=None, max_length=_LONGEST_TEXT)
@@ -61,7 +61,7 @@ async def next_images(
 ) -> dict[str, Any]:
     """Lend the next images to a window, and say how many there are."""
     holder = _holder(viewer, wanted.window)
-    found = await database.write_now(lend, filters, dag_ids, holder, wanted.after, _LENT_AT_ONCE)
+    found = await database.write_now(lend, filters, dag_ids, holder, wanted.after or 0, _LENT_AT_ONCE)
     counted = await database.read_now(count_reviewed, filters, dag_ids)
     return {"images": [_image(one) for one in found], "decided": counted.decided, "all": counted.images}
 

@@ -15,7 +15,7 @@ from airflow_midjourney.describe.queries.gallery import turn_page
 from airflow_midjourney.describe.queries.image import look_at_image
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.settings import read_settings
-from airflow_midjourney.web.dependencies import Metadata, ReadableDags
+from airflow_midjourney.web.dependencies import AskedRow, Metadata, ReadableDags
 from airflow_midjourney.web.filters import ANY, BILLED, HOLDING_A_SLOT, WantedInGallery, query_of, sealed, unsealed
 from airflow_midjourney.web.rendering import page
 from airflow_midjourney.web.security.access import CurrentViewer
@@ -61,7 +61,7 @@ async def show_gallery(
 
 @router.get("/image")
 async def show_image(
-    id: int,  # noqa: A002
+    id: AskedRow,  # noqa: A002
     request: Request,
     viewer: CurrentViewer,
     dag_ids: ReadableDags,

@@ -15,7 +15,7 @@ from airflow_midjourney.describe.queries.image import stored_object
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.settings import read_settings
 from airflow_midjourney.web import pictures
-from airflow_midjourney.web.dependencies import Metadata
+from airflow_midjourney.web.dependencies import AskedRow, Metadata
 from airflow_midjourney.web.pictures import NoPictureError, NoPicturesError, Pictures, tag
 from airflow_midjourney.web.security.access import CurrentViewer
 
@@ -40,7 +40,7 @@ _warned_lock: Final = threading.Lock()
 
 @router.get("/picture")
 async def show_picture(
-    id: int,  # noqa: A002
+    id: AskedRow,  # noqa: A002
     viewer: CurrentViewer,
     database: Metadata,
     size: Literal["small", "large"] = "small",

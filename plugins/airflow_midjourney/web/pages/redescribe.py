@@ -14,7 +14,7 @@ from airflow_midjourney.describe.admin.redescribe import MOST_ASKED, Price, ask_
 from airflow_midjourney.describe.admin.redescribe_filter import MOST_AT_ONCE
 from airflow_midjourney.describe.queries.owners import owners
 from airflow_midjourney.describe.table.orders.seen_rows import SeenRow
-from airflow_midjourney.web.dependencies import Metadata, ReadableDags
+from airflow_midjourney.web.dependencies import AskedRow, Metadata, ReadableDags
 from airflow_midjourney.web.outlook import outlook
 from airflow_midjourney.web.rendering import page
 from airflow_midjourney.web.security.access import CurrentViewer
@@ -49,7 +49,7 @@ async def ask_whether(
     request: Request,
     viewer: CurrentViewer,
     database: Metadata,
-    id: Annotated[list[int], Query(default_factory=list, max_length=MOST_ASKED)],  # noqa: A002
+    id: Annotated[list[AskedRow], Query(default_factory=list, max_length=MOST_ASKED)],  # noqa: A002
 ) -> HTMLResponse:
     """Ask whether these images are to be described again, and say what that would cost."""
     chosen = await _selection(viewer, database, id)

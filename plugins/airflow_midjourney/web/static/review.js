@@ -11,7 +11,7 @@
   const images = [];
   const undoable = [];
   let place = 0;
-  let last = 0;
+  let last = null;
   let asking = false;
   let sending = false;
   let counts = { decided: 0, all: 0 };
