@@ -53,6 +53,11 @@ def test_a_name_stays_within_the_target_and_is_safe_everywhere(key: str) -> None
     assert len(name.encode()) <= 620
 
 
+@pytest.mark.parametrize("stem", ["con", "nul", "COM1", "com\u00b9", "LPT\u00b2", "lpt\u00b3", "nul ", "aux.tar"])
+def test_devices_of_windows_are_written_as_numbers(stem: str) -> None:
+    assert file_name(image(f"{stem}.jpg"), "").startswith(f"%{ord(stem[0]):02X}")
+
+
 @given(KEYS, KEYS)
 def test_different_keys_have_different_names(one: str, other: str) -> None:
     assert (file_name(image(one), "") == file_name(image(other), "")) == (one == other)

@@ -125,6 +125,12 @@ METADATA = {
     "png: a profile that is packed badly": png(png_chunk(b"iCCP", b"bad\x00\x00" + GARBAGE)),
     "png: a profile of four megabytes": png(profile_of(4_000_000)),
     "png: a small profile of garbage and bad exif": png(profile_of(3000), png_chunk(b"eXIf", GARBAGE)),
+    "png: a gamma with a wrong checksum": png(png_chunk(b"gAMA", struct.pack(">I", 45455))[:-4] + b"\x00\x00\x00\x01"),
+    "png: a text with a wrong checksum": png(png_chunk(b"tEXt", b"Comment\x00x")[:-1] + b"\xff"),
+    "png: a transparent colour cut off": png(png_chunk(b"tRNS", b"\x00\x00")),
+    "png: a gamma, primaries and an intent that are empty": png(
+        *(png_chunk(kind, b"") for kind in (b"gAMA", b"cHRM", b"sRGB"))
+    ),
     "apng: exif of garbage": with_chunk(animated("PNG"), b"eXIf", GARBAGE),
     "jpeg: exif of garbage": jpeg((0xE1, b"Exif\x00\x00" + GARBAGE)),
     "jpeg: exif whose table points behind it": jpeg((0xE1, b"Exif\x00\x00II*\x00\xff\xff\xff\x7f")),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.queries.rows import DescribedImage
 
 _SAFE: Final = frozenset(" -_.()+,=@&'")
-_WINDOWS: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+# Also with a blank before the ending, and with the small digits that older character sets have.
+_WINDOWS: Final = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE)
 
 #: Bytes of one part of a path, and of a whole path, that every file system and S3 can hold beside a prefix.
 _LONGEST_PART: Final = 200

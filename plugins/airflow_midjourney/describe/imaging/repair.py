@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.imaging.formats import ImageFormat
 
 _PNG_METADATA: Final = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME", b"dSIG"})
+#: What a chunk has in its name if a reader may pass over it.
+_PNG_ANCILLARY: Final = 0x20
+#: Bytes of the chunks that a reader reads, and of the transparent colour by the kind of colours in the header.
+_PNG_LENGTHS: Final = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9}
+_PNG_TRANSPARENT: Final = {0: 2, 2: 6}
+_PNG_COLOURS: Final = 25
 _PNG_END: Final = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 #: Bytes of a colour profile that is still read; printers' tables are larger, and are passed over.
@@ -126,9 +132,18 @@ def _png(body: bytes, *, profile: bool) -> bytes:
         dropped = kind in _PNG_METADATA or (kind == b"iCCP" and not (profile and _is_small_profile(chunk[8:-4])))
         if kind == b"IEND":
             break
-        if not dropped:
+        if not dropped and not _is_broken_extra(chunk, body[_PNG_COLOURS]):
             kept.append(chunk)
     return b"".join([*kept, _PNG_END])
+
+
+def _is_broken_extra(chunk: bytes, colours: int) -> bool:
+    """Say whether a chunk that a reader may pass over has a wrong checksum or length."""
+    if not chunk[4] & _PNG_ANCILLARY:
+        return False
+    kind, length = chunk[4:8], len(chunk) - 12
+    right_length = _PNG_TRANSPARENT.get(colours, length) if kind == b"tRNS" else _PNG_LENGTHS.get(kind, length)
+    return length != right_length or zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big")
 
 
 def _is_small_profile(data: bytes) -> bool:
