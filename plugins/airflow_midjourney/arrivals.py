@@ -163,6 +163,9 @@ def _unpacked_object(message: dict[str, Any], depth: int) -> Iterator[_Object | 
         yield from _unpacked(message[envelope], depth + 1)
     elif isinstance(message.get("bucket"), str) and ("key" in message or "keys" in message):
         yield from _own_words(message)
+    elif isinstance(message.get("Bucket"), str) and isinstance(message.get("Key"), str):
+        # As clients of S3 spell the two.
+        yield _named(message["Bucket"], message["Key"])
     elif "bucket" in message and isinstance(message.get("object"), dict):
         yield _detailed(message)
     else:

@@ -37,6 +37,13 @@ def test_events_name_keys_by_bucket_and_each_once() -> None:
     ]
 
 
+def test_bucket_and_key_as_clients_of_s3_spell_them() -> None:
+    spelt = {"Bucket": "photos", "Key": "in/a+b.jpg"}
+
+    assert arrivals([spelt]) == arrivals([{"payload": [spelt]}]) == [Arrivals("photos", ("in/a+b.jpg",))]
+    assert arrivals([{"Event": "s3:TestEvent", "Bucket": "photos"}]) == []
+
+
 def test_more_keys_than_one_batch_takes_are_several_batches() -> None:
     keys = [f"{number}.jpg" for number in range(2500)]
 

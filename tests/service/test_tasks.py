@@ -106,6 +106,11 @@ def test_ids_keep_every_digit(json_id: str, task_id: str) -> None:
         ("MODAL", RemoteTaskStatus.NOT_START),
         ("success", RemoteTaskStatus.SUCCESS),
         ("CANCEL", RemoteTaskStatus.FAILURE),
+        ("Failed", RemoteTaskStatus.FAILURE),
+        ("cancelled", RemoteTaskStatus.FAILURE),
+        ("COMPLETED", RemoteTaskStatus.SUCCESS),
+        ("finished", RemoteTaskStatus.SUCCESS),
+        ("queued", RemoteTaskStatus.NOT_START),
         ("SOMETHING_NEW", RemoteTaskStatus.IN_PROGRESS),
     ],
 )

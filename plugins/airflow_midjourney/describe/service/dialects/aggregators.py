@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from airflow_midjourney.describe.model.status import Reason
-from airflow_midjourney.describe.service.dialects.dialect import Dialect, Says
+from airflow_midjourney.describe.service.dialects.dialect import Dialect, RemoteTaskStatus, Says
 
 AGGREGATORS: Final = Dialect(
     name="aggregators",
@@ -231,4 +231,12 @@ AGGREGATORS: Final = Dialect(
         "被封禁",
         "被封号",
     ),
+    status_words={
+        **dict.fromkeys(("PENDING", "QUEUED", "WAITING"), RemoteTaskStatus.NOT_START),
+        **dict.fromkeys(("COMPLETED", "DONE", "FINISHED", "SUCCEEDED"), RemoteTaskStatus.SUCCESS),
+        **dict.fromkeys(
+            ("CANCELED", "CANCELLED", "ERROR", "FAIL", "FAILED", "TIMEOUT"),
+            RemoteTaskStatus.FAILURE,
+        ),
+    },
 )
