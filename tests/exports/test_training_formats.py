@@ -193,6 +193,16 @@ def test_each_line_of_jsonl_is_a_conversation_about_an_image(
     assert answers[1:4] == list(PROMPTS[1:])
 
 
+def test_a_caption_of_plain_text_asks_for_no_further_image(database: Database, tmp_path: Path) -> None:
+    fill(database, [described("in/a.jpg", ("a sign that reads <image> and <video>",))])
+
+    folder, _ = export_to(tmp_path / "out", database, plan("jsonl", options={"content": "text"}))
+
+    (line,) = map(json.loads, (folder / "prompts.jsonl").read_text().splitlines())
+    asked, answered = line["messages"]
+    assert (asked["content"].count("<image>"), answered["content"]) == (1, "a sign that reads image and video")
+
+
 def _text(content: str | list[dict[str, str]]) -> str:
     """Give what a chat template makes of a message."""
     if isinstance(content, str):
@@ -257,6 +267,7 @@ def test_an_export_of_nothing_is_published(kind: str, database: Database, tmp_pa
         ("jsonl", {"content": "xml"}, "content must be one of parts, text, not 'xml'"),
         ("jsonl", {"reference": 1}, "reference must be one of file, uri, not 1"),
         ("jsonl", {"question": "What is <image>?"}, "question must be text without <image>"),
+        ("jsonl", {"question": "Hear <audio>!"}, "question must be text without <image>"),
         ("jsonl", {"question": " "}, "question must be text without <image>"),
         ("labelstudio", {"tasks_per_file": 0}, "tasks_per_file must be 1 to 100,000, not 0"),
         ("labelstudio", {"image_root": None}, "image_root must be text, not None"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +23,9 @@ _READ: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".ti
 
 #: Where trainers that read plain text put the image.
 _PLACEHOLDER: Final = "<image>"
+
+#: What such trainers count, wherever it stands: a caption that has one asks for an image that the line has not.
+_COUNTED: Final = re.compile(r"<(image|video|audio)>")
 
 
 class Content(StrEnum):
@@ -55,7 +59,7 @@ class Format(ExportFormat):
     names: ClassVar[Names] = Names.PATH
 
     def __post_init__(self) -> None:
-        if not isinstance(self.question, str) or not self.question.strip() or _PLACEHOLDER in self.question:
+        if not isinstance(self.question, str) or not self.question.strip() or _COUNTED.search(self.question):
             raise SettingsError(f"format_options: question must be text without {_PLACEHOLDER}, not {self.question!r}.")
         for name, known in (("content", Content), ("reference", Reference)):
             if getattr(self, name) not in list(known):
@@ -89,6 +93,6 @@ class Format(ExportFormat):
         asked: object = [{"type": "image"}, {"type": "text", "text": self.question}]
         answered: object = [{"type": "text", "text": caption}]
         if self.content == Content.TEXT:
-            asked, answered = f"{_PLACEHOLDER}{self.question}", caption
+            asked, answered = f"{_PLACEHOLDER}{self.question}", _COUNTED.sub(r"\1", caption)
         messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
         return {"messages": messages, "images": [named], "image_uri": sample.image.image_uri}
