@@ -40,6 +40,12 @@ def test_marks_that_no_reader_sees_are_left_out(key: str) -> None:
     assert "in/a.jpg" in other_spellings(key)
 
 
+@pytest.mark.parametrize("line", ["in/a&amp;b.jpg", "in/a&#38;b.jpg", "in/a&#x26;b.jpg"])
+def test_entities_of_a_web_page_are_read(line: str) -> None:
+    assert "in/a&b.jpg" in other_spellings(line)
+    assert other_spellings("in/a&b;c.jpg") == []
+
+
 @pytest.mark.parametrize("key", ["%2e%2e/%2e%2e/a.jpg", "a%00b.jpg", "%ff%fe.jpg"])
 def test_what_decodes_to_no_key_is_none(key: str) -> None:
     assert [one for one in other_spellings(key) if "%" not in one] == []
@@ -61,6 +67,9 @@ def test_what_decodes_to_no_key_is_none(key: str) -> None:
         "- s3://photos/in/a.jpg",
         "photos/in/a.jpg",
         "/photos/in/a.jpg",
+        "“in/a.jpg”",
+        "„in/a.jpg“",
+        "`in/a.jpg`",
     ],
 )
 def test_what_lists_put_around_a_key_is_left_out(line: str) -> None:

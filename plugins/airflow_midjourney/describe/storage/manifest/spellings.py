@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_ENTITY: Final = re.compile(r"&(?:amp|quot|apos|lt|gt|#\d{1,5}|#x[0-9A-Fa-f]{1,5});")
+#: What word processors and chats make of straight ones.
+_TYPOGRAPHIC: Final = ("“”", "„“", "‘’", "«»", "``")
 _LEADING: Final = re.compile(r"(?:\.?[/\\])+")
 #: What a list in another form than lines leaves around a key: bullets and numbers, brackets, commas.
 _BEFORE: Final = re.compile(r"(?:[-*•+]\s+|\d{1,6}[.)]\s+|[\[(<]\s*(?=[\"']|s3:))")
@@ -33,6 +37,8 @@ def other_spellings(key: str, bucket: str = "") -> list[str]:
     item = _without_quotes(_BEHIND.sub("", _BEFORE.sub("", bare, count=1) if _BEFORE.match(bare) else bare))
     plain = _LEADING.sub("", bare, count=1) if _LEADING.match(bare) else bare
     spellings = [bare, plain, *_decoded(bare), *_decoded(plain), plain.replace("\\", "/"), _key_of(item)]
+    if _ENTITY.search(bare):
+        spellings.append(html.unescape(bare))
     if bucket and plain.startswith(f"{bucket}/"):
         spellings.append(plain.removeprefix(f"{bucket}/"))
     spellings += [unicodedata.normalize(form, spelling) for spelling in (key, *spellings) for form in ("NFC", "NFD")]
@@ -54,7 +60,7 @@ def _without_quotes(text: str) -> str:
     for quote in ('"', "'"):
         if len(text) > 1 and text.startswith(quote) and text.endswith(quote):
             return text[1:-1].replace(quote * 2, quote)
-    return text
+    return text[1:-1] if len(text) > 2 and text[0] + text[-1] in _TYPOGRAPHIC else text
 
 
 def _decoded(text: str) -> Iterator[str]:
