@@ -80,6 +80,19 @@ def test_images_are_lent_decided_and_counted(table: Database, images: list[int],
     assert (after["images"], after["decided"], after["all"]) == ([], 3, 3)
 
 
+def test_looking_for_images_keeps_no_worker_from_writing(
+    table: Database, images: list[int], post: Callable[..., Any]
+) -> None:
+    for image in post("review/next").json()["images"]:
+        post("review", **order(image, decision="rejected"))
+
+    with table.writing():
+        # All are decided, so nothing is lent: a request that has to wait for this transaction fails.
+        found = post("review/next", window="ben")
+
+    assert (found.status_code, found.json()["images"], found.json()["decided"]) == (200, [], 3)
+
+
 def test_an_undone_decision_leaves_the_image_with_its_reviewer(
     table: Database, images: list[int], post: Callable[..., Any]
 ) -> None:

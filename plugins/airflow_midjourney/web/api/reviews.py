@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from airflow_midjourney.describe.admin.review import decide, lend
 from airflow_midjourney.describe.model.review import ReviewDecision
 from airflow_midjourney.describe.queries.owners import owners
-from airflow_midjourney.describe.queries.reviews import ReviewedImage, count_reviewed
+from airflow_midjourney.describe.queries.reviews import ReviewedImage, count_reviewed, open_images
 from airflow_midjourney.describe.table.reviews.decisions import KnownReview, Review, SeenAnswer
 from airflow_midjourney.web.dependencies import AskedRow, EditableDags, Metadata
 from airflow_midjourney.web.filters import WantedForReview
@@ -61,7 +61,10 @@ async def next_images(
 ) -> dict[str, Any]:
     """Lend the next images to a window, and say how many there are."""
     holder = _holder(viewer, wanted.window)
-    found = await database.write_now(lend, filters, dag_ids, holder, wanted.after or 0, _LENT_AT_ONCE)
+    # What is decided is passed over here: on SQLite no worker writes while an image is lent.
+    first = await database.read_now(open_images, filters, dag_ids, holder, wanted.after or 0, 1)
+    after = [one.seen.image_id - 1 for one in first]
+    found = await database.write_now(lend, filters, dag_ids, holder, after[0], _LENT_AT_ONCE) if after else []
     counted = await database.read_now(count_reviewed, filters, dag_ids)
     return {"images": [_image(one) for one in found], "decided": counted.decided, "all": counted.images}
 
