@@ -80,6 +80,15 @@ def press(page: Page, key: str) -> str:
     return before
 
 
+def held_requests(page: Page) -> list[Route]:
+    """Go on until the page asks for further images, and hold its request."""
+    held: list[Route] = []
+    page.route("**/api/review/next**", lambda route: held.append(route))
+    while not held:
+        press(page, "s")
+    return held
+
+
 def all_saved(page: Page) -> None:
     expect(page.locator("[data-progress]")).not_to_contain_text("not saved yet")
     page.wait_for_function("() => !JSON.parse(sessionStorage.getItem('midjourney-review-unsent') || '[]').length")
@@ -149,10 +158,7 @@ def test_images_that_come_meanwhile_leave_a_text_that_is_being_written_alone(
 ) -> None:
     page = open_page("midjourney/review?dag_id=dag")
     shown_key(page)
-    held: list[Route] = []
-    page.route("**/api/review/next**", lambda route: held.append(route))
-    while not held:
-        press(page, "s")
+    held = held_requests(page)
     key = shown_key(page)
     page.keyboard.press("e")
     page.get_by_label("Your text").fill("half a")
@@ -206,6 +212,20 @@ def test_two_reviewers_and_one_who_is_gone_and_a_server_that_is_away(
 
     assert decided(table) == {uri: [text] for uri, text in wanted.items()}
     assert all("ERR_INTERNET_DISCONNECTED" in one for one in complaints), complaints
+    complaints.clear()
+
+
+def test_a_refusal_is_said_and_not_taken_for_a_server_that_is_away(
+    many: list[int], open_page: Callable[..., Page], complaints: list[str]
+) -> None:
+    page = open_page("midjourney/review?dag_id=dag")
+    shown_key(page)
+
+    for route in held_requests(page):
+        route.fulfill(status=403)
+
+    expect(page.locator("[data-note]")).to_contain_text("No further images are given to you (403)")
+    assert all("403" in one for one in complaints), complaints
     complaints.clear()
 
 

@@ -251,7 +251,7 @@ class ImageScopeOperator(BaseOperator):
         return bucket_of(images, manifest, self._check_stop)
 
     def _check_stop(self) -> None:
-        """Break off what is done before there is a worker.
+        """Break off the steps that come before there is a worker.
 
         :raises BatchError: if Airflow has told the task to stop.
         """

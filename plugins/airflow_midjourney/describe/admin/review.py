@@ -51,7 +51,7 @@ def decide(
 
     :param reviews: of one image each.
     :param reviewer: Airflow's name of the user.
-    :param dag_ids: the DAGs that the reviewer may edit; what is decided about other images is not written.
+    :param dag_ids: the DAGs that the reviewer may edit; a decision about an image of another DAG is not written.
     :param holder: the reviewer's window.
     :return: what became of each, in the same order.
     """

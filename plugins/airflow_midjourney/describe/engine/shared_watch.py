@@ -242,7 +242,7 @@ class Lookout:
 
 
 def _as_of(account: AccountState, progress: Progress, opening: Opening | None) -> Progress:
-    """Give where a batch stands by what is known of its account by now, but for the slots kept for others."""
+    """Give where a batch stands, its account as it was read last, but for the slots kept for others."""
     return replace(progress, account=replace(account, kept=progress.account.kept), opening=opening)
 
 

@@ -313,7 +313,7 @@ def _add(database: Database, since: int, revisions: tuple[Revision, ...]) -> Non
 
 
 def _apart(found: Iterable[Addition], dialect: Dialect) -> tuple[list[Addition], list[AddedIndex]]:
-    """Tell what is added in a transaction, in a moment, from what Postgres builds outside of one."""
+    """Tell additions that take a moment, in a transaction, from indexes, which Postgres builds outside of one."""
     at_once: list[Addition] = []
     beside: list[AddedIndex] = []
     for addition in found:

@@ -375,7 +375,7 @@ def set_next_poll(tx: Transaction, settings: AccountSettings, turn: PollTurn, *,
 
 
 def _due_answers(tx: Transaction, row: Any) -> DueAnswers:
-    """Find out which images are on their way since when, and what is known of how long the service takes.
+    """Find out which images are on their way since when, and how long the service took of late.
 
     :param row: of the account.
     """

@@ -1,4 +1,4 @@
-"""What the simulated service remembers: received images, tasks, and what is planned for each of them."""
+"""What the simulated service remembers: received images, tasks, and the plan of each of them."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ async def next_images(
 ) -> dict[str, Any]:
     """Lend the next images to a window, and say how many there are."""
     holder = _holder(viewer, wanted.window)
-    # What is decided is passed over here: on SQLite no worker writes while an image is lent.
+    # Decided images are passed over here, while only reading: on SQLite no worker writes while an image is lent.
     first = await database.read_now(open_images, filters, dag_ids, holder, wanted.after or 0, 1)
     after = [one.seen.image_id - 1 for one in first]
     found = await database.write_now(lend, filters, dag_ids, holder, after[0], _LENT_AT_ONCE) if after else []

@@ -41,6 +41,9 @@
       body: JSON.stringify({ window: windowName(), ...body }),
     });
 
+  // A login that has expired can be renewed in another window; any other refusal would come again.
+  const isRefusal = (answer) => answer.status >= 400 && answer.status < 500 && answer.status !== 401;
+
   const addressOf = (image) => `picture?id=${image.id}&size=large`;
 
   const wordsOf = (review, outdated) => {
@@ -114,6 +117,11 @@
     let waited;
     try {
       const answer = await post(`api/review/next${window.location.search}`, { after: last });
+      if (isRefusal(answer)) {
+        // It stays asked: this page asks no more.
+        say(`No further images are given to you (${answer.status}). Load this page anew, or log in with the right to edit the DAG.`);
+        return;
+      }
       if (!answer.ok) {
         throw new Error(String(answer.status));
       }
@@ -173,7 +181,7 @@
     }
   };
 
-  // One after the other: what is decided twice about one image is to arrive in that order.
+  // One after the other: two decisions about one image are to arrive in their order.
   const send = async () => {
     if (sending) {
       return;
@@ -298,6 +306,6 @@
     }
   });
 
-  // What an earlier load of this window could not send comes first: what is decided is not to be lent again.
+  // Decisions that an earlier load of this window could not send come first: a decided image is not to be lent again.
   void send().then(ask);
 })();

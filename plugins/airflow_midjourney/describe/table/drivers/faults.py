@@ -178,7 +178,7 @@ _CURES: Final = (
     ("during recovery", 'Connect to the primary: set "target_session_attrs": "read-write" in the extra'),
     ("no schema has been selected", "Set [midjourney] schema, or a search_path that exists for the role"),
     ("conversion between", "Create the database with ENCODING 'UTF8'"),
-    (NO_TRANSACTIONS, "Set pool_mode = transaction in pgbouncer.ini: what is paid for needs transactions"),
+    (NO_TRANSACTIONS, "Set pool_mode = transaction in pgbouncer.ini: claims, which are paid for, need transactions"),
     (
         "server closed the connection",
         "Look into the log of Postgres, or of the pooler: PgBouncer needs pool_mode = transaction or session",

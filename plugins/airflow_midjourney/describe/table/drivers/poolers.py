@@ -50,7 +50,7 @@ def hear_poolers(engine: Engine) -> None:
 
 
 def _answer_to_begin(psycopg2: Any, arguments: Sequence[Any], named: dict[str, Any]) -> str:
-    """Begin a transaction, and give what is said against it. Only an asynchronous connection keeps the words."""
+    """Begin a transaction, and give the pooler's objection to it. Only an asynchronous connection keeps its words."""
     deadline = time.monotonic() + _LONGEST_QUESTION
     try:
         with closing(psycopg2.connect(*arguments, **{**named, "async_": True})) as connection:

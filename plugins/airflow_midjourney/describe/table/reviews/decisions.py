@@ -149,7 +149,7 @@ def forget_reviews(tx: Transaction, image_ids: Sequence[int]) -> None:
 
 
 def _locked(tx: Transaction, image_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-    """Read what is decided about, and keep it as it is until the decisions are committed."""
+    """Read the images that are decided about, and lock them until the decisions are committed."""
     images = tx.tables.images.c
     rows = tx.connection.execute(
         select(images.id, images.status, images.task_id, *(images[name] for name in PROMPT_COLUMNS))
