@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Float, MetaData, Table
 
 from airflow_midjourney.describe.table.columns import KeyText, PlainText, UTCDateTime
-from airflow_midjourney.describe.table.schema.storage import FEW_BUSY_ROWS
+from airflow_midjourney.describe.table.schema.storage import FEW_BUSY_ROWS, STORAGE
 
 
 def accounts_table(metadata: MetaData, name: str) -> Table:
@@ -27,7 +27,7 @@ def accounts_table(metadata: MetaData, name: str) -> Table:
         *_silence_columns(),
         *_seeking_columns(),
         *_written_columns(),
-        postgresql_with=FEW_BUSY_ROWS,
+        info={STORAGE: FEW_BUSY_ROWS},
         comment="One row per account of the service: lock of its slots, turn to poll, circuit breaker.",
     )
 

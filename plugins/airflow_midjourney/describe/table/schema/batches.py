@@ -8,7 +8,7 @@ from sqlalchemy import JSON, Column, Index, Integer, MetaData, Numeric, Table
 
 from airflow_midjourney.describe.table.columns import KeyText, PlainText, RowNumber, UTCDateTime
 from airflow_midjourney.describe.table.schema.conditions import partial
-from airflow_midjourney.describe.table.schema.storage import FEW_BUSY_ROWS
+from airflow_midjourney.describe.table.schema.storage import FEW_BUSY_ROWS, STORAGE
 
 
 def batches_table(metadata: MetaData, name: str) -> Table:
@@ -26,7 +26,7 @@ def batches_table(metadata: MetaData, name: str) -> Table:
         # For people who leaf through them: a DAG's newest, and those of a run.
         Index(f"ix_{name}_batches_dag", "dag_id", "started_at", "batch_id"),
         Index(f"ix_{name}_batches_run", "dag_id", "run_id", "started_at"),
-        postgresql_with=FEW_BUSY_ROWS,
+        info={STORAGE: FEW_BUSY_ROWS},
         comment="One row per batch: its scope, how far its listing has come, and what it found.",
     )
 

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Numeric, Ta
 
 from airflow_midjourney.describe.table.columns import KeyText, PlainText, RowNumber, UTCDateTime
 from airflow_midjourney.describe.table.schema.conditions import MAY_BE_ANSWERED, partial
-from airflow_midjourney.describe.table.schema.storage import MANY_ROWS
+from airflow_midjourney.describe.table.schema.storage import MANY_ROWS, STORAGE
 
 
 def submissions_table(metadata: MetaData, name: str) -> Table:
@@ -31,7 +31,7 @@ def submissions_table(metadata: MetaData, name: str) -> Table:
         Index(f"ix_{name}_submissions_day", "account", "claimed_at"),
         partial(f"ix_{name}_submissions_content", "content_sha256", "bot_type", where="content_sha256 IS NOT NULL"),
         partial(f"ix_{name}_submissions_unanswered", "account", "outcome", "claimed_at", where=MAY_BE_ANSWERED),
-        postgresql_with=MANY_ROWS,
+        info={STORAGE: MANY_ROWS},
         comment="The bill: one row per POST. Rows are added and completed, never used for another POST.",
     )
 

@@ -15,6 +15,7 @@ from airflow_midjourney.describe.table.schema.current import (
     current_view,
 )
 from airflow_midjourney.describe.table.schema.reviews import REVIEW_COLUMNS
+from airflow_midjourney.describe.table.schema.storage import STORAGE
 from airflow_midjourney.describe.table.upgrades.index_builds import create_beside, full_name
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class AddedTable:
     def statements(self, dialect: Dialect) -> Iterator[str]:
         """Give the statements that make it; nothing is in it yet, so its indexes take no time."""
         yield str(CreateTable(self.table).compile(dialect=dialect)).strip()
+        yield from Storage(self.table).statements(dialect)
         for index in sorted(self.table.indexes, key=lambda one: str(one.name)):
             yield str(CreateIndex(index).compile(dialect=dialect)).strip()
         yield from _comments(self.table, self.table.columns, dialect)
@@ -116,12 +118,12 @@ class Storage:
 
     @property
     def _wanted(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.table.dialect_options["postgresql"]["with"] or {}
+        found: dict[str, Any] = self.table.info.get(STORAGE, {})
         return found
 
     def statements(self, dialect: Dialect) -> Iterator[str]:
         """Give the statement that sets it; it rewrites nothing, and holds up no reader and no writer of rows."""
-        if dialect.name == "postgresql":
+        if dialect.name == "postgresql" and self._wanted:
             settings = ", ".join(f"{name} = {value}" for name, value in self._wanted.items())
             yield f"ALTER TABLE {dialect.identifier_preparer.format_table(self.table)} SET ({settings})"
 

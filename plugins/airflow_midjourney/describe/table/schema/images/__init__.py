@@ -21,7 +21,7 @@ from airflow_midjourney.describe.table.schema.images.work import (
     state_columns,
     submission_columns,
 )
-from airflow_midjourney.describe.table.schema.storage import MANY_ROWS
+from airflow_midjourney.describe.table.schema.storage import MANY_ROWS, STORAGE
 
 __all__ = ["PROMPT_COLUMNS", "images_table"]
 
@@ -45,6 +45,6 @@ def images_table(metadata: MetaData, name: str) -> Table:
         *run_columns(),
         UniqueConstraint("image_uri", "image_version", "bot_type", name=f"uq_{name}_version"),
         *image_indexes(name),
-        postgresql_with=MANY_ROWS,
+        info={STORAGE: MANY_ROWS},
         comment="One row per version of an image and bot: its status, its prompts, and what is known of the object.",
     )
