@@ -100,6 +100,8 @@ def test_a_task_that_is_hurried_ends_at_once_and_a_later_one_does_not(simulate: 
     later = client.submitted(picture(2))
     client.until(later, "SUBMITTED")
 
+    assert [client.fetch(task_id).json()["status"] for task_id in (hurried, later)] == ["SUCCESS", "SUBMITTED"]
+
 
 def test_a_gateway_keeps_for_ever_what_its_upstream_forgot(simulate: Running) -> None:
     client = simulate("new-api", "stuck_submitted")
