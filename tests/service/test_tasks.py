@@ -146,6 +146,26 @@ def test_the_first_text_that_holds_prompts_counts() -> None:
     assert answer.raw == FOUR
 
 
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("a sign that says queue is full, neon, --ar 3:2", "a sign that says queue is full, neon,"),
+        ("1️⃣ a locked account screen, invalid api key on display --ar 3:2", None),
+        ("a screen: your account is blocked, pixel art --v 6.1 --ar 16:9", None),
+        ("a poster about banned prompts, halftone —ar 2:3", None),
+    ],
+)
+def test_one_prompt_that_speaks_like_a_complaint_is_a_prompt_and_is_not_paid_again(
+    text: str, prompt: str | None
+) -> None:
+    answer = read_answer(task_with(promptEn=text))
+    assert isinstance(answer, Described)
+    assert len(answer.prompts.prompts) == 1
+    assert prompt is None or answer.prompts.prompts == (prompt,)
+    assert answer.prompts.aspect_ratio is not None
+    assert answer.prompts.aspect_ratio in text
+
+
 def test_a_failure_with_fewer_than_four_prompts_is_a_failure() -> None:
     task = task_with(status="FAILURE", failReason="Job Timeout", promptEn=TEXTS["two_prompts"]["text"])
     assert read_answer(task) == Ended(Reason.TIMEOUT, "Job Timeout")

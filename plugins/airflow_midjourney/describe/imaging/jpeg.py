@@ -68,13 +68,17 @@ def to_small_jpeg(image: Image.Image, *, most_pixels_a_side: int, most_bytes: in
         image.load()
         width, height = image.size
     small = in_plain_pixels(image, seen, most_pixels_a_side)
-    small.thumbnail((most_pixels_a_side, most_pixels_a_side), Image.Resampling.LANCZOS)
     orientation = orientation_of(image)
+    profile = image.info.get("icc_profile")
+    if small is not image:
+        # The pixels of the original go before those of the result are worked on: a tenth of the most memory.
+        image.close()
+    small.thumbnail((most_pixels_a_side, most_pixels_a_side), Image.Resampling.LANCZOS)
     if orientation in _ON_ITS_SIDE:
         width, height = height, width
     turn = _TURNS.get(orientation)
     upright = small if turn is None else small.transpose(turn)
-    pixels = _in_srgb(on_background(upright), image.info.get("icc_profile"))
+    pixels = _in_srgb(on_background(upright), profile)
     return SmallJpeg(_encode(pixels, most_bytes), width, height)
 
 
