@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
-from xml.etree.ElementTree import ParseError, iterparse
+from xml.parsers.expat import ExpatError, ParserCreate
+
+from airflow_midjourney.describe.storage.answer_spellings import usual_spelling
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 #: What an answer to ListObjectsV2 begins with. Errors are botocore's business, whatever their status.
 _KNOWN_ROOTS: Final = frozenset({"ListBucketResult", "Error"})
 
-#: Bytes that are looked at, so that a listing of a thousand keys is not parsed twice.
-_HEAD: Final = 4096
+#: What a listing ends with that was not cut off on the way.
+_END: Final = b"ListBucketResult>"
 
 _SUCCESS: Final = range(200, 300)
 
@@ -29,8 +30,21 @@ class OtherAnswerError(Exception):
         self.root = root
 
 
+class MalformedListingError(Exception):
+    """A listing came whole, and holds what no XML may hold, such as a key with a control character as it is.
+
+    :param problem: what the parser says of it, with the line and the column.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
 def check_roots_of_listings(client: S3Client) -> None:
     """Let a client raise :class:`OtherAnswerError` where what should be a listing is none.
+
+    It raises :class:`MalformedListingError` where one cannot be read, which botocore would try again for ever.
 
     :param client: is changed; twice is the same.
     """
@@ -43,16 +57,33 @@ def check_roots_of_listings(client: S3Client) -> None:
 def _check_root(response_dict: dict[str, Any], **_: Any) -> None:
     if response_dict["status_code"] not in _SUCCESS:
         return
-    root = root_of(response_dict["body"] or b"")
+    body = usual_spelling(response_dict["body"] or b"")
+    response_dict["body"] = body
+    root, problem = _read(body)
     if root not in _KNOWN_ROOTS:
         raise OtherAnswerError(root)
+    if problem and body.rstrip().endswith(_END):
+        raise MalformedListingError(problem)
 
 
 def root_of(body: bytes) -> str:
     """Give the name of the root element, without its namespace; empty text for what is no XML."""
+    return _read(body)[0]
+
+
+def _read(body: bytes) -> tuple[str, str]:
+    """Give the name of the root element, and what is wrong with the whole."""
+    names: list[str] = []
+    # botocore reads all of it with the same parser next.
+    parser = ParserCreate()
+
+    def begin(name: str, _attributes: dict[str, str]) -> None:
+        names.append(name.rpartition(":")[2])
+        parser.StartElementHandler = None
+
+    parser.StartElementHandler = begin
     try:
-        # botocore reads the whole of it with the same parser next.
-        _, root = next(iterparse(BytesIO(body[:_HEAD]), events=("start",)))  # noqa: S314
-    except (ParseError, StopIteration):
-        return ""
-    return str(root.tag).rpartition("}")[2]
+        parser.Parse(body, True)
+    except ExpatError as error:
+        return "".join(names), str(error)
+    return "".join(names), ""

@@ -21,10 +21,15 @@ from airflow_midjourney.describe.model.errors import (
     StorageUnavailableError,
 )
 from airflow_midjourney.describe.model.status import Reason
-from airflow_midjourney.describe.storage.answer_roots import OtherAnswerError
+from airflow_midjourney.describe.model.text import presentable
+from airflow_midjourney.describe.storage.answer_roots import MalformedListingError, OtherAnswerError
+from airflow_midjourney.describe.storage.redirects import RedirectedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: What boto3 lets through when a time, a size or another header of an answer is none.
+_UNREADABLE: Final = (ValueError, KeyError, OverflowError)
 
 #: Everything that a boto3 call, or the reading of the body it returned, raises by itself.
 RAISED_BY_BOTO: Final = (
@@ -32,8 +37,11 @@ RAISED_BY_BOTO: Final = (
     boto.ClientError,
     ResponseParserError,
     OtherAnswerError,
+    MalformedListingError,
+    RedirectedError,
     HTTPError,
     OSError,
+    *_UNREADABLE,
 )
 
 #: The connection broke while the body was on its way, past what boto3 retries by itself.
@@ -142,6 +150,9 @@ _TRY_LATER: Final = frozenset(
     }
 )
 
+#: Said with a status of success, too: botocore makes that 500.
+_DENIALS: Final = frozenset({"AccessDenied", "Forbidden"})
+
 #: The server fails at one thing, rather than having too much to do.
 _FAILS_AT_IT: Final = frozenset({500, 502, 504})
 
@@ -149,6 +160,10 @@ _FAILS_AT_IT: Final = frozenset({500, 502, 504})
 _ABOUT_THE_KEY: Final = frozenset({"InvalidURI", "KeyTooLongError", "XMinioInvalidObjectName"})
 
 _PROXY_WANTS_A_LOGIN: Final = 407
+
+_LONGEST_QUOTE: Final = 120
+
+_NOT_S3: Final = "Check the endpoint_url of the connection, and look into the log of what answers there."
 
 _OTHER_REGION: Final = frozenset(
     {
@@ -212,6 +227,11 @@ def is_condition_failed(error: boto.ClientError) -> bool:
     ) in ("412", "PreconditionFailed")
 
 
+def is_missing_key(error: BaseException | None) -> bool:
+    """Tell whether a store says in S3's own word that an object is not there, rather than by a bare 404."""
+    return isinstance(error, boto.ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchKey"
+
+
 def _translate(error: Exception, place: Place) -> DescribeError:
     if isinstance(error, boto.ClientError):
         return _translate_answer(error, place)
@@ -227,22 +247,20 @@ def _translate(error: Exception, place: Place) -> DescribeError:
             "Set `verify` of the connection to the CA bundle of that endpoint."
         )
         return StorageError(message, image_uri=place.uri)
-    if isinstance(error, OtherAnswerError):
+    if isinstance(error, OtherAnswerError | MalformedListingError):
         return _no_listing(error, place)
+    if isinstance(error, RedirectedError):
+        return _redirected(error, place)
     if isinstance(error, BROKEN_STREAM):
-        message = (
-            f"S3 could not be reached for {place} ({kind}, connection {place.connection!r}). "
-            "If this lasts, check the endpoint_url of the connection and the network."
-        )
-        one_object = place.key is not None and isinstance(error, _BROKEN_ANSWER)
-        unavailable = ObjectUnavailableError if one_object else StorageUnavailableError
-        return unavailable(message, retry_helps=True, image_uri=place.uri)
+        return _broken(error, place)
     if isinstance(error, ResponseParserError):
         message = (
             f"The answer for {place} is no whole XML (connection {place.connection!r}). If this lasts, check the"
             " endpoint_url of the connection, and any proxy before it."
         )
         return StorageUnavailableError(message, retry_helps=True, image_uri=place.uri)
+    if isinstance(error, _UNREADABLE):
+        return _unreadable(error, place)
     return StorageError(
         f"boto3 failed on {place} with {kind} (connection {place.connection!r}). Check the extra of that connection and"
         " the AWS settings of this host; the log holds the cause.",
@@ -250,12 +268,56 @@ def _translate(error: Exception, place: Place) -> DescribeError:
     )
 
 
-def _no_listing(error: OtherAnswerError, place: Place) -> StorageError:
-    what = f"answers {error.root!r}" if error.root else "answers with no XML, such as a web page,"
+def _broken(error: Exception, place: Place) -> StorageUnavailableError:
+    message = (
+        f"S3 could not be reached for {place} ({type(error).__name__}, connection {place.connection!r}). "
+        "If this lasts, check the endpoint_url of the connection and the network."
+    )
+    if isinstance(error, boto.IncompleteReadError):
+        message = (
+            f"For {place} came fewer bytes than it has, or a web page in their place (connection {place.connection!r})."
+            " If this lasts, check the store, and any proxy before it."
+        )
+    one_object = place.key is not None and isinstance(error, _BROKEN_ANSWER)
+    unavailable = ObjectUnavailableError if one_object else StorageUnavailableError
+    return unavailable(message, retry_helps=True, image_uri=place.uri)
+
+
+def _no_listing(error: OtherAnswerError | MalformedListingError, place: Place) -> StorageError:
+    if isinstance(error, MalformedListingError):
+        return StorageError(
+            f"The listing of {place} cannot be read: it is no XML ({error.problem}), perhaps because of a key with a"
+            f" control character. Rename that object, have the server of connection {place.connection!r} know"
+            " encoding-type=url, or name the images with manifest= or keys=."
+        )
+    what = "answers with no XML, such as a web page,"
+    if error.root:
+        what = f"answers {error.root!r}" + (", a web page," if error.root.lower() == "html" else "")
     return StorageError(
         f"What stands at the endpoint_url of connection {place.connection!r} {what} where a listing of {place} was"
         " asked for, so nothing was listed. Check endpoint_url; a server that takes the bucket's name in the path only"
         ' also needs {"config_kwargs": {"s3": {"addressing_style": "path"}}} in the extra of the connection.'
+    )
+
+
+def _redirected(error: RedirectedError, place: Place) -> StorageError:
+    to = f" to {error.target!r}" if error.target else ""
+    return StorageError(
+        f"What stands at the endpoint_url of connection {place.connection!r} redirects the request for {place}{to}"
+        f" (HTTP {error.status}). No S3 client follows: set endpoint_url to the address of the S3 API itself, with https://"
+        " where it wants that, and for AWS region_name to the bucket's region.",
+        http_status=error.status,
+        image_uri=place.uri,
+    )
+
+
+def _unreadable(error: Exception, place: Place) -> StorageError:
+    failed = StorageError if place.key is None else ObjectDeniedError
+    return failed(
+        f"The answer for {place} holds a time, a size or a header that is none ({type(error).__name__}:"
+        f" {presentable(str(error), limit=_LONGEST_QUOTE)}; connection {place.connection!r}). Look at the store, and at"
+        " any proxy before it.",
+        image_uri=place.uri,
     )
 
 
@@ -276,11 +338,11 @@ def _translate_answer(error: boto.ClientError, place: Place) -> DescribeError:
         return _bad_credentials(code, status, place)
     if code in _OTHER_REGION or status in (301, 307, _PROXY_WANTS_A_LOGIN):
         return _other(code, status, place)
-    if code in _TRY_LATER or _is_passing(status):
+    if code in _TRY_LATER or (_is_passing(status) and code not in _DENIALS):
         return _not_now(code, status, place)
     if place.key is not None:
         return _object_denied(error, code, status, place)
-    if code.startswith("KMS.") or status == 403:
+    if code.startswith("KMS.") or status == 403 or code in _DENIALS:
         return _denied(error, code, status, place)
     return _other(code, status, place)
 
@@ -323,29 +385,30 @@ def _bad_credentials(code: str, status: int | None, place: Place) -> StorageDeni
 
 
 def _denied(error: boto.ClientError, code: str, status: int | None, place: Place) -> StorageDeniedError:
+    cure = _cure(error, code, status, place)
     return StorageDeniedError(
-        f"S3 denies access to {place} with connection {place.connection!r} ({code}). {_cure(error, code, place)}",
+        f"S3 denies access to {place} with connection {place.connection!r} ({code}). {cure}",
         http_status=status,
         code=code,
     )
 
 
 def _object_denied(error: boto.ClientError, code: str, status: int | None, place: Place) -> ObjectDeniedError:
-    if code.startswith("KMS.") or status == 403:
+    if code.startswith("KMS.") or status == 403 or code in _DENIALS:
         what = f"S3 denies access to {place} with connection {place.connection!r} ({code}). "
     else:
         what = f"S3 refuses to give {place} with connection {place.connection!r} ({code}, HTTP {status}). "
         if code in _ABOUT_THE_KEY:
             what += "This store does not take such a key: copy the object to a plainer one. "
     return ObjectDeniedError(
-        what + _cure(error, code, place),
+        what + _cure(error, code, status, place),
         http_status=status,
         code=code,
         image_uri=place.uri,
     )
 
 
-def _cure(error: boto.ClientError, code: str, place: Place) -> str:
+def _cure(error: boto.ClientError, code: str, status: int | None, place: Place) -> str:
     words = str(error).lower()
     if code.startswith("KMS.") or "kms:" in words:
         return "The object is encrypted with a KMS key that these credentials may not use: grant kms:Decrypt."
@@ -355,6 +418,10 @@ def _cure(error: boto.ClientError, code: str, place: Place) -> str:
         )
     if "cap exceeded" in words or "quota" in words:
         return "What the account of the store may read is used up: raise its cap, or wait until it begins anew."
+    if not code:
+        return "The answer bears no code of S3: it may come from a firewall or a proxy before the store. " + _NOT_S3
+    if status not in (403, 404) and code not in _DENIALS and not code.startswith("KMS."):
+        return _NOT_S3
     if place.key is None:
         return "Grant s3:ListBucket on the bucket; a requester-pays bucket also needs requester_pays."
     return (
@@ -367,7 +434,7 @@ def _other(code: str, status: int | None, place: Place) -> StorageError:
     if code in _OTHER_REGION or status == 301:
         cure = "The bucket lies in another region: set region_name in the extra of the connection."
     else:
-        cure = "Another attempt will not change that; the log holds the answer of S3."
+        cure = f"Another attempt will not change that. {_NOT_S3}"
     return StorageError(
         f"S3 refuses this for {place} ({code}, HTTP {status}, connection {place.connection!r}). {cure}",
         http_status=status,

@@ -21,9 +21,17 @@ from airflow_midjourney.describe.model.errors import (
 from airflow_midjourney.describe.model.status import Reason
 from airflow_midjourney.describe.storage.allowed_uris import AllowedUris
 from airflow_midjourney.describe.storage.answer_roots import check_roots_of_listings
-from airflow_midjourney.describe.storage.errors import BROKEN_STREAM, Place, is_condition_failed, translated
+from airflow_midjourney.describe.storage.bodies import CHUNK_BYTES, as_stored, from_byte
+from airflow_midjourney.describe.storage.errors import (
+    BROKEN_STREAM,
+    Place,
+    is_condition_failed,
+    is_missing_key,
+    translated,
+)
 from airflow_midjourney.describe.storage.etags import plain_etag
 from airflow_midjourney.describe.storage.reading_time import LISTING_BYTES, ReadingTime, bound_requests
+from airflow_midjourney.describe.storage.redirects import refuse_redirects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,9 +69,10 @@ DEFAULT_MAX_BYTES: Final = 100 * 1024 * 1024
 #: Only these need a restore before they can be read; GLACIER_IR is read like any other.
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
-_CHUNK_BYTES: Final = 1024 * 1024
-
 _READ_ATTEMPTS: Final = 3
+
+#: What the column of sizes can hold.
+_LARGEST_SIZE: Final = 2**63 - 1
 
 #: A worker that dies while it holds so many bytes of an object may have died of them.
 _LARGE_BYTES: Final = 8 * 1024 * 1024
@@ -175,6 +184,7 @@ class ImageStore:
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
         check_roots_of_listings(client)
+        refuse_redirects(client)
         bound_requests(client)
         self._client = client
         self._name = name
@@ -237,27 +247,31 @@ class ImageStore:
         entries = answer.get("Contents", [])
         self._check_entries(answer, bucket, prefix)
         wanted = (entry for entry in entries if _is_wanted(entry, suffixes))
-        images = (_listed(bucket, entry, self._name) for entry in wanted)
+        with translated(place):
+            images = [_listed(bucket, entry, self._name) for entry in wanted]
         goes_on = answer.get("NextContinuationToken", "")
         return Page(
             images=tuple(image for image in images if self.allows(image.uri)),
             keys=tuple(entry["Key"] for entry in entries),
-            # A server that does not say whether there is more is asked until it gives nothing.
-            is_last=not answer.get("IsTruncated", bool(goes_on or entries)),
+            # A server that does not say whether there is more is asked until it gives nothing; one that gives a
+            # token to go on with has more, whatever it says, as in the command line of AWS.
+            is_last=not (goes_on or answer.get("IsTruncated", bool(entries))),
             continuation=goes_on,
         )
 
     def _check_entries(self, answer: ListObjectsV2OutputTypeDef, bucket: str, prefix: str) -> None:
         """Refuse an answer that is about something else than was asked for.
 
-        :raises StorageError: it groups keys, or lists keys of another prefix, or entries without a key or a time.
+        :raises StorageError: it groups keys, or lists keys of another prefix, or some without a key, a time or a size.
         """
         trouble = ""
         entries = answer.get("Contents", [])
-        if answer.get("CommonPrefixes"):
+        if any(group.get("Prefix") for group in answer.get("CommonPrefixes", [])):
             trouble = "groups keys to folders, though it was not asked to, and so hides the images in them"
         elif any(not entry.get("Key") or not entry.get("LastModified") for entry in entries):
             trouble = "lists objects without a key or a time"
+        elif sizeless := next((entry["Key"] for entry in entries if not _has_a_size(entry)), None):
+            trouble = f"lists objects without a size, or with one that cannot be, such as {sizeless!r}"
         elif strange := next((entry["Key"] for entry in entries if not entry["Key"].startswith(prefix)), None):
             trouble = f"lists keys outside the prefix, such as {strange!r}"
         if trouble:
@@ -286,7 +300,8 @@ class ImageStore:
         except ObjectDeniedError:
             self._ask_why_denied(place, key)
             raise
-        return _looked_up(bucket, key, answer)
+        with translated(place):
+            return _looked_up(bucket, key, answer)
 
     def _ask_why_denied(self, place: Place, key: str) -> None:
         """Let S3 say why it denies an object: its answer to HEAD has no body, so old credentials look like one key."""
@@ -312,8 +327,14 @@ class ImageStore:
         self._check_readable(image)
         place = Place(self._name, image.bucket, image.key)
         time_left = ReadingTime(place, image.size_bytes)
-        with translated(place):
-            return _patient(time_left)(self._read_once, image, time_left, when_large)
+        try:
+            with translated(place):
+                return _patient(time_left)(self._read_once, image, time_left, when_large)
+        except ImageRejectedError as error:
+            if error.reason == Reason.MISSING and not is_missing_key(error.__cause__):
+                # Whatever stands at a wrong address knows no path at all.
+                self._check_bucket(image.bucket)
+            raise
 
     def read_part(self, stored: ListedImage, start: int, size: int) -> bytes:
         """Read some bytes of one object of any kind, if it is still the version that was looked up.
@@ -334,8 +355,8 @@ class ImageStore:
     def _read_part_once(self, stored: ListedImage, start: int, size: int, time_left: ReadingTime) -> bytes:
         with time_left.bounds():
             answer = self._get(stored, {"Range": f"bytes={start}-{start + size - 1}"})
-            with closing(answer["Body"]) as stream:
-                return bytes(stream.read(size))
+            with closing(answer["Body"]):
+                return from_byte(answer, start, size, time_left)
 
     def _read_once(self, image: ListedImage, time_left: ReadingTime, when_large: Callable[[], None]) -> StoredImage:
         with time_left.bounds():
@@ -344,30 +365,36 @@ class ImageStore:
                 body = self._read_body(stream, image, time_left, when_large)
         if not body:
             raise _empty(image)
+        body = as_stored(answer, body, image.size_bytes, self._max_bytes)
+        if len(body) > self._max_bytes:
+            raise self._too_large(image)
         return StoredImage(image=image, body=body, version_id=answer.get("VersionId"))
 
     def _get(self, image: ListedImage, part: _Range) -> GetObjectOutputTypeDef:
         """Ask for the bytes of the version that was listed.
 
         A store that answers 412 though the version has not changed cannot be asked that way: then the tag of the
-        answer says which version it is.
+        answer says which version it is. So it does where a store passes over the condition.
         """
         try:
-            return self._client.get_object(
+            answer = self._client.get_object(
                 Bucket=image.bucket, Key=image.key, IfMatch=f'"{image.etag}"', **part, **self._payer
             )
         except ClientError as error:
             if not is_condition_failed(error) or not self._is_unchanged(image):
                 raise
+        else:
+            if plain_etag(answer.get("ETag", "")) not in ("", image.etag) and not self._is_unchanged(image):
+                raise _replaced(image, answer)
+            return answer
         try:
             answer = self._client.get_object(Bucket=image.bucket, Key=image.key, **part, **self._payer)
         except ClientError as error:
             if not is_condition_failed(error):
                 raise
             raise self._will_not_match(image) from error
-        if plain_etag(answer["ETag"]) != image.etag:
-            answer["Body"].close()
-            raise ImageRejectedError(Reason.REPLACED, "The object was replaced while it was read.", image_uri=image.uri)
+        if plain_etag(answer.get("ETag", "")) != image.etag:
+            raise _replaced(image, answer)
         return answer
 
     def _is_unchanged(self, image: ListedImage) -> bool:
@@ -391,7 +418,7 @@ class ImageStore:
     ) -> bytes:
         # The size that S3 listed is not trusted: what is held in memory is bounded here.
         body = bytearray()
-        for chunk in stream.iter_chunks(_CHUNK_BYTES):
+        for chunk in stream.iter_chunks(CHUNK_BYTES):
             before = len(body)
             body += chunk
             if len(body) > self._max_bytes:
@@ -458,14 +485,19 @@ def _is_wanted(entry: ObjectTypeDef, suffixes: frozenset[str] | None) -> bool:
     return suffixes is None or key.lower().endswith(tuple(suffixes))
 
 
+def _has_a_size(entry: ObjectTypeDef) -> bool:
+    return 0 <= entry.get("Size", 0 if entry["Key"].endswith("/") else -1) <= _LARGEST_SIZE
+
+
 def _listed(bucket: str, entry: ObjectTypeDef, name: str) -> ListedImage:
-    if not entry.get("ETag"):
-        message = f"The S3 server of connection {name!r} lists no ETags, so versions cannot be told apart."
-        raise StorageError(message, image_uri=f"s3://{bucket}/{entry['Key']}")
+    etag, uri = plain_etag(entry.get("ETag", "")), f"s3://{bucket}/{entry['Key']}"
+    if not etag:
+        message = f"The S3 server of connection {name!r} lists no ETag for {uri!r}, so versions cannot be told apart."
+        raise StorageError(message, image_uri=uri)
     return ListedImage(
         bucket=bucket,
         key=entry["Key"],
-        etag=plain_etag(entry["ETag"]),
+        etag=etag,
         size_bytes=entry.get("Size", 0),
         last_modified=entry["LastModified"].astimezone(UTC),
         storage_class=entry.get("StorageClass", "STANDARD"),
@@ -484,6 +516,11 @@ def _looked_up(bucket: str, key: str, answer: HeadObjectOutputTypeDef) -> Listed
         storage_class=answer.get("StorageClass") or "STANDARD",
         restored='ongoing-request="false"' in answer.get("Restore", ""),
     )
+
+
+def _replaced(image: ListedImage, answer: GetObjectOutputTypeDef) -> ImageRejectedError:
+    answer["Body"].close()
+    return ImageRejectedError(Reason.REPLACED, "The object was replaced while it was read.", image_uri=image.uri)
 
 
 def _empty(image: ListedImage) -> ImageRejectedError:

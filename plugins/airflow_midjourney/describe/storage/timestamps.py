@@ -34,5 +34,9 @@ def read_time(value: Any) -> datetime:
             return datetime.fromisoformat(value)
         except ValueError:
             pass
-    moment: datetime = parse_timestamp(value)
+    try:
+        moment: datetime = parse_timestamp(value)
+    except RuntimeError as error:
+        # Of a number of milliseconds, say.
+        raise ValueError(str(error)) from error
     return moment
