@@ -227,9 +227,9 @@ def is_condition_failed(error: boto.ClientError) -> bool:
     ) in ("412", "PreconditionFailed")
 
 
-def is_missing_key(error: BaseException | None) -> bool:
-    """Tell whether a store says in S3's own word that an object is not there, rather than by a bare 404."""
-    return isinstance(error, boto.ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchKey"
+def is_bare_404(error: BaseException | None) -> bool:
+    """Tell whether an answer bears no word of S3 beside its 404, so that it may be of a server that knows no path."""
+    return isinstance(error, boto.ClientError) and error.response.get("Error", {}).get("Code") in ("404", "", None)
 
 
 def _translate(error: Exception, place: Place) -> DescribeError:

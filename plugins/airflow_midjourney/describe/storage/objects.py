@@ -26,7 +26,7 @@ from airflow_midjourney.describe.storage.errors import (
     BROKEN_STREAM,
     Place,
     is_condition_failed,
-    is_missing_key,
+    is_bare_404,
     translated,
 )
 from airflow_midjourney.describe.storage.etags import plain_etag
@@ -331,7 +331,7 @@ class ImageStore:
             with translated(place):
                 return _patient(time_left)(self._read_once, image, time_left, when_large)
         except ImageRejectedError as error:
-            if error.reason == Reason.MISSING and not is_missing_key(error.__cause__):
+            if error.reason == Reason.MISSING and is_bare_404(error.__cause__):
                 # Whatever stands at a wrong address knows no path at all.
                 self._check_bucket(image.bucket)
             raise
