@@ -124,6 +124,11 @@ def test_caps_and_money_reach_the_account(monkeypatch: pytest.MonkeyPatch) -> No
         ({"submit_window": "22:00-06:00"}, "extra submit_window names no time zone"),
         ({"submit_window": "22-6 Europe/Berlin"}, "Write it as 22:00-06:00 Europe/Berlin"),
         ({"submit_window": 22}, "submit_window must be text"),
+        ({"price": "1e400"}, "price must be at most 1000000000"),
+        ({"max_in_flight": 10**30}, "max_in_flight must be at most 1000000000"),
+        ({"timeout": 1e308}, "timeout must be at most 1000000000"),
+        ({"price": "0,05"}, "price must be a number, not '0,05'"),
+        ({"account": "a\nb"}, "account must be one line of text"),
     ],
 )
 def test_an_extra_that_makes_no_sense_is_refused_by_name(extra: dict[str, Any], message: str) -> None:
@@ -132,6 +137,58 @@ def test_an_extra_that_makes_no_sense_is_refused_by_name(extra: dict[str, Any], 
 
     assert "'my_service'" in str(caught.value)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("written", ["Bearer", "BEARER", " bearer "])
+def test_the_way_of_the_key_may_be_written_in_any_case(written: str) -> None:
+    assert read_extra({"auth": written}, "my_service") == read_extra({}, "my_service")
+
+
+def _described(monkeypatch: pytest.MonkeyPatch, **connection: Any) -> MidjourneyHook:
+    given = {"conn_type": "midjourney", "host": "api.example.com", "password": "the-key"} | connection
+    monkeypatch.setenv(VARIABLE, json.dumps(given))
+    return MidjourneyHook()
+
+
+@pytest.mark.parametrize("password", ["the-key\n", " the-key ", "\tthe-key\r\n"])
+def test_white_space_around_a_key_makes_no_other_account(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = _described(monkeypatch).account().identity
+    hook = _described(monkeypatch, password=password)
+
+    assert hook.account().identity == plain
+    assert hook.service().key == "the-key"
+
+
+@pytest.mark.parametrize("password", ["Bearer k", '"k"', "'k'", "${MJ_KEY}", "<your key>", "{{ var.value.k }}", "a b"])
+def test_what_is_no_bare_key_is_refused_and_not_quoted(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="bare API key") as caught:
+        _described(monkeypatch, password=password).get_conn()
+    assert password not in str(caught.value)
+
+
+def test_a_key_in_the_login_is_said_to_be_in_the_wrong_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "midjourney://the-key@api.example.com/mj")
+    with pytest.raises(SettingsError, match="belongs into the password") as caught:
+        MidjourneyHook().service()
+    assert "the-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("written", ["null", "", "  ", "{}", '"{}"'])
+def test_an_extra_of_nothing_is_none(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _described(monkeypatch, extra=written).extra() == read_extra({}, "")
+
+
+def test_an_extra_that_was_written_as_text_twice_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = json.dumps(json.dumps({"max_submissions_per_day": 5}))
+    assert _described(monkeypatch, extra=twice).extra().max_submissions_per_day == 5
+
+
+@pytest.mark.parametrize("written", ["{'max_in_flight': 3}", "max_in_flight=3", "[]", "5", '{"price": 1', '"x"'])
+def test_an_extra_that_cannot_be_read_is_never_taken_for_an_empty_one(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError, match="JSON object"):
+        _described(monkeypatch, extra=written).extra()
 
 
 def test_fields_left_empty_in_the_form_take_their_defaults() -> None:

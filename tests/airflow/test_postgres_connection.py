@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from airflow_midjourney.describe.model.errors import TableError
+from airflow_midjourney.describe.model.errors import SettingsError, TableError
 from airflow_midjourney.hooks.image_prompts import view_metadata
 
 if TYPE_CHECKING:
@@ -121,3 +121,30 @@ def test_an_extra_that_libpq_does_not_know_is_named(
     with pytest.raises(TableError, match=r"invalid .*option.*no_such_option.*connection's extra"):
         database.read_here(lambda _tx: None)
     database.close()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg"])
+def test_a_uri_of_sqlalchemy_is_a_connection(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_IMAGE_PROMPTS_DB", f"{scheme}://u:p%40%3A%2F%25@db.example:5433/prompts")
+    database = view_metadata()
+    assert database.engine.url.host == "db.example"
+    assert database.engine.url.password == "p@:/%"
+    assert database.engine.url.database == "prompts"
+    database.close()
+
+
+def test_a_password_that_breaks_its_uri_is_an_error_that_says_how_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_IMAGE_PROMPTS_DB", "postgres://u:hunter/2+@db.example/prompts")
+    with pytest.raises(SettingsError, match="%2F") as caught:
+        view_metadata()
+    assert "hunter" not in str(caught.value)
+    assert not caught.value.retry_helps
+
+
+@pytest.mark.parametrize("host", ["", ":memory:", "prompts.db", "./prompts.db", "file:prompts.db"])
+def test_a_table_that_each_process_would_have_for_itself_is_refused(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_IMAGE_PROMPTS_DB", json.dumps({"conn_type": "sqlite", "host": host}))
+    with pytest.raises(TableError, match="pay for each image again"):
+        view_metadata()

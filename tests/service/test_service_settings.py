@@ -42,6 +42,10 @@ from airflow_midjourney.describe.service.settings import account_identity, norma
         ("http://[2001:db8::1]", "http://[2001:db8::1]/mj"),
         ("//api.example.com/mj", "https://api.example.com/mj"),
         ("bücher.example", "https://xn--bcher-kva.example/mj"),
+        ("HTTPS://API.EXAMPLE.COM/MJ/", "https://api.example.com/mj"),
+        ("https://api.example.com/doc.html", "https://api.example.com/mj"),
+        ("https://api.example.com/mj-fast/swagger-ui.html/x", "https://api.example.com/mj-fast/mj"),
+        ("https://api.example.com/mj/doc.html", "https://api.example.com/mj"),
     ],
 )
 def test_usual_forms_of_a_host(host: str, base_url: str) -> None:
@@ -55,6 +59,8 @@ def test_usual_forms_of_a_host(host: str, base_url: str) -> None:
         ("localhost", 8080, None, "http://localhost:8080/mj"),
         ("api.example.com", 8443, "https", "https://api.example.com:8443/mj"),
         ("api.example.com", None, "HTTP", "http://api.example.com/mj"),
+        ("api.example.com", None, "https://", "https://api.example.com/mj"),
+        ("api.example.com", None, " https ", "https://api.example.com/mj"),
         ("api.example.com", 443, "https", "https://api.example.com/mj"),
         ("api.example.com", 443, None, "https://api.example.com/mj"),
         ("api.example.com", 80, None, "http://api.example.com/mj"),
@@ -84,6 +90,10 @@ def test_port_and_schema_of_the_connection(host: str, port: int | None, schema: 
         ("https://api.example.com:8080", 9090, None),
         ("api.example.com", None, "hunter2"),
         ("api.example.com:99999", None, None),
+        ("https:/api.example.com/hunter2", None, None),
+        ("https//api.example.com", None, None),
+        ("https://http://hunter2", None, None),
+        ("'https://hunter2.example.com'", None, None),
     ],
 )
 def test_what_is_no_host_is_refused_without_quoting_it(host: str, port: int | None, schema: str | None) -> None:

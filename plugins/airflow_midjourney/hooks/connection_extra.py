@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+#: A count, a price or a number of seconds; more is a slip, and has no place in the table.
+_LARGEST: Final = 1_000_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionExtra:
     """What the extra of a connection says.
@@ -71,15 +75,17 @@ def read_extra(extra: Mapping[str, Any], conn_id: str) -> ConnectionExtra:
 
 
 def _auth(value: Any, what: str) -> AuthMode:
-    modes = get_args(AuthMode)
-    if value not in modes:
+    modes, mode = get_args(AuthMode), str(value).strip().lower()
+    if mode not in modes:
         raise SettingsError(f"{what} must be one of {', '.join(modes)}, not {value!r}.")
-    return cast("AuthMode", value)
+    return cast("AuthMode", mode)
 
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise SettingsError(f"{what} must be text, not {type(value).__name__}.")
+    if not value.strip().isprintable():
+        raise SettingsError(f"{what} must be one line of text, not {value!r}.")
     return value.strip()
 
 
@@ -111,6 +117,8 @@ def _decimal(value: Any, what: str) -> Decimal:
         number = Decimal("NaN")
     if isinstance(value, bool) or not number.is_finite():
         raise SettingsError(f"{what} must be a number, not {value!r}.")
+    if number > _LARGEST:
+        raise SettingsError(f"{what} must be at most {_LARGEST}, not {value!r}.")
     return number
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 DEFAULT_CONN_ID: Final = "image_prompts_db"
 
+#: What a type begins with in a URI as SQLAlchemy has it: the driver stands beside it.
+_SQLALCHEMYS: Final = "postgresql+"
+
 #: A triggerer opens the database for many triggers at once, and should open it once.
 _OPENING: Final = Lock()
 
@@ -137,6 +140,7 @@ def _engine(hook: Any) -> Engine:
     uri = hook.get_uri()
     if uri.startswith("sqlite"):
         engine: Engine = hook.get_sqlalchemy_engine(engine_options(uri))
+        _check_file(engine.url.database or "")
         return engine
     connection = hook.get_connection(hook.get_conn_id())
     extras = connection.extra_dejson
@@ -145,6 +149,18 @@ def _engine(hook: Any) -> Engine:
     if extras.get("iam", False):
         renew_logins(engine, lambda: hook.get_iam_token(deepcopy(connection)))
     return engine
+
+
+def _check_file(path: str) -> None:
+    """Refuse a file that each process would have for itself: with a table of its own it would pay again.
+
+    :raises ValueError: if there is no absolute path.
+    """
+    if not path.removeprefix("file:").startswith("/") or "mode=memory" in path:
+        raise ValueError(
+            f"{path!r} is no absolute path of a file. Each process would have a table of its own, and pay for each"
+            " image again: put a path such as /var/lib/airflow/image_prompts.db into the host"
+        )
 
 
 def _connection_digest(db_conn_id: str) -> int:
@@ -165,6 +181,8 @@ def _hook(db_conn_id: str) -> Any:
 
     connection = _connection(db_conn_id)
     conn_type = connection.conn_type
+    if conn_type.startswith(_SQLALCHEMYS):
+        connection.conn_type = conn_type = "postgres"
     if conn_type not in ("postgres", "postgresql", "sqlite"):
         raise TableError(
             f"Connection {db_conn_id!r} has type {conn_type!r}. The metadata table needs postgres, or sqlite on one"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from mypy_boto3_s3 import S3Client
 
+    from airflow_midjourney.describe.model.errors import DescribeError
     from airflow_midjourney.describe.storage.objects import ImageStore
 
 #: Connections kept open: images are read side by side.
@@ -75,7 +76,8 @@ def open_s3(aws_conn_id: str, patience: Patience = _WORKERS) -> S3Client:
     """Make an S3 client from an AWS connection.
 
     :param aws_conn_id: the connection id; empty for what boto3 finds by itself, such as the machine's role.
-    :raises SettingsError: if there is no such connection.
+    :raises SettingsError: if there is no such connection, or boto3 does not accept what it says.
+    :raises StorageError: if its role cannot be taken on.
     """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
@@ -99,7 +101,11 @@ def open_s3(aws_conn_id: str, patience: Patience = _WORKERS) -> S3Client:
         retries={"mode": "standard", "max_attempts": patience.attempts},
         max_pool_connections=_POOL,
     )
-    client: S3Client = QuickS3Hook(aws_conn_id=aws_conn_id or None, config=config).get_conn()
+    hook = QuickS3Hook(aws_conn_id=aws_conn_id or None, config=config)
+    try:
+        client: S3Client = hook.get_conn()
+    except Exception as error:
+        raise _unopened(error, aws_conn_id) from error
     return client
 
 
@@ -108,7 +114,45 @@ def connection_name(aws_conn_id: str) -> str:
     return aws_conn_id or "none, boto3's own"
 
 
+def _unopened(error: Exception, aws_conn_id: str) -> DescribeError:
+    """Say why there is no client: what boto3 says of a connection's extra, or of a role that it cannot take on."""
+    from botocore import exceptions as boto
+
+    from airflow_midjourney.describe.model.errors import SettingsError, StorageDeniedError, StorageUnavailableError
+    from airflow_midjourney.describe.model.text import presentable
+
+    what = f"{type(error).__name__}: {presentable(str(error))}"
+    name = connection_name(aws_conn_id)
+    if isinstance(error, boto.ClientError):
+        return StorageDeniedError(
+            f"AWS does not give connection {name!r} its role ({what}). Check role_arn in its extra."
+        )
+    if isinstance(error, boto.HTTPClientError | boto.ConnectionError):
+        return StorageUnavailableError(f"For connection {name!r} AWS could not be reached ({what}).", retry_helps=True)
+    return SettingsError(
+        f"Connection {name!r} gives no S3 client ({what}). In its extra, endpoint_url has to be an address such as"
+        ' "https://minio.example.com:9000", and region_name one such as "eu-central-1".'
+    )
+
+
 def _connection(aws_conn_id: str) -> Connection:
+    """Look an AWS connection up.
+
+    :raises SettingsError: if there is none, or it names its server where Airflow does not look.
+    """
+    connection = _found(aws_conn_id)
+    host, extra = connection.host or connection.extra_dejson.get("host"), connection.extra_dejson
+    if host and ".amazonaws.com" not in str(host) and not (extra.get("endpoint_url") or extra.get("service_config")):
+        from airflow_midjourney.describe.model.errors import SettingsError
+
+        raise SettingsError(
+            f"Connection {aws_conn_id!r} has a host, and Airflow would ask AWS all the same: put the address of the S3"
+            ' server into its extra, as {"endpoint_url": "https://minio.example.com:9000"}, and leave the host empty.'
+        )
+    return connection
+
+
+def _found(aws_conn_id: str) -> Connection:
     return find_connection(
         aws_conn_id,
         "Create it with type aws for the bucket with the images, or set"

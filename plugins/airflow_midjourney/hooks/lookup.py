@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -33,9 +34,17 @@ def find_connection(conn_id: str, advice: str) -> Connection:
     """Look a connection up.
 
     :param advice: how to create it, for the error where it is missing.
-    :raises SettingsError: if each place where Airflow keeps connections says that it has none of this id.
+    :raises SettingsError: if each place where Airflow keeps connections says that it has none of this id, or the extra
+        of the connection cannot be read.
     :raises ConnectionUnansweredError: if one of them gave no answer.
     """
+    connection = _find(conn_id, advice)
+    if (extra := _extra_of(connection)) != connection.extra:
+        connection.extra = extra
+    return connection
+
+
+def _find(conn_id: str, advice: str) -> Connection:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
@@ -46,6 +55,36 @@ def find_connection(conn_id: str, advice: str) -> Connection:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise ConnectionUnansweredError(conn_id, "a second look-up") from None
+
+
+def _extra_of(connection: Connection) -> str | None:
+    """Give the extra as JSON of an object: Airflow takes anything else for an empty one, and bounds would be gone.
+
+    :raises SettingsError: if it is none.
+    """
+    text = connection.extra
+    extra = _json(text)
+    if isinstance(extra, str):
+        # Some clients write JSON into JSON.
+        text, extra = extra, _json(extra)
+    if extra is None:
+        return None
+    if not isinstance(extra, dict):
+        raise SettingsError(
+            f"Connection {connection.conn_id!r}: its extra has to be a JSON object, with names and texts in double"
+            ' quotes, such as {"region_name": "eu-central-1"}.'
+        )
+    return text
+
+
+def _json(text: Any) -> Any:
+    """Read JSON; give text that is none as False, and no text as None."""
+    if not text or not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return False
 
 
 def _is_anywhere(conn_id: str) -> bool:
@@ -60,9 +99,17 @@ def _is_anywhere(conn_id: str) -> bool:
 
 
 def _backend_has(backend: BaseSecretsBackend, conn_id: str) -> bool:
+    from airflow.secrets.environment_variables import EnvironmentVariablesBackend
+
     try:
         return backend.get_connection(conn_id=conn_id) is not None
     except Exception as error:
+        if isinstance(backend, EnvironmentVariablesBackend):
+            raise SettingsError(
+                f"AIRFLOW_CONN_{conn_id.upper()} cannot be read as a connection ({type(error).__name__}). Write it as"
+                ' JSON, such as {"conn_type": "aws", "password": "…"}; in a URI, / @ : and % of a password are written'
+                " as %2F %40 %3A and %25."
+            ) from None
         said = f"{type(backend).__name__} ({type(error).__name__})"
         raise ConnectionUnansweredError(conn_id, said) from error
 

@@ -78,6 +78,11 @@ class MidjourneyHook(BaseHook):
         connection, extra = self.connection(), self.extra()
         if not connection.host:
             raise SettingsError(f"Connection {self.mj_conn_id!r} has no host: put the address of the service there.")
+        key = (connection.password or "").strip()
+        if connection.login and not key:
+            raise SettingsError(
+                f"Connection {self.mj_conn_id!r} has a login and no password: the API key belongs into the password."
+            )
         try:
             base_url = normalise(connection.host, port=connection.port, schema=connection.schema)
         except SettingsError as error:
@@ -86,7 +91,7 @@ class MidjourneyHook(BaseHook):
         return ServiceSettings(
             name=self.mj_conn_id,
             base_url=base_url,
-            key=connection.password or "",
+            key=key,
             auth=extra.auth,
             account=extra.account,
             timeout=extra.timeout,

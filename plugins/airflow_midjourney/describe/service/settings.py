@@ -39,7 +39,8 @@ def normalise(host: str, *, port: int | None = None, schema: str | None = None) 
     """
     scheme, rest = _scheme_and_rest(host.strip())
     path_of_uri = ""
-    if schema and schema.lower() in _DEFAULT_PORTS:
+    schema = (schema or "").strip().removesuffix("://")
+    if schema.lower() in _DEFAULT_PORTS:
         scheme = scheme or schema.lower()
     elif schema and schema.strip("/").split("/")[-1].startswith(_ROOT):
         path_of_uri = schema.strip("/")
@@ -101,7 +102,7 @@ def _parsed(rest: str) -> httpx.URL:
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL()
     host = url.raw_host.decode("ascii")
-    if not (_NAME.fullmatch(host) or _is_address(host)):
+    if host in _DEFAULT_PORTS or not (_NAME.fullmatch(host) or _is_address(host)):
         raise SettingsError("the host of the midjourney connection cannot be read as a host or a URL")
     return url
 
@@ -118,9 +119,11 @@ def _port(url: httpx.URL, port: int | None) -> int:
 
 def _path(url: httpx.URL) -> list[str]:
     segments = [segment for segment in url.raw_path.decode("ascii").split("/") if segment]
-    if _ROOT in segments:
-        return segments[: segments.index(_ROOT) + 1]
-    return [*segments, _ROOT]
+    # Copied from a browser: the page of the documentation, and what is below it.
+    pages = (place for place, segment in enumerate(segments) if segment.lower().endswith(".html"))
+    segments = segments[: next(pages, len(segments))]
+    roots = (place for place, segment in enumerate(segments) if segment.lower() == _ROOT)
+    return [*segments[: next(roots, len(segments))], _ROOT]
 
 
 def _is_local(host: str) -> bool:

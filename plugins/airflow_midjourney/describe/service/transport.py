@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.service.settings import ServiceSettings
 
-_VISIBLE_ASCII: Final = re.compile(r"[!-~]*")
+#: No key has quotes or braces: they are of the file or the template that it was copied from.
+_BARE_KEY: Final = re.compile(r"[^\"'`{}<>\x00-\x20\x7f-\U0010ffff]*")
 
 #: Seconds that connecting, and waiting for a free connection, may take at most, well within the total
 #: deadline: only a failure before the request began says for sure that nothing was sent.
@@ -208,9 +209,10 @@ async def _held_back(body: bytes, complete_before: float) -> AsyncIterator[bytes
 def _headers(settings: ServiceSettings) -> dict[str, str]:
     headers = {"User-Agent": f"airflow-provider-midjourney/{__version__}", "Accept": "application/json"}
     key = settings.key.strip()
-    if not _VISIBLE_ASCII.fullmatch(key):
+    if not _BARE_KEY.fullmatch(key):
         raise SettingsError(
-            f"the password of connection {settings.name!r} has to be the bare API key: no 'Bearer', no spaces"
+            f"the password of connection {settings.name!r} has to be the bare API key: no 'Bearer', no spaces,"
+            " no quotes or braces"
         )
     if not key:
         return headers

@@ -25,8 +25,8 @@ from airflow_midjourney.describe.storage.bodies import CHUNK_BYTES, as_stored, f
 from airflow_midjourney.describe.storage.errors import (
     BROKEN_STREAM,
     Place,
-    is_condition_failed,
     is_bare_404,
+    is_condition_failed,
     translated,
 )
 from airflow_midjourney.describe.storage.etags import plain_etag

@@ -159,6 +159,10 @@ _PASSING: Final = (
     "user requested cancel",
 )
 
+_BARE_HOST: Final = (
+    "Check the connection's host: a bare name or address; the port and the database have their own fields"
+)
+
 #: What each lasting or frequent trouble is cured by, by a word of its message.
 _CURES: Final = (
     (
@@ -170,6 +174,8 @@ _CURES: Final = (
         "certificate",
         "Check sslmode, sslrootcert, sslcert and sslkey in the connection's extra, on every host of Airflow",
     ),
+    ("resolve host", _BARE_HOST),
+    ("translate host name", _BARE_HOST),
     ("invalid connection option", "Take it out of the connection's extra: libpq knows no such setting"),
     ("too many", "Raise the limit of the role, the database or the pooler, or run fewer tasks at once"),
     ("max_client_conn", "Raise max_client_conn in pgbouncer.ini, or run fewer tasks at once"),
