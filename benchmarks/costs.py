@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from airflow_midjourney.describe.engine import send
+from airflow_midjourney.describe.engine import image_reader
 from airflow_midjourney.describe.imaging import prepare
 from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.describe.table.database import Database
@@ -53,7 +53,7 @@ class Costs:
         with (
             patch.object(ImageStore, "read", self.of("reading", ImageStore.read)),
             patch.object(prepare, "_despite_metadata", self.of("checking", prepare._despite_metadata)),
-            patch.object(send, "prepare", self.of("preparing", prepare.prepare)),
+            patch.object(image_reader, "prepare", self.of("preparing", prepare.prepare)),
             patch.object(Database, "_until_done", self.of("recording", Database._until_done)),
         ):
             yield

@@ -66,7 +66,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, _listing(bucket, query), _XML)
         return
     number = int(key.removeprefix(PREFIX).removesuffix(".jpg"))
-    await answer(send, object_of(number), b"image/jpeg", etag=f'"{etag_of(number)}"'.encode())
+    etag = f'"{etag_of(number)}"'.encode()
+    await answer(send, object_of(number), b"image/jpeg", etag=etag, last_modified=b"Thu, 01 Jan 2026 00:00:00 GMT")
 
 
 def _listing(bucket: str, query: dict[str, str]) -> bytes:

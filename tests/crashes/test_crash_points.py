@@ -72,10 +72,19 @@ ASKED: Final = ALWAYS | {"adopt"}
 NOT_ASKED: Final = ALWAYS | {"cannot_tell"}
 
 #: What it does when a claim comes after another's submission has closed the account, when there is room but nothing to
-#: send, when so much time passed between claiming and sending that nothing is sent, and when a poll takes long: a
-#: matter of moments.
+#: send, when so much time passed between claiming and sending that nothing is sent, when a poll takes long, and when
+#: images are read ahead while all slots are taken: a matter of moments.
 PERHAPS: Final = frozenset(
-    {"has_ended", "hold_poll_turn", "left_over_batches", "not_taken", "release", "reserve_left_over"}
+    {
+        "find_unread",
+        "has_ended",
+        "hold_poll_turn",
+        "left_over_batches",
+        "not_taken",
+        "release",
+        "reserve_left_over",
+        "reserve_these",
+    }
 )
 
 #: What it does for each image: killed amid them, too.

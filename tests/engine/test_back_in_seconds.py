@@ -71,7 +71,7 @@ def test_the_images_of_a_killed_worker_are_back_within_ten_seconds_of_pauses(
             assert poll_schedule.take_poll_turn(tx, engine.settings) is not None
     waited: list[float] = []
 
-    async def let_it_pass(database: Database, _account: Any, seconds: float) -> None:
+    async def let_it_pass(database: Database, _account: Any, seconds: float, _stirred: object) -> None:
         waited.append(seconds)
         with database.writing() as tx:
             rows.let_time_pass(tx, timedelta(seconds=seconds))

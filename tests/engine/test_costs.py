@@ -12,7 +12,7 @@ import pytest
 from PIL import ImageFile
 from sqlalchemy import event
 
-from airflow_midjourney.describe.engine import send
+from airflow_midjourney.describe.engine import image_reader
 from airflow_midjourney.describe.engine.answers.posts import Posted, record_posts
 from airflow_midjourney.describe.engine.answers.tasks import settle_rows
 from airflow_midjourney.describe.imaging import prepare
@@ -104,7 +104,7 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             preparing.now = False
 
     monkeypatch.setattr(prepare, "prepare", noting)
-    monkeypatch.setattr(send, "prepare", noting)
+    monkeypatch.setattr(image_reader, "prepare", noting)
     monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", noted)
     return found
 

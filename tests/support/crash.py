@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from unittest.mock import patch
 
-from airflow_midjourney.describe.engine import send
+from airflow_midjourney.describe.engine import image_reader
 from airflow_midjourney.describe.engine.context import Worker
 from airflow_midjourney.describe.imaging.prepare import prepare
 from airflow_midjourney.describe.service.client import MidjourneyClient
@@ -208,5 +208,5 @@ class CrashingEngine(Engine):
             with self.points.around(f"decoding {image_uri.split('/', 3)[3]}"):
                 return prepare(body, image_uri=image_uri, **options)
 
-        with patch.object(send, "prepare", decode):
+        with patch.object(image_reader, "prepare", decode):
             yield

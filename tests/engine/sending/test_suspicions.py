@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from airflow_midjourney.describe.engine import send as send_module
+from airflow_midjourney.describe.engine import image_reader
 from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare
 from airflow_midjourney.describe.model.status import Status
 from tests.support import rows
@@ -42,7 +42,7 @@ def test_a_death_counts_against_an_image_only_while_it_is_decoded(
 
     scene.service.during = note
     scene.worker.images = cast("Any", SimpleNamespace(read=note_and_read))
-    monkeypatch.setattr(send_module, "prepare", note_and_prepare)
+    monkeypatch.setattr(image_reader, "prepare", note_and_prepare)
 
     scene.send()
     note()

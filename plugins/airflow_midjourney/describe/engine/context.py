@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.engine.doubt.list_pace import ListPace
 from airflow_midjourney.describe.engine.left_over import LeftOver
+from airflow_midjourney.describe.engine.read_ahead import ReadAhead
 from airflow_midjourney.describe.engine.refusals.denials import Denials
 from airflow_midjourney.describe.engine.refusals.forbidden import Forbidden
 
@@ -76,6 +77,7 @@ class Worker(Watcher):
     :param denials: what S3 has denied to this worker.
     :param forbidden: what the service has answered with 403.
     :param left_over: what it knows of rows that earlier runs left pending.
+    :param ahead: images that it has read ahead of the room for them.
     :param told_to_stop: set from outside to claim nothing more; the worker finishes the POSTs that are on their way.
     :param open_other_account: opens the client of a connection, if it still is that of an account.
     :param claims_until: when the worker claims nothing more by itself, so that its POSTs end before Airflow cuts the
@@ -93,6 +95,7 @@ class Worker(Watcher):
     denials: Denials = field(default_factory=Denials)
     forbidden: Forbidden = field(default_factory=Forbidden)
     left_over: LeftOver = field(default_factory=LeftOver)
+    ahead: ReadAhead = field(default_factory=ReadAhead)
     told_to_stop: bool = False
     open_other_account: Callable[[str, str], AbstractAsyncContextManager[MidjourneyClient | None]] = no_other_account
     claims_until: datetime | None = None

@@ -31,6 +31,15 @@ async def work(
     :param may_leave: True to return early from a wait that is long enough to free the worker.
     :return: the last progress; if ``until`` does not hold for it, the wait is worth leaving.
     """
+    try:
+        return await _work(worker, batch_id, report, until, may_leave=may_leave)
+    finally:
+        await worker.ahead.end()
+
+
+async def _work(
+    worker: Worker, batch_id: str, report: ProgressReport, until: Callable[[Progress], bool], *, may_leave: bool
+) -> Progress:
     idle_since: datetime | None = None
     while True:
         progress = await advance(worker, batch_id)
@@ -45,7 +54,12 @@ async def work(
         idle_since = idle_since or progress.account.now
         if may_leave and expected_wait(progress, idle_since) >= WORTH_DEFERRING:
             return progress
-        await pause(worker.database, worker.account, pause_before_next_look(progress))
+        if not may_leave or progress.quickest_seconds is not None:
+            # A worker that may leave soon would have read in vain.
+            await worker.ahead.begin(worker, progress)
+        # Room that found no rows may find those that are leased to be read ahead.
+        stirred = worker.ahead.given_back if progress.room else None
+        await pause(worker.database, worker.account, pause_before_next_look(progress), stirred)
 
 
 def _stop(worker: Worker, progress: Progress) -> None:

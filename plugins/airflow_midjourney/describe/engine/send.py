@@ -5,18 +5,18 @@ Images that are sent side by side share their transactions, not their fate.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.answers.posts import Posted, record_posts
 from airflow_midjourney.describe.engine.doubt.former_tasks import needs_no_new_task
 from airflow_midjourney.describe.engine.group_commit import Gathered
+from airflow_midjourney.describe.engine.image_reader import LINGER, TOGETHER, ImageReader, ReadyImage
 from airflow_midjourney.describe.engine.probe import end_turn
-from airflow_midjourney.describe.engine.refusals.denials import as_listed, turn_away
+from airflow_midjourney.describe.engine.refusals.denials import turn_away
 from airflow_midjourney.describe.engine.refusals.forbidden import judge, stops_the_run
-from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare, reader_fingerprint
+from airflow_midjourney.describe.imaging.prepare import reader_fingerprint
 from airflow_midjourney.describe.model.clock import awake_or_asleep
 from airflow_midjourney.describe.model.errors import (
     DescribeError,
@@ -36,7 +36,7 @@ from airflow_midjourney.describe.service.submit_response import (
     Refused,
 )
 from airflow_midjourney.describe.table import claims, leases
-from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
+from airflow_midjourney.describe.table.claims import Claim, ClaimResult
 from airflow_midjourney.describe.table.doubt import former_tasks
 
 if TYPE_CHECKING:
@@ -45,15 +45,8 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.engine.context import Worker
     from airflow_midjourney.describe.engine.refusals.denials import Denials
     from airflow_midjourney.describe.model.batch import Batch
-    from airflow_midjourney.describe.storage.objects import StoredImage
     from airflow_midjourney.describe.table.doubt.late_results import GivenUp
     from airflow_midjourney.describe.table.leases import ReservedImage
-
-#: Images about to be decoded, claims, and answers to POSTs, that are committed together.
-TOGETHER: Final = 16
-
-#: Seconds that one of these waits for others to be committed with: little beside what a POST takes.
-LINGER: Final = 0.02
 
 #: What a claim comes to where there is nothing to claim for any other row either.
 _NO_ROOM: Final = frozenset({ClaimResult.NO_ROOM, ClaimResult.CAPPED})
@@ -72,7 +65,7 @@ class ImageSender:
         self._worker = worker
         self._batch = batch
         self._denials = denials
-        self._suspicions = Gathered(self._suspect_some, at_most=TOGETHER, linger=LINGER)
+        self._reader = ImageReader(worker, worker.holder, strip_metadata=batch.options.strip_metadata)
         self._claims = Gathered(self._claim_some, at_most=TOGETHER, linger=LINGER)
         self._records = Gathered(self._record_some, at_most=TOGETHER, linger=LINGER)
 
@@ -87,8 +80,7 @@ class ImageSender:
         if former is not None and await needs_no_new_task(worker, row.id, former):
             return True
         try:
-            stored = await asyncio.to_thread(_read, worker, row, self._denials)
-            ready = await self._decode(row, stored)
+            ready = await self._read(row)
         except ImageRejectedError as error:
             await database.write(
                 leases.reject, row.id, worker.holder, Reason(error.reason), str(error), reader_fingerprint()
@@ -126,10 +118,13 @@ class ImageSender:
         outcome = await judge(worker, self._batch, row.id, outcome)
         return await self._keep(Posted(request, outcome, awake_or_asleep() - asked_at))
 
-    async def _decode(self, row: ReservedImage, stored: StoredImage) -> _ReadyImage:
-        """Check and encode an image. A worker that dies meanwhile may have died of it."""
-        await self._suspicions(row)
-        ready = await asyncio.to_thread(_prepare, stored, self._batch.options.strip_metadata)
+    async def _read(self, row: ReservedImage) -> ReadyImage:
+        """Read, check and encode an image, unless that was done ahead."""
+        ahead = await self._worker.ahead.take(self._worker, row)
+        if ahead is not None:
+            self._denials.note_read()
+            return ahead
+        ready = await self._reader.read(row, self._denials.note_read)
         if row.is_suspected:
             # Of all others the claim says so.
             await self._worker.database.write(leases.acquit, [row.id], self._worker.holder)
@@ -166,10 +161,6 @@ class ImageSender:
             await worker.database.write(leases.release, [request.image_id], worker.holder)
         return result
 
-    async def _suspect_some(self, held: Sequence[ReservedImage]) -> Sequence[None]:
-        await self._worker.database.write(leases.suspect, held, self._worker.holder)
-        return [None] * len(held)
-
     async def _claim_some(self, requests: Sequence[Claim]) -> Sequence[ClaimResult]:
         worker = self._worker
         if worker.stopping:
@@ -201,31 +192,3 @@ class ImageSender:
                 errors.append(error)
         if errors:
             raise errors[0]
-
-
-def _read(worker: Worker, row: ReservedImage, denials: Denials) -> StoredImage:
-    def suspect() -> None:
-        worker.database.write_here(leases.suspect, [row], worker.holder)
-
-    stored = worker.images.read(as_listed(row), suspect)
-    denials.note_read()
-    return stored
-
-
-def _prepare(stored: StoredImage, strip_metadata: bool) -> _ReadyImage:
-    prepared = prepare(stored.body, image_uri=stored.image.uri, strip_metadata=strip_metadata)
-    content = ContentFacts(
-        content_sha256=prepared.content_sha256,
-        media_type=prepared.media_type,
-        width=prepared.width,
-        height=prepared.height,
-        version_id=stored.version_id,
-        reader=reader_fingerprint(),
-    )
-    return _ReadyImage(prepared, content)
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadyImage:
-    prepared: PreparedImage
-    content: ContentFacts

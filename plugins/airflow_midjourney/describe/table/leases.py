@@ -107,6 +107,23 @@ def _reserve(tx: Transaction, wanted: ColumnElement[bool], holder: str, limit: i
     return sorted((ReservedImage(*row) for row in taken), key=lambda row: row.id)
 
 
+def find_unread(tx: Transaction, batch: Batch, limit: int) -> list[int]:
+    """Give the rows that a worker of the batch could reserve next and that would only have to be read and sent.
+
+    :return: their ids. What was sent or turned away before is not among them, nor what its worker may have died of.
+    """
+    columns = tx.tables.images.c
+    plain = (columns.not_before.is_(None), columns.task_id.is_(None), columns.reservations == 0)
+    query = select(columns.id).where(in_scope(tx.tables, batch), is_claimable(tx), *plain)
+    return list(tx.connection.scalars(query.order_by(columns.id).limit(limit)))
+
+
+def reserve_these(tx: Transaction, batch: Batch, ids: Sequence[int], holder: str) -> list[ReservedImage]:
+    """Take those of some pending rows of the batch for this worker that it still may have. Holds no slot."""
+    these = tx.tables.images.c.id.in_(ids)
+    return _reserve(tx, and_(in_scope(tx.tables, batch), these), holder, len(ids))
+
+
 def furthest_pending(tx: Transaction, batch: Batch, but: Sequence[int], limit: int) -> list[ReservedImage]:
     """Give pending rows that workers of the batch would come to last, reserved or not, without reserving them.
 
