@@ -1,6 +1,7 @@
 """An S3 server whose buckets hold as many images as their names say: ``bucket-1000000``. It stores nothing.
 
-Listings are real ``ListObjectsV2`` answers, and objects real JPEGs of some 200 kB, no two alike.
+Listings are real ``ListObjectsV2`` answers, and objects real JPEGs of some 200 kB, no two alike. A bucket such as
+``photos-60`` holds photographs of 12 megapixels, which are too large to be sent as they are.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "in/"
 SIDE: Final = 1024
+SIDE_OF_PHOTOS: Final = 3456
 
 _XML: Final = b"application/xml"
 _HEAD: Final = (
@@ -39,22 +41,22 @@ def etag_of(number: int) -> str:
 
 
 @cache
-def picture() -> bytes:
+def picture(side: int = SIDE) -> bytes:
     """Give the JPEG that all objects have in common: coloured patches with the noise of a camera."""
     random = np.random.default_rng(0)
-    patches = random.integers(0, 255, (SIDE // 16, SIDE // 16, 3), dtype=np.uint8)
-    smooth = np.asarray(Image.fromarray(patches).resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float64)
+    patches = random.integers(0, 255, (side // 16, side // 16, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(patches).resize((side, side), Image.Resampling.BICUBIC), dtype=np.float64)
     noisy = (smooth + random.normal(0, 6, smooth.shape)).clip(0, 255).astype(np.uint8)
     body = BytesIO()
     Image.fromarray(noisy).save(body, "JPEG", quality=80)
     return body.getvalue()
 
 
-def object_of(number: int) -> bytes:
+def object_of(number: int, side: int = SIDE) -> bytes:
     """Give an image's bytes: a comment of its own makes them unlike all others."""
     comment = hashlib.sha256(str(number).encode()).digest()
     segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
-    return picture()[:2] + segment + picture()[2:]
+    return picture(side)[:2] + segment + picture(side)[2:]
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +69,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         return
     number = int(key.removeprefix(PREFIX).removesuffix(".jpg"))
     etag = f'"{etag_of(number)}"'.encode()
-    await answer(send, object_of(number), b"image/jpeg", etag=etag, last_modified=b"Thu, 01 Jan 2026 00:00:00 GMT")
+    body = object_of(number, SIDE_OF_PHOTOS if bucket.startswith("photos-") else SIDE)
+    await answer(send, body, b"image/jpeg", etag=etag, last_modified=b"Thu, 01 Jan 2026 00:00:00 GMT")
 
 
 def _listing(bucket: str, query: dict[str, str]) -> bytes:
