@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.parsers import ResponseParserError
 
 from airflow_midjourney.describe.model.errors import ObjectUnavailableError, StorageUnavailableError
+from airflow_midjourney.describe.storage.alarms import Alarms
 from airflow_midjourney.describe.storage.answer_roots import OtherAnswerError
 from airflow_midjourney.describe.storage.errors import BROKEN_STREAM
 
@@ -39,6 +41,17 @@ _BROKEN_OFF: Final = (*BROKEN_STREAM, ResponseParserError, OtherAnswerError)
 _of_this_thread = threading.local()
 
 
+class _OfThisProcess:
+    """The alarms of one process: those of the one that it was forked from would break off that one's requests."""
+
+    def __init__(self) -> None:
+        self.alarms = Alarms()
+
+
+_of_this_process: Final = _OfThisProcess()
+os.register_at_fork(after_in_child=_of_this_process.__init__)  # type: ignore[misc]
+
+
 class ReadingTime:
     """The time that the attempts to read something have together, from now on.
 
@@ -64,13 +77,11 @@ class ReadingTime:
         :raises ObjectUnavailableError: if it was, and an object was read.
         :raises StorageUnavailableError: if it was.
         """
-        timer = threading.Timer(max(self._ends_at - time.monotonic(), 0.0), self._end)
-        timer.daemon = True
         times = _times_of_this_thread()
         times.append(self)
-        timer.start()
         try:
-            yield
+            with _of_this_process.alarms.at(self._ends_at, self._end):
+                yield
         except _BROKEN_OFF:
             self.check()
             raise
@@ -79,7 +90,6 @@ class ReadingTime:
             if self._has_broken_off:
                 self.check()
         finally:
-            timer.cancel()
             times.remove(self)
             # The connection is the next request's.
             self.wait_on(None)
