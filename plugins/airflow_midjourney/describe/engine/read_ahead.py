@@ -8,6 +8,7 @@ reserves, claims and posts it. Having it in memory saves this worker the reading
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 
 #: Objects that are read at once beside those that are sent.
 SIDE_BY_SIDE: Final = 2
+
+log = logging.getLogger(__name__)
 
 
 class ReadAhead:
@@ -147,6 +150,8 @@ class _Reading:
             with suppress(DescribeError):
                 await self._worker.database.write(leases.release, self._all, self._holder)
             self.given_back.set()
+        ahead = self._ahead
+        log.debug("%d image(s) of %d bytes are ready for their turn", ahead.ready_images, ahead.ready_bytes)
         for end in ends:
             if isinstance(end, BaseException) and not isinstance(end, DescribeError):
                 raise end
