@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from airflow_midjourney.describe.engine import image_reader
+from airflow_midjourney.describe.engine.reading import image_reader
 from airflow_midjourney.describe.imaging import prepare
 from airflow_midjourney.describe.storage.objects import ImageStore
 from airflow_midjourney.describe.table.database import Database

@@ -25,8 +25,8 @@ from unittest.mock import patch
 import httpx
 from sqlalchemy import select
 
-from airflow_midjourney.describe.engine import image_reader
 from airflow_midjourney.describe.engine.loop import work
+from airflow_midjourney.describe.engine.reading import image_reader
 from airflow_midjourney.describe.engine.reporting import ProgressReport
 from airflow_midjourney.describe.imaging.prepare import prepare as prepare_image
 from airflow_midjourney.describe.service.client import MidjourneyClient
@@ -183,7 +183,7 @@ async def _describe(engine: Engine, case: Case) -> None:
 
 
 def _filled(case: Case, database: Database, moments: Moments) -> list[Filled]:
-    """Pair each answer with the POST that took its slot: the first with the first after those that began the run."""
+    """Pair each answer with the POST that took its slot: the first with the first after the full slots that began the run."""
     with database.reading() as tx:
         rows = _rows(tx)
     answers = sorted(rows, key=lambda row: row.finished_at)

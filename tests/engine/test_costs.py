@@ -12,9 +12,9 @@ import pytest
 from PIL import ImageFile
 from sqlalchemy import event
 
-from airflow_midjourney.describe.engine import image_reader
 from airflow_midjourney.describe.engine.answers.posts import Posted, record_posts
 from airflow_midjourney.describe.engine.answers.tasks import settle_rows
+from airflow_midjourney.describe.engine.reading import image_reader
 from airflow_midjourney.describe.imaging import prepare
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.service.submit_response import Accepted

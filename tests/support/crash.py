@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 from unittest.mock import patch
 
-from airflow_midjourney.describe.engine import image_reader
 from airflow_midjourney.describe.engine.context import Worker
+from airflow_midjourney.describe.engine.reading import image_reader
 from airflow_midjourney.describe.imaging.prepare import prepare
 from airflow_midjourney.describe.service.client import MidjourneyClient
 from airflow_midjourney.describe.storage.objects import ImageStore

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_midjourney.describe.engine import read_ahead
 from airflow_midjourney.describe.engine.advance import advance
 from airflow_midjourney.describe.engine.loop import work
+from airflow_midjourney.describe.engine.reading import read_ahead
 from airflow_midjourney.describe.engine.reporting import ProgressReport
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.errors import ObjectDeniedError
@@ -216,13 +216,13 @@ def test_no_more_is_read_than_a_cap_lets_be_sent(site: Site) -> None:
 def test_what_is_ready_has_no_more_bytes_than_may_be(site: Site, monkeypatch: pytest.MonkeyPatch, images: int) -> None:
     size = len(f"data:image/jpeg;base64,{'x' * (-(-len(jpeg(2, size=16)) // 3) * 4)}")
     # The images are of nearly the same size.
-    monkeypatch.setattr(read_ahead, "MOST_BYTES", size // 2 if images == 0 else size * 3 // 2)
+    monkeypatch.setattr(read_ahead, "MOST_READY_BYTES", size // 2 if images == 0 else size * 3 // 2)
 
     async def scene() -> None:
         async with site.full() as (worker, progress):
             await read_ahead_of(worker, progress)
             assert worker.ahead.ready_images == images
-            assert worker.ahead.ready_bytes <= read_ahead.MOST_BYTES
+            assert worker.ahead.ready_bytes <= read_ahead.MOST_READY_BYTES
             reads = len(site.reads)
             await read_ahead_of(worker, progress)
             # What did not fit is not read again and again.
@@ -232,7 +232,7 @@ def test_what_is_ready_has_no_more_bytes_than_may_be(site: Site, monkeypatch: py
 
 
 def test_no_more_images_are_ready_than_may_be(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_ahead, "MOST_IMAGES", 1)
+    monkeypatch.setattr(read_ahead, "MOST_READY", 1)
 
     async def scene() -> None:
         async with site.full() as (worker, progress):
@@ -291,7 +291,7 @@ def test_a_worker_that_ends_gives_back_what_it_is_reading(site: Site, monkeypatc
         async with site.full() as (worker, progress):
             goes_on = asyncio.Event()
             monkeypatch.setattr(
-                "airflow_midjourney.describe.engine.image_reader.ImageReader.read",
+                "airflow_midjourney.describe.engine.reading.image_reader.ImageReader.read",
                 lambda _reader, _row: goes_on.wait(),
             )
             await worker.ahead.begin(worker, progress)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from airflow_midjourney.describe.engine import image_reader
+from airflow_midjourney.describe.engine.reading import image_reader
 from airflow_midjourney.describe.imaging.prepare import PreparedImage, prepare
 from airflow_midjourney.describe.model.status import Status
 from tests.support import rows

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_midjourney.describe.engine.doubt.list_pace import ListPace
 from airflow_midjourney.describe.engine.left_over import LeftOver
-from airflow_midjourney.describe.engine.read_ahead import ReadAhead
+from airflow_midjourney.describe.engine.reading.read_ahead import ReadAhead
 from airflow_midjourney.describe.engine.refusals.denials import Denials
 from airflow_midjourney.describe.engine.refusals.forbidden import Forbidden
 

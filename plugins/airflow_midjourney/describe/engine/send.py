@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from airflow_midjourney.describe.engine.answers.posts import Posted, record_posts
 from airflow_midjourney.describe.engine.doubt.former_tasks import needs_no_new_task
 from airflow_midjourney.describe.engine.group_commit import Gathered
-from airflow_midjourney.describe.engine.image_reader import LINGER, TOGETHER, ImageReader, ReadyImage
 from airflow_midjourney.describe.engine.probe import end_turn
+from airflow_midjourney.describe.engine.reading.image_reader import LINGER, TOGETHER, ImageReader, ReadyImage
 from airflow_midjourney.describe.engine.refusals.denials import turn_away
 from airflow_midjourney.describe.engine.refusals.forbidden import judge, stops_the_run
 from airflow_midjourney.describe.imaging.prepare import reader_fingerprint

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.engine.group_commit import Gathered
-from airflow_midjourney.describe.engine.image_reader import LINGER, TOGETHER, ImageReader
+from airflow_midjourney.describe.engine.reading.image_reader import LINGER, TOGETHER, ImageReader
 from airflow_midjourney.describe.imaging.prepare import reader_fingerprint
 from airflow_midjourney.describe.model.errors import DescribeError, ImageRejectedError
 from airflow_midjourney.describe.model.status import Reason
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_midjourney.describe.engine.context import Worker
-    from airflow_midjourney.describe.engine.image_reader import ReadyImage
     from airflow_midjourney.describe.engine.progress import Progress
+    from airflow_midjourney.describe.engine.reading.image_reader import ReadyImage
     from airflow_midjourney.describe.table.leases import ReservedImage
 
 #: Images that are ready at most, however many slots there are.
-MOST_IMAGES: Final = 64
+MOST_READY: Final = 64
 
 #: Bytes, as they are sent, of all that are ready at most.
-MOST_BYTES: Final = 64 * 1024 * 1024
+MOST_READY_BYTES: Final = 64 * 1024 * 1024
 
-#: Objects that are read at once beside those that are sent.
+#: Objects that are read ahead at once.
 SIDE_BY_SIDE: Final = 2
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class ReadAhead:
         # What another worker has sent meanwhile is not needed any more.
         self._ready = {number: one for number, one in self._ready.items() if number in following}
         wanted = [one for one in following if one not in self._ready and one not in self._passed_over]
-        if not wanted or self.ready_bytes >= MOST_BYTES:
+        if not wanted or self.ready_bytes >= MOST_READY_BYTES:
             return
         holder = f"{worker.holder}-ahead"
         rows = await worker.database.write(leases.reserve_these, progress.batch, wanted, holder)
@@ -104,7 +104,7 @@ class ReadAhead:
     def keep(self, row: ReservedImage, image: ReadyImage) -> None:
         """Have an image ready for its turn, unless all that are ready would be too large together."""
         ahead = _Ahead(row.etag, image)
-        if self.ready_bytes + ahead.size <= MOST_BYTES:
+        if self.ready_bytes + ahead.size <= MOST_READY_BYTES:
             self._ready[row.id] = ahead
         else:
             self.pass_over(row)
@@ -157,7 +157,7 @@ class _Reading:
                 raise end
 
     async def _read_one_after_another(self) -> None:
-        while self._left and not self._worker.stopping and self._ahead.ready_bytes < MOST_BYTES:
+        while self._left and not self._worker.stopping and self._ahead.ready_bytes < MOST_READY_BYTES:
             await self._read(self._left.popleft())
 
     async def _read(self, row: ReservedImage) -> None:
@@ -185,5 +185,5 @@ def _worth_reading(worker: Worker, progress: Progress) -> int:
     only_full = progress.room == 0 and not account.is_blocked and account.blocked_reason is None
     if not may_send or not only_full or progress.opening is not None:
         return 0
-    most = min(progress.open.claimable, worker.account.max_in_flight, MOST_IMAGES)
+    most = min(progress.open.claimable, worker.account.max_in_flight, MOST_READY)
     return most if left is None else min(most, left)
