@@ -3,7 +3,7 @@
 Runs the engine itself (no Airflow, a table on SQLite, JPEGs) against the simulator, each in a process of its
 own, and prints medians over all slots that were filled again, with the requests and the processor time of an image.
 Takes about six minutes; ``--images`` and ``--case`` make it shorter. The simulator takes exactly the same time for each
-image, so that what is left is ours.
+image, so that all else is ours.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ async def _describe(engine: Engine, case: Case) -> None:
 
 
 def _filled(case: Case, database: Database, moments: Moments) -> list[Filled]:
-    """Pair each answer with the POST that took its slot: the first with the first after the full slots that began the run."""
+    """Pair each answer with the POST that took its slot: the first with the first after the slots were full."""
     with database.reading() as tx:
         rows = _rows(tx)
     answers = sorted(rows, key=lambda row: row.finished_at)

@@ -1,4 +1,4 @@
-"""One thread calls what is due, for as many blocks as there are, and in a forked process, too."""
+"""One thread calls all that is due, for as many blocks as there are, and in a forked process, too."""
 
 from __future__ import annotations
 
