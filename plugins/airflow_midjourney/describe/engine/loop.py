@@ -57,7 +57,7 @@ async def _work(
         if not may_leave or progress.quickest_seconds is not None:
             # A worker that may leave soon would have read in vain.
             await worker.ahead.begin(worker, progress)
-        # Room that found no rows may find those that are leased to be read ahead.
+        # Rows that are leased to be read ahead may be what there is room for.
         stirred = worker.ahead.given_back if progress.room else None
         await pause(worker.database, worker.account, pause_before_next_look(progress), stirred)
 
