@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CASES = REPOSITORY / "tests/fixtures/cases"
 WANTED = ["in/0000.jpg", "in/0001.jpg"]
+KEYS_AND_A_FOLDER = [*((key, "file") for key in WANTED), ("in/sub/", "folder")]
 WHEN = "2024-05-01 10:11:12"
 
 
@@ -218,8 +219,24 @@ def test_json_documents_are_lists(s3: S3Client, bucket: str, key: str) -> None:
         json.dumps({"Versions": [{"Key": key, "IsLatest": at < 2} for at, key in enumerate([*WANTED, "old.jpg"])]}),
         json.dumps([{"prefix": "s3://photos/in/"}, "0000.jpg", "0001.jpg"]),
         json.dumps([*WANTED, "in/\ud800.jpg"]),
+        json.dumps([{"Path": key, "IsDir": key == "in"} for key in ["in", *WANTED]], indent=0),
+        "".join(json.dumps({"type": kind, "size": 0, "key": key}) + "\n" for key, kind in KEYS_AND_A_FOLDER),
+        json.dumps({"schema": {"fields": []}, "data": [{"index": at, "key": key} for at, key in enumerate(WANTED)]}),
     ],
-    ids=["labels", "lines", "two", "keys", "one list", "Redshift", "versions", "SageMaker", "half a letter"],
+    ids=[
+        "labels",
+        "lines",
+        "two",
+        "keys",
+        "one list",
+        "Redshift",
+        "versions",
+        "SageMaker",
+        "half a letter",
+        "rclone lsjson",
+        "mc ls --json",
+        "pandas, table",
+    ],
 )
 def test_json_of_other_tools_is_read_whatever_its_name(s3: S3Client, body: str, key: str) -> None:
     s3.create_bucket(Bucket="photos")
@@ -239,6 +256,9 @@ def test_json_of_other_tools_is_read_whatever_its_name(s3: S3Client, body: str, 
         (b"Obj\x01\x04\x14avro.codec\x08null", "Avro"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "an image"),
         (b'["in/0000.jpg"', "neither a JSON list"),
+        (b"PAR1" + b"\0" * 60 + b"PAR1", "Parquet"),
+        (b"ORC" + b"\0" * 60, "ORC"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 60, "old format of Office"),
         (b"PK\x03\x04rest", "zip"),
         (b"\x28\xb5\x2f\xfdrest", "zstd"),
         (gzip.compress(b"a" * 3_000_000, mtime=0), "a line of more than"),
@@ -254,6 +274,9 @@ def test_json_of_other_tools_is_read_whatever_its_name(s3: S3Client, body: str, 
         "Avro",
         "JPEG",
         "JSON that is cut",
+        "Parquet",
+        "ORC",
+        "xls",
         "zip",
         "zstd",
         "a long line, packed",

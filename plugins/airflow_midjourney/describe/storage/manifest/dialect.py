@@ -201,6 +201,8 @@ def json_item(place: LineRange, value: Any) -> Item:
         return named_item(place, None, value)
     if not isinstance(value, dict):
         return BadLine(place, "is JSON that names no key")
+    if _is_folder(value):
+        return Passed(place)
     names = [str(name) for name in value]
     told = {column: value[names[at]] for column, at in named_columns(names).items()}
     if is_of_no_current_object(told.get("is_latest"), told.get("is_delete_marker")):
@@ -209,6 +211,11 @@ def json_item(place: LineRange, value: Any) -> Item:
     if not isinstance(key, str) or not isinstance(bucket, str | None):
         return BadLine(place, "is JSON without a key")
     return named_item(place, bucket, key)
+
+
+def _is_folder(value: dict[str, Any]) -> bool:
+    """Say whether rclone or MinIO's client tell a folder; both list them beside the objects."""
+    return value.get("IsDir") is True or (value.get("type") == "folder" and "size" in value)
 
 
 def begins_json(line: str) -> bool:

@@ -51,6 +51,7 @@ _NOT_READ: Final = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"\x1f\x8b": "packed twice",
     b"Obj\x01": "a file of the format Avro",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a spreadsheet or a document in the old format of Office",
     b"{\\rtf": "a document of a word processor",
     b"\xff\xd8\xff": "an image",
     b"\x89PNG": "an image",
@@ -180,20 +181,20 @@ def open_content(store: ImageStore, stored: ListedImage, check: Callable[[], Non
     with _unpacking(stored):
         head = content.read(_HEAD)
         content.seek(0)
+    columnar = next((name for magic, name in _COLUMNAR.items() if head.startswith(magic) and b"\0" in head), "")
+    if columnar:
+        # A key may start with these letters, but no key holds NUL.
+        raise ManifestError(
+            f"The manifest {stored.uri!r} is a file of the format {columnar}, which is not read here. Give plain lines"
+            " or CSV; S3 Inventory writes CSV when its output format is set to that.",
+            image_uri=stored.uri,
+        )
     if kind := _not_read(head):
         raise ManifestError(
             f"The manifest {stored.uri!r} is {kind}, which is not read here. Save it as plain text in UTF-8 (in"
             " PowerShell: Out-File -Encoding utf8), one key or s3:// URI a line, packed with gzip or not at all.",
             image_uri=stored.uri,
         )
-    for magic, name in _COLUMNAR.items():
-        # A key may start with these letters, but no key holds NUL.
-        if head.startswith(magic) and b"\0" in head:
-            raise ManifestError(
-                f"The manifest {stored.uri!r} is a file of the format {name}, which is not read here. Give plain lines"
-                " or CSV; S3 Inventory writes CSV when its output format is set to that.",
-                image_uri=stored.uri,
-            )
     if head.startswith(_UTF_16):
         return io.BufferedReader(_OfUtf16(content), PART)
     return content
