@@ -88,6 +88,24 @@ def test_answers_between_the_dialects(status: int, body: object, kind: type) -> 
     assert type(read(status, body)) is kind
 
 
+@pytest.mark.parametrize("codes", ["1,23", "23,1", "1,9", "24,1", '1,"x"'])
+def test_an_answer_that_says_two_things_is_ambiguous(codes: str) -> None:
+    first, second = codes.split(",")
+    body = f'{{"code":{first},"code":{second},"result":"17"}}'.encode()
+    assert type(read(200, body)) is Ambiguous
+    assert type(read(200, b'{"code":1,"result":"17","result":"18"}')) is Ambiguous
+    assert read(200, b'{"code":1,"code":1,"result":"17"}') == Accepted("17", 200, 1)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(401, "unauthorised"), ("403", "forbidden"), (402, "no_credit")])
+def test_a_status_of_http_that_stands_as_code_is_a_denial(code: object, kind: str) -> None:
+    outcome = read(200, {"code": code, "message": "Unauthorized"})
+    assert isinstance(outcome, Denied)
+    assert outcome.kind == kind
+    # It may have been taken all the same.
+    assert type(read(200, {"code": code, "result": "17"})) is Ambiguous
+
+
 def test_a_body_that_is_too_large_is_the_images_fault() -> None:
     outcome = read(400, {"error": {"message": "request body exceeds 128 MB", "type": "new_api_error"}})
     assert isinstance(outcome, Refused)

@@ -13,6 +13,9 @@ from airflow_midjourney.describe.service.dialects import is_identifier
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: Whether an image was taken hangs on these.
+_SAID_ONCE: Final = frozenset({"code", "result"})
+
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 
 
@@ -28,14 +31,22 @@ def encode(payload: Mapping[str, object]) -> bytes:
 def decode(body: bytes) -> object:
     """Read a JSON body whatever its Content-Type; new-api sends ``text/plain``.
 
-    Whole numbers come back as the text of their digits: ids of 17 digits do not survive every number type.
+    Whole numbers come back as the text of their digits: ids of 17 digits do not survive every number type. A code or a
+    result that an object has twice, and not the same, is none: what it says cannot be told.
 
     :raises ValueError: if it is not JSON.
     """
     try:
-        return json.loads(body.decode("utf-8-sig", "replace"), parse_int=str)
+        return json.loads(body.decode("utf-8-sig", "replace"), parse_int=str, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        read |= {name: None for name, value in pairs if name in _SAID_ONCE and value != read[name]}
+    return read
 
 
 def as_integer(value: object) -> int | None:

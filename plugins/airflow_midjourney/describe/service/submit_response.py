@@ -27,6 +27,9 @@ REDIRECTED: Final = "the service redirects: the host of the connection has to na
 _LONGEST_TEXT: Final = 4096
 
 
+#: HTTP's own statuses, where they stand as code.
+_DENIALS: Final = frozenset({401, 402, 403})
+
 #: Where an answer may have its words.
 _SAYING: Final = ("description", "message", "msg", "detail")
 
@@ -85,6 +88,9 @@ def read_denial(status: int, envelope: Envelope) -> Denied | None:
     kind: DenialKind
     # Another 5xx may come after the upstream has taken an image, whatever it says.
     is_untaken = status < 500 or (envelope.made_by_gateway and dialects.comes_before_sending(status))
+    # Some say it in an answer 200.
+    if 200 <= status < 300 and envelope.code in _DENIALS and envelope.task_id is None:
+        status = envelope.code
     if status == 402 or (is_untaken and dialects.says(Says.NO_CREDIT, envelope.words)):
         kind = "no_credit"
     elif status == 401:
