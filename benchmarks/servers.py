@@ -13,7 +13,8 @@ from botocore.config import Config
 
 from airflow_midjourney.describe.storage.timestamps import read_times_quickly
 from tests.support.airflow_home import REPOSITORY
-from tests.support.deployment.components import clean_environment, free_ports, listens
+from tests.support.deployment.components import clean_environment
+from tests.support.ports import free_ports, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

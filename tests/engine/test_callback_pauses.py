@@ -84,7 +84,7 @@ def test_a_callback_ends_it(waiting: Database) -> None:
         await asyncio.sleep(0.2)
         assert not pause.done()
         await waiting.write(mark_called, [digest_of(VALUE)])
-        await asyncio.wait_for(pause, 30)
+        await asyncio.wait_for(pause, 60)
 
     asyncio.run(called_meanwhile())
 
@@ -97,7 +97,7 @@ def test_whoever_is_stirred_goes_on_at_once(waiting: Database, account: Any) -> 
         await asyncio.sleep(0.1)
         assert not pause.done()
         stirred.set()
-        await asyncio.wait_for(pause, 30)
+        await asyncio.wait_for(pause, 60)
 
     asyncio.run(stirred_meanwhile())
 

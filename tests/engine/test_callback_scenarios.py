@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -68,11 +69,10 @@ class Site:
             return float(tx.connection.execute(tx.tables.accounts.select()).mappings().one()["poll_interval"])
 
     def eventually_called(self, times: int) -> None:
-        for _ in range(500):
-            if len(self.receiver.paths) >= times:
-                return
-            asyncio.run(asyncio.sleep(0.02))
-        raise AssertionError(self.receiver.paths)
+        deadline = time.monotonic() + PATIENCE
+        while len(self.receiver.paths) < times:
+            assert time.monotonic() < deadline, self.receiver.paths
+            time.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, verify=False, timeout=30) as one:
+    with httpx.Client(trust_env=False, verify=False, timeout=60) as one:
         yield one
 
 
@@ -185,7 +185,7 @@ def test_after_the_end_a_callback_changes_nothing_and_makes_nobody_ask(
         for body in (b"", b'{"id": "1", "status": "FAILURE", "failReason": "forged"}', b"\x00" * 100_000):
             answer = client.post(site.receiver.url + path, content=body)
             assert (answer.status_code, answer.content) == (204, b"")
-    asyncio.run(asyncio.sleep(1))
+    time.sleep(1)
     with site.engine.database.reading() as tx:
         assert not read_account(tx, site.engine.settings.identity).called
 
@@ -205,7 +205,7 @@ def test_a_forged_end_of_a_row_on_its_way_only_makes_us_ask(
     forged = {"id": before[0]["task_id"], "status": "SUCCESS", "prompt": "1\ufe0f\u20e3 forged", "state": "x"}
     for path in site.receiver.paths[:IMAGES] * 10:
         assert client.post(site.receiver.url + path, json=forged).status_code == 204
-    asyncio.run(asyncio.sleep(1))
+    time.sleep(1)
 
     looked_at = {"called_at"}
     for row, was in zip(site.rows(), before, strict=True):

@@ -295,4 +295,4 @@ def test_two_accounts_that_pay_for_one_run_wait_for_each_other(database: Databas
             waiting = threads.submit(claim, second)
             # Time in which it would be granted if it did not wait.
             assert not wait([waiting], timeout=0.3).done
-        assert waiting.result(30) is ClaimResult.CAPPED
+        assert waiting.result(60) is ClaimResult.CAPPED

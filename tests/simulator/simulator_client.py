@@ -6,7 +6,7 @@ import base64
 import io
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from airflow_midjourney.testing.simulator.serving import RunningSimulator
 
 ENDED = ("SUCCESS", "FAILURE")
+
+#: Seconds after which what tests wait for counts as something that never comes.
+PATIENCE: Final = 60.0
 
 
 def picture(number: int = 0, *, kind: str = "JPEG", size: tuple[int, int] = (96, 64)) -> bytes:
@@ -58,7 +61,8 @@ class SimulatorClient:
 
     def until(self, task_id: str, *statuses: str) -> dict[str, Any]:
         """Ask until the task has one of the statuses."""
-        for _ in range(500):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             answer = self.fetch(task_id)
             if answer.status_code == 200 and answer.content and answer.json()["status"] in statuses:
                 task: dict[str, Any] = answer.json()
@@ -75,7 +79,8 @@ class SimulatorClient:
 
     def eventually(self, name: str, value: Any) -> None:
         """Wait for a count."""
-        for _ in range(300):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             if self.count(name) == value:
                 return
             time.sleep(0.01)

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from simulator_client import PATIENCE
 
 from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 
@@ -43,9 +44,8 @@ class Receiver:
 
     def statuses(self, count: int) -> list[str]:
         """The statuses received, after waiting for so many."""
-        for _ in range(1000):
-            if len(self.received) >= count:
-                break
+        deadline = time.monotonic() + PATIENCE
+        while len(self.received) < count and time.monotonic() < deadline:
             time.sleep(0.01)
         return [task["status"] for task in self.received]
 

@@ -65,7 +65,7 @@ def test_the_command_says_what_it_is_and_where(started: tuple[subprocess.Popen[s
     )
     assert (answer.json()["code"], answer.headers["x-simulator"]) == (1, "1")
     process.terminate()
-    assert process.wait(10) is not None
+    assert process.wait(60) is not None
     assert process.stdout.read() == ""
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.airflow_home import REPOSITORY
 from tests.support.go_programs import go_program
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,14 +54,14 @@ class Exporter:
 
     def series(self) -> dict[tuple[str, str], float]:
         """Give what Prometheus would read: values by name and labels."""
-        text = urllib.request.urlopen(f"{self.address}/metrics", timeout=10).read().decode()
+        text = urllib.request.urlopen(f"{self.address}/metrics", timeout=60).read().decode()
         return {(name, labels): float(value) for name, labels, value in _SERIES.findall(text)}
 
 
 @contextmanager
 def running_exporter(folder: Path) -> Iterator[Exporter]:
     """Start statsd_exporter with our mappings."""
-    udp, web = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_STREAM)
+    udp, (web,) = _free_port_of_datagrams(), free_ports(1)
     words = [
         go_program("statsd_exporter"),
         f"--statsd.mapping-config={FOLDER / 'statsd-exporter.yml'}",
@@ -77,7 +78,7 @@ def running_exporter(folder: Path) -> Iterator[Exporter]:
         yield exporter
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _wait_for(exporter: Exporter, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -93,8 +94,8 @@ def _wait_for(exporter: Exporter, process: subprocess.Popen[bytes], log: Path) -
     pytest.fail(f"statsd_exporter does not answer: {log.read_text()[-2000:]}")
 
 
-def _free_port(kind: socket.SocketKind) -> int:
-    with closing(socket.socket(socket.AF_INET, kind)) as one:
+def _free_port_of_datagrams() -> int:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
     return port

@@ -8,11 +8,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +54,7 @@ def running_pgbouncer(
     :param files: settings that are the name of a file, and what is in it, such as ``client_tls_key_file``.
     """
     assert _PROGRAM is not None
-    port = _free_port()
+    (port,) = free_ports(1)
     # Not among pytest's folders, which no other user may enter: PgBouncer refuses to be root.
     folder = Path(tempfile.mkdtemp(prefix="tests-pgbouncer-"))
     text = _CONFIGURATION.format(sockets=server.sockets, port=port, folder=folder, mode=mode, size=size)
@@ -75,15 +77,8 @@ def running_pgbouncer(
     shutil.rmtree(folder)
 
 
-def _free_port() -> int:
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -91,3 +86,4 @@ def _wait_for(port: int) -> None:
             time.sleep(0.05)
         else:
             return
+    pytest.fail("PgBouncer does not take connections.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Where the receiver is mounted, as the plugin does.
 PREFIX = "/midjourney-callbacks"
 
-_START_LIMIT = 20.0
+_START_LIMIT = 60.0
 
 
 @dataclass

@@ -6,13 +6,14 @@ import os
 import socket
 import subprocess
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.support.go_programs import go_program
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,9 +42,7 @@ class S3Program:
     @contextmanager
     def running(self, folder: Path) -> Iterator[str]:
         """Start a server over an empty folder, and give its endpoint."""
-        with closing(socket.socket()) as one:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
+        (port,) = free_ports(1)
         words = [go_program(self.name), *self.words(folder, f"127.0.0.1:{port}")]
         logins = {self.login_name: LOGIN, self.password_name: PASSWORD}
         log = folder / "server.log"

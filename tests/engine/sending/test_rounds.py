@@ -152,7 +152,7 @@ def test_so_many_images_are_sent_side_by_side(scene: Scene, monkeypatch: pytest.
         open_posts += 1
         at_once.append(open_posts)
         if len(at_once) == 1:
-            for _ in range(5000):
+            for _ in range(60_000):
                 if len(at_once) > 1:
                     break
                 await asyncio.sleep(0.001)

@@ -194,7 +194,7 @@ def test_while_the_service_takes_its_time_the_turn_is_held(database: Database, m
 
     class SlowService(Service):
         async def list_by_condition(self, ids: Sequence[str]) -> TaskListing:
-            for _ in range(1000):
+            for _ in range(6000):
                 if len(held) >= 3:
                     break
                 await asyncio.sleep(0.01)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tests.support.airflow_home import REPOSITORY
-from tests.support.deployment.components import free_ports
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -50,7 +50,7 @@ class Rest:
 
     def ask(self, method: str, path: str, *, missing_ok: bool = False, **arguments: Any) -> dict[str, Any]:
         """Ask for something under ``/api/v2``; nothing at all if it may be missing and is."""
-        with httpx.Client(base_url=self.root, timeout=30, trust_env=False) as client:
+        with httpx.Client(base_url=self.root, timeout=60, trust_env=False) as client:
             if not self._key:
                 login = client.post("/auth/token", json={"username": self.user, "password": self.password})
                 self._key = login.raise_for_status().json()["access_token"]

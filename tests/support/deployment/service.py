@@ -11,7 +11,8 @@ import boto3
 import httpx
 
 from tests.support.airflow_home import REPOSITORY
-from tests.support.deployment.components import Component, clean_environment, free_ports, listens
+from tests.support.deployment.components import Component, clean_environment
+from tests.support.ports import free_ports, listens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @cache
 def local_client() -> httpx.Client:
     """Give a client for servers of this machine; it is made once, and loads no certificates."""
-    return httpx.Client(timeout=30, trust_env=False, verify=False)
+    return httpx.Client(timeout=60, trust_env=False, verify=False)
 
 
 @dataclass(frozen=True)

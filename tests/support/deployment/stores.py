@@ -13,7 +13,8 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from tests.support.deployment.components import Component, clean_environment, free_ports, listens
+from tests.support.deployment.components import Component, clean_environment
+from tests.support.ports import free_ports, listens
 from tests.support.postgres import data_folder
 
 if TYPE_CHECKING:
