@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from airflow_midjourney.describe.engine import loop
-from airflow_midjourney.describe.engine.context import Watcher
+from airflow_midjourney.describe.engine.advance import advance
+from airflow_midjourney.describe.engine.context import Watcher, holders_of, new_holder
 from airflow_midjourney.describe.engine.settle import settle
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.outcome import Outcome
 from airflow_midjourney.describe.model.status import Status
-from airflow_midjourney.describe.table import poll_schedule
-from airflow_midjourney.describe.table.accounts import read_account
+from airflow_midjourney.describe.table import leases, poll_schedule
+from airflow_midjourney.describe.table.accounts import read_account, update_account
+from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.doubt.unanswered import LOOKED_FOR_AFTER
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 from tests.support import rows
-from tests.support.batches import all_submitted, put_photos, work_on
+from tests.support.batches import all_submitted, options, origin, put_photos, work_on
 from tests.support.engine import Engine
 
 if TYPE_CHECKING:
@@ -82,6 +85,46 @@ def test_the_images_of_a_killed_worker_are_back_within_ten_seconds_of_pauses(
     assert sum(waited) <= BACK_WITHIN + 0.1
     assert len(waited) <= 4
     assert service.counters()["billed"] == IMAGES
+
+
+def test_all_but_what_was_cut_goes_on_in_the_first_step_of_the_next_try(
+    database: Database, s3: S3Client, bucket: str, simulate: Callable[..., RunningSimulator]
+) -> None:
+    put_photos(s3, bucket, range(6))
+    service = simulate(latency=UNTIL_HURRIED, slots=9)
+    engine = Engine(database, s3, service.url, account={"submit_deadline": 60.0, "max_in_flight": 3})
+
+    async def killed_and_tried_again() -> None:
+        batch = await database.write(open_batch, Scope(bucket, ("in/",)), options(), origin())
+        dead = new_holder(batch.batch_id)
+        async with engine.worker() as worker:
+            worker.holder = dead
+            while (await advance(worker, batch.batch_id)).handled:
+                pass
+        with database.writing() as tx:
+            # It was reading two images ahead, and had claimed one that the service has never seen.
+            ahead = leases.find_unread(tx, batch, 2)
+            assert len(leases.reserve_these(tx, batch, ahead, f"{dead}-ahead")) == 2
+            cut = {"status": Status.SUBMITTING.value, "task_id": None, "submitted_at": None, "submit_token": "cut"}
+            rows.set_columns(tx, 1, in_doubt_after=tx.now + timedelta(seconds=180), updated_at=tx.now, **cut)
+        service.hurry()
+        async with asyncio.timeout(60):
+            while {task["status"] for task in service.tasks()} != {"SUCCESS"}:
+                await asyncio.sleep(0.02)
+        with database.writing() as tx:
+            update_account(tx, engine.settings.identity, next_poll_at=tx.now)
+            leases.end_leases(tx, holders_of(batch.batch_id))
+        async with engine.worker(try_number=2) as worker:
+            progress = await advance(worker, batch.batch_id)
+            assert progress.open.submitting == 1
+            assert progress.room == 0
+
+    asyncio.run(killed_and_tried_again())
+
+    with database.reading() as tx:
+        statuses = [Status(row["status"]) for row in rows.image_rows(tx)]
+    sent, ended = [Status.SUBMITTED] * 2, [Status.SUCCEEDED] * 2
+    assert statuses == [Status.SUBMITTING, *ended, *sent, Status.PENDING]
 
 
 def test_a_look_is_due_when_the_first_submission_should_have_had_its_answer(database: Database) -> None:
