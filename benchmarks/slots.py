@@ -50,6 +50,7 @@ class Case:
     """A service without a queue, and what it is given to do.
 
     :param bucket: the kind of images: ``bucket`` or ``photos``.
+    :param dialect: of the simulator.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Case:
     slots: int
     seconds: float
     bucket: str = "bucket"
+    dialect: str = "novicezk"
 
 
 CASES: Final = (
@@ -141,8 +143,9 @@ def running_service(case: Case) -> Iterator[str]:
 _SERVE: Final = """
 from pathlib import Path
 from airflow_midjourney.testing.simulator.serving import serve
-from airflow_midjourney.testing.simulator.settings import SimulatorSettings
-serve(SimulatorSettings(slots={case.slots}, queue=0, latency={case.seconds}, latency_spread=0.0), Path({ready!r}))
+from airflow_midjourney.testing.simulator.settings import DialectName, SimulatorSettings
+chosen = dict(slots={case.slots}, queue=0, latency={case.seconds}, latency_spread=0.0)
+serve(SimulatorSettings(dialect=DialectName({case.dialect!r}), **chosen), Path({ready!r}))
 """
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_midjourney.describe.table import accounts, results
+from airflow_midjourney.describe.table import accounts, results, submissions
 from airflow_midjourney.describe.table.activity import WAKING_TAKES, Pulse, feel_pulse
-from airflow_midjourney.describe.table.latency import latest_describes, quickest_seconds
+from airflow_midjourney.describe.table.latency import latest_describes, on_their_way_since, quickest_seconds
 from airflow_midjourney.describe.table.results import RemoteTimes
+from airflow_midjourney.describe.table.submissions import PostFacts
 from tests.support import rows
 
 if TYPE_CHECKING:
@@ -182,3 +183,25 @@ def test_the_queue_is_what_the_service_has_not_begun_with(database: Database) ->
 
     assert (silent.in_flight, silent.queued) == (2, 0), "a service that does not say has no queue that we know of"
     assert (told.in_flight, told.queued) == (2, 1)
+
+
+@pytest.mark.parametrize("facts", [PostFacts(), PostFacts(500)], ids=["no answer", "an error"])
+def test_an_adopted_task_is_on_its_way_since_its_claim_and_tells_no_time(database: Database, facts: PostFacts) -> None:
+    with database.writing() as tx:
+        batch = rows.open_batch(tx)
+        rows.list_images(tx, [rows.listed("answered.jpg"), rows.listed("adopted.jpg")])
+        answered = rows.submit_next(tx, batch, "1")
+        _, claim = rows.claim_next(tx, batch)
+        if facts.http_status:
+            submissions.ambiguous(tx, claim.submit_token, facts)
+        claimed_at = tx.now
+        rows.let_time_pass(tx, timedelta(seconds=7))
+    with database.writing() as tx:
+        assert rows.accepted(tx, claim.submit_token, "2", PostFacts(detail="adopted"))
+        adopted = rows.in_flight(tx, claim.submit_token)
+        since = on_their_way_since(tx, rows.ACCOUNT.identity)
+        assert [(tx.now - moment).total_seconds() >= 7 for moment in since] == [True, True]
+        assert adopted.submitted_at > claimed_at
+        for row in (answered, adopted):
+            assert rows.described(tx, row, rows.four_prompts(), "", RemoteTimes())
+        assert len(latest_describes(tx, rows.ACCOUNT.identity)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -49,6 +50,13 @@ def kill_before_the_answers_are_written(database: Database, *, polling: bool) ->
             rows.set_columns(tx, row["id"], in_doubt_after=tx.now + timedelta(seconds=180), **cut)
         if polling:
             rows.set_account(tx, next_poll_at=tx.now, calls_from=None)
+
+
+def wait_until_all_have_ended(service: RunningSimulator) -> None:
+    deadline = time.monotonic() + 60
+    while {task["status"] for task in service.tasks()} != {"SUCCESS"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("dialect", ["novicezk", "trueai"])
@@ -108,9 +116,7 @@ def test_all_but_what_was_cut_goes_on_in_the_first_step_of_the_next_try(
             cut = {"status": Status.SUBMITTING.value, "task_id": None, "submitted_at": None, "submit_token": "cut"}
             rows.set_columns(tx, 1, in_doubt_after=tx.now + timedelta(seconds=180), updated_at=tx.now, **cut)
         service.hurry()
-        async with asyncio.timeout(60):
-            while {task["status"] for task in service.tasks()} != {"SUCCESS"}:
-                await asyncio.sleep(0.02)
+        wait_until_all_have_ended(service)
         with database.writing() as tx:
             update_account(tx, engine.settings.identity, next_poll_at=tx.now)
             leases.end_leases(tx, holders_of(batch.batch_id))
@@ -125,6 +131,31 @@ def test_all_but_what_was_cut_goes_on_in_the_first_step_of_the_next_try(
         statuses = [Status(row["status"]) for row in rows.image_rows(tx)]
     sent, ended = [Status.SUBMITTED] * 2, [Status.SUCCEEDED] * 2
     assert statuses == [Status.SUBMITTING, *ended, *sent, Status.PENDING]
+
+
+def test_a_task_that_had_ended_when_it_was_adopted_has_its_answer_by_the_same_poll(
+    database: Database, s3: S3Client, bucket: str, simulate: Callable[..., RunningSimulator]
+) -> None:
+    put_photos(s3, bucket, range(IMAGES))
+    service = simulate(latency=UNTIL_HURRIED, slots=9)
+    engine = Engine(database, s3, service.url, account={"submit_deadline": 60.0})
+    work_on(engine, Scope(bucket, ("in/",)), until=all_submitted)
+    kill_before_the_answers_are_written(database, polling=False)
+    service.hurry()
+    wait_until_all_have_ended(service)
+
+    async def poll_once() -> None:
+        with database.writing() as tx:
+            rows.let_time_pass(tx, timedelta(seconds=LOOKED_FOR_AFTER))
+        async with engine.worker() as worker:
+            await settle(worker)
+
+    asyncio.run(poll_once())
+
+    with database.reading() as tx:
+        assert {row["status"] for row in rows.image_rows(tx)} == {Status.SUCCEEDED}
+    # One list of all tasks, one question about those that were adopted; and one that proved the key.
+    assert service.counters()["requests"] == {"submit": IMAGES, "list": 1, "list_by_condition": 2}
 
 
 def test_a_look_is_due_when_the_first_submission_should_have_had_its_answer(database: Database) -> None:

@@ -54,11 +54,15 @@ async def settle(watcher: Watcher) -> int:
             return 0
         if found.to_reclaim:
             await database.write(orphans.reclaim, account.identity)
-        rows = await database.read(results.in_flight, account.identity)
+        rows = await _in_flight(watcher)
         try:
             async with _held(watcher, turn):
                 ended = await _poll(watcher, rows)
-                ended += await reconcile(watcher)
+                if resolved := await reconcile(watcher):
+                    # An adopted task may have ended long ago.
+                    asked = {row.id for row in rows}
+                    adopted = [one for one in await _in_flight(watcher) if one.id not in asked]
+                    ended += resolved + (await _poll(watcher, adopted) if adopted else 0)
         except (ServiceUnavailableError, ServiceProtocolError):
             await database.write(poll_schedule.poll_failed, account)
             return ended
@@ -116,6 +120,10 @@ async def _hold(watcher: Watcher, until: datetime | None) -> None:
         while until is not None:
             await asyncio.sleep(poll_schedule.turn_seconds(watcher.account) / 2)
             until = await watcher.database.write(poll_schedule.hold_poll_turn, watcher.account, until)
+
+
+async def _in_flight(watcher: Watcher) -> Sequence[InFlight]:
+    return await watcher.database.read(results.in_flight, watcher.account.identity)
 
 
 async def _poll(watcher: Watcher, rows: Sequence[InFlight]) -> int:

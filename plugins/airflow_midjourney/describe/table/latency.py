@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from airflow_midjourney.describe.model.status import IN_FLIGHT, Status
 from airflow_midjourney.describe.table.schema import has_status
@@ -34,6 +34,9 @@ _BELIEVABLE: Final = 0.5
 
 #: Seconds between the least and the most that a describe may have taken which are worth telling apart.
 _EXACT: Final = 0.01
+
+#: HTTP statuses from here on take no image; it stands for no answer, too.
+_NO_ANSWER: Final = 400
 
 #: Answers that a poll brings on average where they come one by one: as many polls as half of the images.
 _ANSWERS_A_POLL: Final = 2.0
@@ -78,6 +81,8 @@ def _latest(tx: Transaction, account: str, number: int, *results: Status) -> lis
             submissions.claimed_at >= tx.now - timedelta(hours=1),
             submissions.answered_at.is_not(None),
             submissions.settled_at.is_not(None),
+            # Of an adopted one it is not known when the service took it.
+            ~_is_adopted(tx),
         )
         .order_by(submissions.claimed_at.desc())
         .limit(number)
@@ -87,6 +92,24 @@ def _latest(tx: Transaction, account: str, number: int, *results: Status) -> lis
         for result, answered_at, settled_at, started_at, finished_at in rows
         if result == Status.SUCCEEDED or _is_believable(answered_at, settled_at, started_at, finished_at)
     ]
+
+
+def on_their_way_since(tx: Transaction, account: str) -> list[datetime]:
+    """Give since when each of the account's unanswered images has been on its way.
+
+    One whose task was only found in the service's list was on its way since about its claim.
+    """
+    submissions, images = tx.tables.submissions.c, tx.tables.images
+    # One look-up by token for each, however little the database knows of the sizes of both tables.
+    its_own = (submissions.submit_token == images.c.submit_token, _is_adopted(tx))
+    claimed_at = select(submissions.claimed_at).where(*its_own).scalar_subquery()
+    mine = (images.c.account == account, has_status(images, *IN_FLIGHT), images.c.submitted_at.is_not(None))
+    return list(tx.connection.scalars(select(func.coalesce(claimed_at, images.c.submitted_at)).where(*mine)))
+
+
+def _is_adopted(tx: Transaction) -> ColumnElement[bool]:
+    """Give the condition that a submission's task was found in the service's list: no answer to its POST named it."""
+    return func.coalesce(tx.tables.submissions.c.http_status, _NO_ANSWER) >= _NO_ANSWER
 
 
 def _took(

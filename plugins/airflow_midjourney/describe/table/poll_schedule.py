@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import or_, select
 
-from airflow_midjourney.describe.model.status import IN_FLIGHT
 from airflow_midjourney.describe.table import callbacks
 from airflow_midjourney.describe.table.accounts import account_row, pause_after_no, update_account
 from airflow_midjourney.describe.table.doubt import unanswered
-from airflow_midjourney.describe.table.latency import DueAnswers, latest_describes
-from airflow_midjourney.describe.table.schema import has_status
+from airflow_midjourney.describe.table.latency import DueAnswers, latest_describes, on_their_way_since
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -379,12 +377,7 @@ def _due_answers(tx: Transaction, row: Any) -> DueAnswers:
 
     :param row: of the account.
     """
-    images = tx.tables.images
-    mine = (images.c.account == row["account"], has_status(images, *IN_FLIGHT), images.c.submitted_at.is_not(None))
-    ages = [
-        (tx.now - moment).total_seconds()
-        for moment in tx.connection.scalars(select(images.c.submitted_at).where(*mine))
-    ]
+    ages = [(tx.now - moment).total_seconds() for moment in on_their_way_since(tx, row["account"])]
     heard: datetime | None = row["answered_at"]
     heard_ago = 0.0 if heard is None else max(0.0, (tx.now - heard).total_seconds())
     return DueAnswers(ages, latest_describes(tx, row["account"]), heard_ago)
