@@ -46,7 +46,7 @@ with DAG(
         "format": Param(
             "imagefolder", enum=["imagefolder", "kohya", "webdataset", "jsonl", "labelstudio", "parquet", "csv"]
         ),
-        "prompt": Param("first", enum=["first", "longest", "random"], description="Which of an image's prompts"),
+        "prompt": Param("first", enum=["first", "longest", "random", "all"], description="Which of an image's prompts"),
     },
     tags=["midjourney"],
     doc_md=__doc__,

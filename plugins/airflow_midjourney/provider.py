@@ -86,6 +86,7 @@ def get_provider_info() -> dict[str, Any]:
                 f"{package}.operators.describe",
                 f"{package}.operators.describe_group",
                 f"{package}.operators.export",
+                f"{package}.operators.import_reviews",
                 f"{package}.operators.pause",
                 f"{package}.operators.purge",
                 f"{package}.operators.reparse",

@@ -22,6 +22,8 @@ READ = {
     "the operator": "import airflow_midjourney.operators.describe",
     "the sensor": "import airflow_midjourney.sensors.describe",
     "the export": "import airflow_midjourney.operators.export",
+    "the import": "import airflow_midjourney.operators.import_reviews",
+    "the DAG that imports": "import runpy; runpy.run_path('dags/import_reviews.py')",
     "the purge": "import airflow_midjourney.operators.purge",
     "the reparse": "import airflow_midjourney.operators.reparse",
     "the notebook function": "from airflow_midjourney import read_prompts",

@@ -20,6 +20,7 @@ from airflow_midjourney.hooks.connection_extra import ConnectionExtra, read_extr
 from airflow_midjourney.hooks.midjourney import MidjourneyHook
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.operators.export import ExportPromptsOperator
+from airflow_midjourney.operators.import_reviews import ImportReviewsOperator
 from airflow_midjourney.operators.purge import PurgePromptsOperator
 from airflow_midjourney.operators.reparse import ReparsePromptsOperator
 from airflow_midjourney.provider import get_provider_info
@@ -28,7 +29,10 @@ from airflow_midjourney.triggers.describe import BatchTrigger
 from tests.support.airflow_home import REPOSITORY
 
 TASKS = (DescribeImagesOperator, DescribeImagesSensor)
-TABLE_TASKS = (ExportPromptsOperator, PurgePromptsOperator, ReparsePromptsOperator)
+TABLE_TASKS = (ExportPromptsOperator, ImportReviewsOperator, PurgePromptsOperator, ReparsePromptsOperator)
+
+#: What some take besides.
+MORE = {ExportPromptsOperator: {"target": "/data", "format": "csv"}, ImportReviewsOperator: {"source": "/data/x.json"}}
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_every_module_that_it_names_is_there() -> None:
         for module in entry["python-modules"]
     ]
 
-    assert len(modules) == 10
+    assert len(modules) == 11
     assert all(importlib.import_module(module) for module in modules)
 
 
@@ -128,8 +132,7 @@ def test_no_field_of_the_connections_extra_is_masked() -> None:
 
 @pytest.mark.parametrize("task", [*TASKS, *TABLE_TASKS])
 def test_every_templated_field_is_an_argument_and_an_attribute(task: type) -> None:
-    more = {"target": "/data", "format": "csv"} if task is ExportPromptsOperator else {}
-    made = task(task_id="task", bucket="photos", prefix="in/", **more)
+    made = task(task_id="task", bucket="photos", prefix="in/", **MORE.get(task, {}))
     parameters = {
         name
         for one in task.__mro__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 import uuid
@@ -16,11 +17,13 @@ from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from airflow_midjourney.operators.describe import DescribeImagesOperator
 from airflow_midjourney.operators.export import ExportPromptsOperator
+from airflow_midjourney.operators.import_reviews import ImportReviewsOperator
 from airflow_midjourney.operators.purge import PurgePromptsOperator
 from airflow_midjourney.operators.reparse import ReparsePromptsOperator
 from airflow_midjourney.sensors.describe import DescribeImagesSensor
 from tests.support.airflow_home import REPOSITORY
 from tests.support.airflow_runs import FinishedRun, run_dag, submit_and_wait
+from tests.support.annotated import annotated, annotation, chosen
 from tests.support.asset_events import forget_events, hand_over
 from tests.support.documents import Snippet, TriggerCommand, pages, snippets, templates, trigger_commands
 from tests.support.example_dags import load_example
@@ -46,6 +49,7 @@ NAMES = {
         DescribeImagesOperator,
         DescribeImagesSensor,
         ExportPromptsOperator,
+        ImportReviewsOperator,
         ReparsePromptsOperator,
         PurgePromptsOperator,
     )
@@ -58,6 +62,7 @@ KINDS = {
     "describes each prefix": "DescribeImagesOperator.partial(",
     "describes one image": ".describe_image(",
     "exports": "ExportPromptsOperator(",
+    "imports": "ImportReviewsOperator(",
     "works on the table": "ReparsePromptsOperator(",
     "reads": "read_prompts(",
     "watches": "AssetWatcher(",
@@ -229,6 +234,26 @@ def test_other_tasks_of_a_document_work_scheduled_and_by_hand(snippet: Snippet, 
         assert run.state == "success"
         if kind_of(snippet) == "exports":
             assert run.xcom("export", "counts")["exported"] == 2
+
+
+@of_kind("imports")
+@pytest.mark.usefixtures("described")
+def test_decisions_are_imported_as_a_document_says(snippet: Snippet, bucket: str, tmp_path: Path) -> None:
+    with DAG("export_tasks", schedule=None) as exporting:
+        folder = tmp_path / "tasks"
+        ExportPromptsOperator(
+            task_id="export", bucket=bucket, prefix="incoming/", target=str(folder), format="labelstudio"
+        )
+    assert run_dag(exporting).state == "success"
+    tasks = json.loads((folder / "latest/tasks-000000.json").read_text("utf-8"))
+    source = tmp_path / "annotations/export.json"
+    source.parent.mkdir()
+    source.write_text(json.dumps([annotated(one, annotation(chosen("approved"))) for one in tasks]))
+
+    run = run_dag(dag_of(written(snippet, bucket, tmp_path)))
+
+    assert run.state == "success"
+    assert run.xcom("import")["added"] == 2
 
 
 @of_kind("reads")

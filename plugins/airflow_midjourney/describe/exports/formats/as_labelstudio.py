@@ -11,12 +11,14 @@ from airflow_midjourney.describe.exports.facts import facts_of
 from airflow_midjourney.describe.exports.format import ExportFormat, Names
 from airflow_midjourney.describe.exports.rolling import RollingFile
 from airflow_midjourney.describe.model.errors import SettingsError
+from airflow_midjourney.describe.table.reviews.decisions import name_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from airflow_midjourney.describe.exports.format import Files, Sample
+    from airflow_midjourney.describe.queries.rows import DescribedImage
 
 #: The labeling interface that tasks are made for; its names are those in the predictions.
 LABEL_CONFIG: Final = """\
@@ -75,9 +77,15 @@ class Format(ExportFormat):
     def _task(self, sample: Sample) -> dict[str, Any]:
         image = f"{self.image_root}{self.image_path(sample)}" if self.image_root else sample.image.image_uri
         return {
-            "data": {"image": image, **facts_of(sample)},
+            "data": {"image": image, **facts_of(sample), **_shown(sample.image)},
             "predictions": [_prediction(number, caption) for number, caption in enumerate(sample.captions, start=1)],
         }
+
+
+def _shown(image: DescribedImage) -> dict[str, Any]:
+    """Give what an import compares: which answer an annotator is shown, and the newest decision about it."""
+    reviewed_at = image.reviewed_at and image.reviewed_at.isoformat()
+    return {"answer": name_answer(image.task_id, image.prompts), "reviewed_at": reviewed_at}
 
 
 def _files_of_tasks(files: Files, split: str) -> RollingFile[BinaryIO]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 
 
-def check_target(target: str, patterns: Sequence[str], conn_id: str) -> None:
-    """Refuse a target that no pattern allows.
+def check_target(target: str, patterns: Sequence[str], conn_id: str, argument: str = "target") -> None:
+    """Refuse a place that no pattern allows.
 
     A pattern is matched against the whole target, case-sensitively: ``*`` stands for any characters, ``/`` among them.
     A target with a segment ``.`` or ``..`` matches none: file systems and some S3 servers resolve it to elsewhere.
@@ -23,6 +23,7 @@ def check_target(target: str, patterns: Sequence[str], conn_id: str) -> None:
     :param target: ``s3://bucket/prefix`` or the absolute path of a folder or file, as the task was given it.
     :param patterns: ``allowed_targets`` of a connection; without any pattern every target is allowed.
     :param conn_id: of that connection, for the message.
+    :param argument: the task's argument that names the place, for the message.
     :raises SettingsError: if it is refused, or a pattern could match nothing.
     """
     for pattern in patterns:
@@ -35,6 +36,6 @@ def check_target(target: str, patterns: Sequence[str], conn_id: str) -> None:
         return
     if climbs(target) or not any(fnmatchcase(target, pattern) for pattern in patterns):
         raise SettingsError(
-            f"target={target!r} is outside allowed_targets of connection {conn_id!r}, so nothing is written there."
-            " Choose another target, or ask who administers the connection to allow this one."
+            f"{argument}={target!r} is outside allowed_targets of connection {conn_id!r}, so it is not touched."
+            f" Choose another {argument}, or ask who administers the connection to allow this one."
         )

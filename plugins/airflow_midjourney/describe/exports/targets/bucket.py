@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Small files on their way at once.
 WRITES_SIDE_BY_SIDE: Final = 16
 
+#: Bytes of an object that are read at once.
+_PART: Final = 256 * 1024
+
 #: Keys that one request deletes.
 _DELETED_AT_ONCE: Final = 1000
 
@@ -82,6 +85,15 @@ class BucketTarget:
                 return self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read()
         except ImageRejectedError:
             return None
+
+    def parts(self, name: str) -> Iterator[bytes]:
+        """Read an object, part by part."""
+        try:
+            with translated(Place(self._name, self._bucket, self._prefix + name)):
+                body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]
+                yield from body.iter_chunks(_PART)
+        except ImageRejectedError as error:
+            raise SettingsError(f"There is no object {self.location(name)!r}. Check the name.") from error
 
     def names(self, below: str) -> Iterator[str]:
         """Name all objects below a folder."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
+#: Bytes of a file that are read at once.
+_PART: Final = 256 * 1024
+
 #: Of files that are being written.
 _ENDING: Final = ".part"
 
@@ -83,6 +86,18 @@ class FolderTarget:
             return self._path(name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def parts(self, name: str) -> Iterator[bytes]:
+        """Read a file, part by part."""
+        try:
+            with self._path(name).open("rb") as file:
+                while part := file.read(_PART):
+                    yield part
+        except OSError as error:
+            raise SettingsError(
+                f"The file {self.location(name)!r} cannot be read: {error.strerror or error}. Check the path, its"
+                " rights, and that this worker sees it."
+            ) from error
 
     def names(self, below: str) -> Iterator[str]:
         """Name all files below a folder, without following links."""

@@ -31,6 +31,12 @@ class Target(Protocol):
     def read(self, name: str) -> bytes | None:
         """Read a small file; None if there is none."""
 
+    def parts(self, name: str) -> Iterator[bytes]:
+        """Read a file of any length, part by part.
+
+        :raises StorageError: if it cannot be read, or there is none; the subclass says why.
+        """
+
     def names(self, below: str) -> Iterator[str]:
         """Name all files below a folder."""
 

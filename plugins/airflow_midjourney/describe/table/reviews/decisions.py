@@ -45,12 +45,14 @@ class Review:
 
     :param prompt: number of the approved prompt, 1 to 4.
     :param text: the approved text, where the reviewer wrote it.
+    :param decided_at: when, in UTC; None for now. A later time than the database's counts as now.
     """
 
     seen: SeenAnswer
     decision: ReviewDecision
     prompt: int | None = None
     text: str | None = None
+    decided_at: datetime | None = None
 
     def __post_init__(self) -> None:
         ways = (self.prompt is not None) + bool(self.text and self.text.strip())
@@ -124,7 +126,7 @@ def write_reviews(tx: Transaction, reviews: Sequence[Review], reviewer: str) -> 
         row = _row(one, images.get(image_id), reviewer)
         outcomes[image_id] = _may_be_written(one, images.get(image_id), newest.get(image_id), row)
         if outcomes[image_id] is Written.ADDED:
-            rows.append({**row, "reviewed_at": tx.now})
+            rows.append({**row, "reviewed_at": min(one.decided_at or tx.now, tx.now)})
     if rows:
         tx.connection.execute(tx.tables.reviews.insert(), rows)
         newest = newest_reviews(tx, list(images))
