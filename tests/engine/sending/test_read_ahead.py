@@ -313,10 +313,11 @@ def test_a_worker_that_may_leave_reads_ahead_only_once_it_knows_how_long_it_stay
 
             def until(_progress: Progress) -> bool:
                 ends.append(True)
-                return len(ends) > 1
+                return len(ends) > 1 if may_leave else len(site.reads) > SLOTS
 
             silent = ProgressReport(lambda line: None)
-            await work(worker, progress.batch.batch_id, silent, until=until, may_leave=may_leave)
+            async with asyncio.timeout(60):
+                await work(worker, progress.batch.batch_id, silent, until=until, may_leave=may_leave)
 
     asyncio.run(scene())
 
