@@ -62,6 +62,13 @@ def test_a_page_that_says_in_another_way_that_there_is_more_is_not_the_last(trun
     assert listing_of(lambda asked: Said(pages[min(asked.before, 1)])) == [A, B]
 
 
+def test_a_page_whose_names_have_a_prefix_is_read_in_the_same_way() -> None:
+    pages = [page(entry("in/a%20a.jpg"), truncated="True", encoding="URL"), page(entry(B))]
+    prefixed = [one.replace(b"</", b"</s:").replace(b"<", b"<s:").replace(b"<s:/s:", b"</s:") for one in pages]
+    prefixed = [one.replace(b"<s:?", b"<?").replace(b"Result>", b"Result xmlns:s='http://x'>", 1) for one in prefixed]
+    assert listing_of(lambda asked: Said(prefixed[min(asked.before, 1)])) == ["in/a a.jpg", B]
+
+
 @pytest.mark.parametrize("truncated", ["false", None, "", "no"])
 def test_a_token_to_go_on_with_is_gone_on_with_whatever_the_page_says(truncated: str | None) -> None:
     pages = {"": page(entry(A), truncated=truncated, token="n/+=&amp;"), "n/+=&": page(entry(B))}
