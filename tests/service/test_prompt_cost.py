@@ -13,6 +13,9 @@ SHORT, LONG = 25_000, 100_000
 #: Four times the text may take this many times as long; a quadratic parser takes sixteen.
 MOST = 8
 
+#: Another program on the same core makes a reading dearer, never cheaper; each reading is measured so often, at most.
+TRIES = 10
+
 PIECES = (
     *(
         "](",
@@ -67,18 +70,16 @@ PIECES = (
 
 
 def _cost(text: str) -> float:
-    """Give the processor time of one reading: the least of three, so that a busy machine does not count."""
-    costs = []
-    for _ in range(3):
-        started = time.process_time()
-        parse_prompts(text)
-        costs.append(time.process_time() - started)
-    return min(costs)
+    """Give the processor time of one reading."""
+    started = time.thread_time()
+    parse_prompts(text)
+    return time.thread_time() - started
 
 
 @pytest.mark.parametrize("before", ["1\ufe0f\u20e3 x ", ""], ids=["numbered", "bare"])
 @pytest.mark.parametrize("piece", PIECES)
 def test_four_times_the_text_takes_about_four_times_as_long(before: str, piece: str) -> None:
-    short, long = (_cost(before + piece * (length // len(piece))) for length in (SHORT, LONG))
+    short, long = (before + piece * (length // len(piece)) for length in (SHORT, LONG))
+    least = min(_cost(short) for _ in range(3))
     # Below a millisecond the clock itself is what is measured.
-    assert long <= MOST * max(short, 0.001)
+    assert any(_cost(long) <= MOST * max(least, 0.001) for _ in range(TRIES))
