@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from airflow_midjourney.describe.table.poll_schedule import LONGEST_ANNOUNCED_INTERVAL
+from airflow_midjourney.testing.simulator.serving import UNTIL_HURRIED
 from tests.support.deployment.deployment import KEY
 from tests.support.deployment.service import start_simulator
 
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
 DAG: Final = "describe_beside"
 IMAGES: Final = 6
 
-#: The service is quick at first, one image after the other; then it takes its time.
+#: Seconds that the service takes at first, one image after the other; then it takes its time.
 QUICK: Final = 1.0
-LEAST_SLOW: Final = 50.0
+
+#: How often it is asked in vain where it does not call: that takes most of a minute.
+IN_VAIN: Final = 10
 
 #: Seconds in which a busy machine starts two tasks.
 PATIENCE: Final = 180.0
@@ -74,13 +78,17 @@ class Side:
         """Seconds from the service's finishing an image to its prompts in the table, by one and the same clock."""
         return sorted((row["ended_at"] - row["finished_at"]).total_seconds() for row in self.rows(run_id))
 
-    def polls_before_all_are_on_their_way(self) -> int:
+    def polls_before_all_are_asleep(self) -> int:
         """Give the requests for the quick images, and for leave to submit."""
+        self.deployment.api.wait_for_task(DAG, f"{self.name}-measured", "wait", "deferred")
+        assert self.simulator.totals()["accepted"] == 4 + IMAGES
+        return self.polls()
+
+    def wait_for_polls(self, number: int) -> None:
         deadline = time.monotonic() + PATIENCE
-        while self.simulator.totals()["accepted"] < 4 + IMAGES:
+        while self.polls() < number:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        return self.polls()
 
     def polls(self) -> int:
         requests: dict[str, int] = self.simulator.totals()["requests"]
@@ -89,30 +97,32 @@ class Side:
 
 # With the deployment that it may have to start first.
 @pytest.mark.timeout(900)
-def test_answers_are_there_at_once_and_nine_of_ten_polls_are_saved(deployment: Deployment) -> None:
+def test_answers_are_there_at_once_and_most_polls_are_saved(deployment: Deployment) -> None:
     sides = called, polling = (
         Side(deployment, "called", f"{deployment.api.root}/midjourney-callbacks"),
         Side(deployment, "polling", ""),
     )
     deployment.api.wait_for_dag(DAG)
     deployment.api.unpause(DAG)
-    began = time.monotonic()
     for side in sides:
         side.start("warming-up", images=4, at_once=1, latency=QUICK)
     for side in sides:
         side.finish("warming-up")
-    # The triggerer does not watch a task at once that has just gone to sleep; on a busy machine it takes longer.
-    slow = LEAST_SLOW + 1.5 * (time.monotonic() - began)
     for side in sides:
-        side.start("measured", images=IMAGES, at_once=IMAGES, latency=slow)
-    before = {side.name: side.polls_before_all_are_on_their_way() for side in sides}
+        side.start("measured", images=IMAGES, at_once=IMAGES, latency=UNTIL_HURRIED)
+    began = time.monotonic()
+    before = {side.name: side.polls_before_all_are_asleep() for side in sides}
+    polling.wait_for_polls(before["polling"] + IN_VAIN)
+    in_vain = {side.name: side.polls() - before[side.name] for side in sides}
+    seconds = time.monotonic() - began
     for side in sides:
+        side.simulator.hurry()
         side.finish("measured")
 
     polls = {side.name: side.polls() - before[side.name] for side in sides}
     told = called.simulator.totals()["callbacks"]
     late = {side.name: side.delays("measured") for side in sides}
-    seen = f"latency {slow:.0f} s; polls {polls}; seconds late {late}; callbacks {told}"
+    seen = f"polls in vain in {seconds:.0f} s {in_vain}, and all {polls}; seconds late {late}; callbacks {told}"
     sys.stdout.write(f"{seen}\n")
     for side in sides:
         rows = [*side.rows("warming-up"), *side.rows("measured")]
@@ -120,5 +130,8 @@ def test_answers_are_there_at_once_and_nine_of_ten_polls_are_saved(deployment: D
         assert sum(side.simulator.billed_per_image()) == 4 + IMAGES, seen
     assert told == {"delivered": 2 * (4 + IMAGES)}, seen
     assert polling.simulator.totals()["callbacks"] == {}, seen
-    assert statistics.median(late["called"]) < 2, seen
-    assert polls["called"] <= polls["polling"] / 10, seen
+    # It looks for callbacks once a second. By itself it asks every 45 s or so, for callbacks that get lost.
+    assert statistics.median(late["called"]) < 10, seen
+    assert in_vain["called"] <= 1 + seconds / (0.85 * LONGEST_ANNOUNCED_INTERVAL), seen
+    # Callbacks that come one by one are answered one by one.
+    assert polls["called"] - in_vain["called"] <= IMAGES, seen

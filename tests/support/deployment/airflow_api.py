@@ -18,9 +18,16 @@ RUN_LIMIT = 300.0
 
 _TICK = 0.3
 
+#: Seconds for which what Airflow cannot read at the moment is asked for again.
+_PATIENCE = 60.0
+
 
 class RunError(AssertionError):
     """A run is not where it should be."""
+
+
+class TroubleError(RunError):
+    """Airflow has an error of its own."""
 
 
 @dataclass
@@ -43,19 +50,28 @@ class AirflowApi:
         return health is not None and health.get(part, {}).get("status") == "healthy"
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
-        """Read something."""
-        return self.ask("GET", path, params=query)
+        """Read something; while Airflow has lost a connection to its own database, say, again."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self.ask("GET", path, params=query)
+            except TroubleError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_TICK)
 
     def ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         """Ask for something under ``/api/v2``.
 
-        :raises RunError: if Airflow says no.
+        :raises TroubleError: if Airflow has an error of its own.
+        :raises RunError: if it says no.
         """
         answer = local_client().request(
             method, f"{self.root}/api/v2/{path}", headers={"Authorization": f"Bearer {self._login()}"}, **arguments
         )
         if answer.is_error:
-            raise RunError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+            kind = TroubleError if answer.is_server_error else RunError
+            raise kind(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return dict(answer.json()) if answer.content else {}
 
     def set_connection(self, conn_id: str, **fields: Any) -> None:

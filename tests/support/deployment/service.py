@@ -68,6 +68,10 @@ class Simulator:
         """Forget tasks, counts and scenarios."""
         self._ask("POST", "reset")
 
+    def hurry(self) -> None:
+        """Let all that is under way come to its end, whatever its latency."""
+        self._ask("POST", "hurry")
+
     def restart_service(self) -> None:
         """Let the simulated service start again as it really does."""
         self._ask("POST", "restart")
