@@ -28,6 +28,8 @@ WITHOUT_COSTS := $(patsubst %,--ignore=%,$(COSTS))
 E2E := tests/e2e tests/demo/test_demo_end_to_end.py
 # What waits half of its time goes two files at a time.
 SIDE_BY_SIDE := -n 2 --dist loadfile
+# With the start of what they share a test of these takes minutes; on a busy machine, more than other tests may.
+PATIENT := --timeout=900
 # A browser keeps an event loop running in its process, where no other test can start one.
 BROWSER := tests/browser
 COMPOSE := tests/deploy/test_compose_native.py
@@ -128,13 +130,13 @@ test-force: setup ## kill it, crowd it and break what it stands on, for some min
 	$(BIN)/python -m pytest $(SPREAD) -ra --durations=15 $(FORCE)
 
 e2e: setup ## run, kill, schedule and backfill on real Airflow processes with LocalExecutor, and try the demo
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -ra --durations=10 $(E2E)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PATIENT) -ra --durations=10 $(E2E)
 
 e2e-celery: setup ## the same on Celery with Redis, and the commands of docker-compose.yml (needs redis-server)
-	E2E_EXECUTOR=CeleryExecutor $(BIN)/python -m pytest $(SIDE_BY_SIDE) -ra --durations=10 -m core $(E2E) $(COMPOSE)
+	E2E_EXECUTOR=CeleryExecutor $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PATIENT) -ra --durations=10 -m core $(E2E) $(COMPOSE)
 
 test-packaging: setup ## install it in each way, and show that this moves none of the versions that Airflow pins
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -ra $(PACKAGING)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PATIENT) -ra $(PACKAGING)
 
 test-lowest: $(LOWEST_STAMP) ## run the tests with the oldest dependencies that are allowed (Airflow 3.2)
 	$(LOWEST)/bin/python -m pytest $(SPREAD) -ra --durations=15 $(LOWEST_TESTS)

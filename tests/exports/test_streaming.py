@@ -86,7 +86,8 @@ def test_memory_does_not_grow_with_the_rows(kind: str, tmp_path: Path) -> None:
     database.close()
 
     assert held[1] < held[0] + 40, f"{held} MB for 10,000 and 25,000 rows"
-    assert held[1] < 300
+    # Parquet, which holds a group of rows, takes 236 MB, the others 90; an allocator may well take a quarter more.
+    assert held[1] < 350
 
 
 def _in_a_process(url: str, kind: str, target: Path) -> dict[str, float]:

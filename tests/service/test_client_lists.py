@@ -259,7 +259,8 @@ def test_a_long_list_is_never_held_as_a_whole() -> None:
     tracemalloc.stop()
 
     assert len(seen) == 3000
-    assert peak < 10_000_000
+    # The list is 30 MB long. 9 MB were measured; Pythons and parsers differ.
+    assert peak < 15_000_000
 
 
 @pytest.mark.parametrize("body", [b"[", b'[{"id":', b"[1,", b"[nonsense]"])
