@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.model.account import AccountSettings
     from airflow_midjourney.describe.table.database import Database
 
-expect.set_options(timeout=60_000)
-
 RUNNING_ID = "daily/submit/scheduled__2026-11-26T00:00:00+00:00"
 RUNNING = "daily/submit/scheduled__2026-11-26T00:00:00%2B00:00"
 
@@ -189,7 +187,8 @@ def test_a_server_in_trouble_is_said_and_asked_again(
     page.unroute("**/api/batch*")
 
     page.get_by_text("Airflow cannot be reached.").wait_for(state="hidden")
-    assert complaints == ["console: Failed to load resource: net::ERR_FAILED"]
+    # It has asked again by itself if this took longer than those seconds.
+    assert set(complaints) == {"console: Failed to load resource: net::ERR_FAILED"}
     complaints.clear()
 
 

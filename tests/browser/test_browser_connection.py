@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Locator, Page
 
-expect.set_options(timeout=60_000)
 
 pytestmark = pytest.mark.usefixtures("installed_provider")
 

@@ -41,6 +41,8 @@ def all_pictures_are_here(page: Page) -> None:
     """Wait until every picture of the page has come, those below the fold too."""
     page.evaluate("for (const image of document.images) { image.loading = 'eager'; }")
     page.wait_for_load_state("networkidle")
+    # That is so at once where the page had been idle before.
+    page.wait_for_function("() => [...document.images].every((image) => image.complete)")
     assert page.evaluate("[...document.images].filter((image) => image.complete && image.naturalWidth > 0).length") > 1
 
 
@@ -199,8 +201,7 @@ def test_where_s3_is_away_the_page_says_so_once(
 
     expect(page.get_by_text("S3 cannot be read from here")).to_have_count(1)
     expect(page.get_by_text("S3 cannot be read from here")).to_be_visible()
-    page.wait_for_load_state("networkidle")
-    assert page.locator(".frame:visible").count() == 0
+    expect(page.locator(".frame:visible")).to_have_count(0)
     assert complaints
     assert all("503" in one for one in complaints)
     complaints.clear()

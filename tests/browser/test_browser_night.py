@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.table.database import Database
 
-expect.set_options(timeout=60_000)
-
 LOOKS = [("light", 390), ("dark", 390), ("light", 1280), ("dark", 1280), ("light", 1920), ("dark", 1920)]
 
 

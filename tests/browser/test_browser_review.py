@@ -32,7 +32,6 @@ LOOKS: Final = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390), 
 IMAGES: Final = 40
 
 # The machine may be busy with other tests: what is to come has as long as every action of the browser has.
-expect.set_options(timeout=60_000)
 
 #: The script's state after a key: another image, or none.
 _MOVED_ON: Final = (
