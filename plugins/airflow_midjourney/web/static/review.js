@@ -14,6 +14,7 @@
   let last = null;
   let asking = false;
   let sending = false;
+  let settled = 0;
   let counts = { decided: 0, all: 0 };
   const decisions = [];
 
@@ -114,6 +115,7 @@
       return;
     }
     asking = true;
+    const settledBefore = settled;
     let waited;
     try {
       const answer = await post(`api/review/next${window.location.search}`, { after: last });
@@ -140,6 +142,10 @@
       return;
     }
     isBack();
+    if (settled !== settledBefore) {
+      // Whether the server counted the decisions that were written meanwhile is not known.
+      void ask();
+    }
     if (waited) {
       show();
     } else {
@@ -153,6 +159,7 @@
 
   // Later orders about an image follow what the window itself has written, and never what it has not shown.
   const settle = (order, outcome) => {
+    settled += 1;
     const written = outcome.written === "added" || outcome.written === "repeated";
     const others = unsent().slice(1);
     const ofOthers = others.filter((one) => one.image_id !== order.image_id);
