@@ -56,6 +56,15 @@ def decide_on_the_page(database: Database, key: str, prompt: int) -> None:
     assert outcome.written is Written.ADDED
 
 
+def take_back_on_the_page(database: Database, key: str) -> None:
+    with database.writing() as tx:
+        images = tx.tables.images.c
+        image_id = tx.connection.execute(select(images.id).where(images.key == key)).scalar_one()
+        (image,) = look_at_reviews(tx, [image_id])
+        (outcome,) = write_reviews(tx, [Review(image.seen, ReviewDecision.WITHDRAWN)], "bob")
+    assert outcome.written is Written.ADDED
+
+
 def test_there_and_back_gives_the_same_decisions_and_a_second_time_adds_nothing(
     database: Database, tmp_path: Path
 ) -> None:
@@ -125,6 +134,25 @@ def test_another_persons_decision_stays_unless_the_annotator_was_shown_it(databa
     after = exported(tmp_path / "after", database)["a"]
     assert taken(database, [annotated(after, annotation(chosen("rejected")))]) == {"entries": 1, "added": 1}
     assert captions(database)["a"][0] == "rejected"
+
+
+def test_the_same_file_once_more_does_not_undo_that_a_person_took_the_decision_back(
+    database: Database, tmp_path: Path
+) -> None:
+    fill(database, [described("a"), described("b")])
+    tasks = exported(tmp_path / "before", database)
+    file = [annotated(tasks[key], annotation(chosen("rejected"))) for key in ("a", "b")]
+    nameless = {**file[1], "annotations": [{**file[1]["annotations"][0], "updated_at": None, "created_at": None}]}
+    assert taken(database, file) == {"entries": 2, "added": 2}
+    for key in ("a", "b"):
+        take_back_on_the_page(database, key)
+
+    assert taken(database, file) == {"entries": 2, "decided_meanwhile": 2}
+    assert taken(database, [nameless]) == {"entries": 1, "decided_meanwhile": 1}
+    assert captions(database) == {}
+
+    again = annotated(tasks["a"], annotation(chosen("rejected"), updated_at="2999-01-01T00:00:00Z"))
+    assert taken(database, [again]) == {"entries": 1, "added": 1}
 
 
 def test_a_new_answer_makes_an_annotation_outdated(database: Database, tmp_path: Path) -> None:

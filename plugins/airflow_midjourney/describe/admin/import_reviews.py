@@ -227,17 +227,21 @@ def _review(annotation: Annotation, image: ReviewedImage) -> Review:
     if annotation.decision is ReviewDecision.REJECTED:
         return Review(seen, ReviewDecision.REJECTED, decided_at=annotation.annotated_at)
     prompts = [" ".join(text.split()) for text in image.prompts]
-    if annotation.text in prompts:
-        return Review(
-            seen, annotation.decision, prompt=prompts.index(annotation.text) + 1, decided_at=annotation.annotated_at
-        )
-    return Review(seen, annotation.decision, text=annotation.text, decided_at=annotation.annotated_at)
+    number = prompts.index(annotation.text) + 1 if annotation.text in prompts else None
+    text = annotation.text if number is None else None
+    return Review(seen, annotation.decision, prompt=number, text=text, decided_at=annotation.annotated_at)
 
 
 def _newest_that_was_known(annotation: Annotation, image: ReviewedImage) -> int | None:
-    """Give the newest decision if the annotator knew it: from the export, or since it is their own."""
+    """Give the newest decision if the annotator knew it: from the export, or since it is their own.
+
+    Where it was taken back, only what was annotated after that counts: the export shows none either way.
+    """
     newest = image.newest
     if newest is None or newest.reviewer == reviewer_of(annotation):
-        return image.seen.newest
-    shown = None if newest.decision is ReviewDecision.WITHDRAWN else newest.reviewed_at
-    return image.seen.newest if annotation.image.reviewed_at == shown else None
+        is_known = True
+    elif newest.decision is ReviewDecision.WITHDRAWN:
+        is_known = annotation.annotated_at is not None and annotation.annotated_at > newest.reviewed_at
+    else:
+        is_known = annotation.image.reviewed_at == newest.reviewed_at
+    return image.seen.newest if is_known else None
