@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES
+from airflow_midjourney.describe.storage.suffixes import DEFAULT_SUFFIXES
 from demo.pictures import Pictures
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from airflow_midjourney.describe.model.batch import Batch
-    from airflow_midjourney.describe.storage.objects import ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
     from airflow_midjourney.testing.simulator.serving import RunningSimulator
     from tests.support.places import MetadataPlace
 

@@ -15,7 +15,8 @@ import uvicorn
 from botocore.exceptions import ClientError
 
 from airflow_midjourney.describe.model.errors import ImageRejectedError
-from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES, ImageStore
+from airflow_midjourney.describe.storage.objects import ImageStore
+from airflow_midjourney.describe.storage.suffixes import DEFAULT_SUFFIXES
 from demo.folder_store import FolderStore
 from demo.photo_folder import PhotoFolder, PhotosError, open_photos
 from tests.support.images import jpeg

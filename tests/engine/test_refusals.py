@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from airflow_midjourney.describe.model.batch import Batch
     from airflow_midjourney.describe.service.submit_response import DenialKind, SubmitOutcome
-    from airflow_midjourney.describe.storage.objects import ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
     from airflow_midjourney.describe.table.database import Database
     from airflow_midjourney.describe.table.leases import ReservedImage
 

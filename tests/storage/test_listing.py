@@ -15,8 +15,9 @@ from airflow_midjourney.describe.model.batch import Position
 from airflow_midjourney.describe.model.errors import StorageError, StorageUnavailableError
 from airflow_midjourney.describe.storage import listing as listing_module
 from airflow_midjourney.describe.storage.answer_roots import root_of
+from airflow_midjourney.describe.storage.listed_images import Page
 from airflow_midjourney.describe.storage.listing import PrefixListing, UnorderedListingError
-from airflow_midjourney.describe.storage.objects import ImageStore, Page
+from airflow_midjourney.describe.storage.objects import ImageStore
 from tests.support.listing_server import ListingServer, running
 from tests.support.stubbed_s3 import connect
 

@@ -20,13 +20,16 @@ from airflow_midjourney.describe.model.errors import (
     StorageUnavailableError,
 )
 from airflow_midjourney.describe.storage.etags import plain_etag
-from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES, ImageStore, ListedImage, normalise_suffixes
+from airflow_midjourney.describe.storage.objects import ImageStore
+from airflow_midjourney.describe.storage.suffixes import DEFAULT_SUFFIXES, normalise_suffixes
 from tests.support.stubbed_s3 import Stubbed, connect, listed, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_s3 import S3Client
+
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
 
 HOSTILE_KEYS = (
     "a'; drop table--<script>.jpg",

@@ -20,7 +20,7 @@ from tests.support.stubbed_s3 import connect
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_midjourney.describe.storage.objects import ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
 
 #: A byte in so many seconds: each comes long before a read timeout, and all of them after half a minute.
 DRIP = 0.05

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_midjourney.describe.engine.loop import work
 from airflow_midjourney.describe.engine.reporting import ProgressReport
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin
-from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES
+from airflow_midjourney.describe.storage.suffixes import DEFAULT_SUFFIXES
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.counts import count
 from tests.support.images import jpeg

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from airflow_midjourney.describe.service.settings import ServiceSettings
     from airflow_midjourney.describe.service.submit_response import SubmitOutcome
     from airflow_midjourney.describe.service.tasks import RemoteTask
-    from airflow_midjourney.describe.storage.objects import ListedImage, Page, StoredImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage, Page, StoredImage
 
 P = ParamSpec("P")
 R = TypeVar("R")

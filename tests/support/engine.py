@@ -15,7 +15,8 @@ from airflow_midjourney.describe.model.account import AccountSettings
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.service.client import MidjourneyClient
 from airflow_midjourney.describe.service.settings import ServiceSettings, account_identity, normalise
-from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES, ImageStore
+from airflow_midjourney.describe.storage.objects import ImageStore
+from airflow_midjourney.describe.storage.suffixes import DEFAULT_SUFFIXES
 from airflow_midjourney.describe.table.accounts import ensure_account
 from airflow_midjourney.describe.table.batches import open_batch
 from airflow_midjourney.describe.table.counts import count

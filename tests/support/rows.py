@@ -15,7 +15,7 @@ from airflow_midjourney.describe.model.account import AccountSettings
 from airflow_midjourney.describe.model.batch import BatchOptions, Origin, Scope
 from airflow_midjourney.describe.model.status import BotType
 from airflow_midjourney.describe.service.prompts import ParsedPrompts, parse_prompts
-from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.storage.listed_images import ListedImage
 from airflow_midjourney.describe.table import accounts, batches, claims, leases, matching, results, submissions
 from airflow_midjourney.describe.table.claims import Claim, ClaimResult, ContentFacts
 from airflow_midjourney.describe.table.columns import UTCDateTime

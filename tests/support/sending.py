@@ -26,7 +26,7 @@ from airflow_midjourney.describe.service.submit_response import (
     Full,
 )
 from airflow_midjourney.describe.service.tasks import RemoteTask, RemoteTaskStatus
-from airflow_midjourney.describe.storage.objects import StoredImage
+from airflow_midjourney.describe.storage.listed_images import StoredImage
 from airflow_midjourney.describe.table import accounts, leases, results
 from tests.support import rows
 from tests.support.images import jpeg
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from airflow_midjourney.describe.service.submit_response import SubmitOutcome
-    from airflow_midjourney.describe.storage.objects import ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
     from airflow_midjourney.describe.table.database import Database, Transaction
     from airflow_midjourney.describe.table.leases import ReservedImage
 

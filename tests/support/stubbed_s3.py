@@ -10,7 +10,8 @@ import boto3
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from airflow_midjourney.describe.storage.objects import ImageStore, ListedImage
+from airflow_midjourney.describe.storage.listed_images import ListedImage
+from airflow_midjourney.describe.storage.objects import ImageStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_midjourney.describe.model.batch import Scope
 from airflow_midjourney.describe.model.status import BotType, Reason, Status
-from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.storage.listed_images import ListedImage
 from airflow_midjourney.describe.table import claims, leases, matching
 from airflow_midjourney.describe.table.matching import Asker
 from tests.support import rows

@@ -273,7 +273,7 @@ class ImageScopeOperator(BaseOperator):
 
     def _options(self, plan_only: bool) -> BatchOptions:
         from airflow_midjourney.describe.model.batch import BatchOptions
-        from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES, normalise_suffixes
+        from airflow_midjourney.describe.storage.suffixes import DEFAULT_SUFFIXES, normalise_suffixes
 
         suffixes = DEFAULT_SUFFIXES if self.suffixes == IMAGE_SUFFIXES else normalise_suffixes(self.suffixes)
         return BatchOptions(

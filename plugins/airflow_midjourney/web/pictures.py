@@ -29,7 +29,8 @@ from airflow_midjourney.hooks.midjourney import MidjourneyHook
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.queries.image import StoredObject
-    from airflow_midjourney.describe.storage.objects import ImageStore, ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
+    from airflow_midjourney.describe.storage.objects import ImageStore
 
 #: Raise it when pictures of the same image come to look different.
 _EDITION: Final = 1

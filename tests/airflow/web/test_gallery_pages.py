@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from starlette.testclient import TestClient
 
-    from airflow_midjourney.describe.storage.objects import ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
     from airflow_midjourney.describe.table.database import Database
 
 EDITOR = name_of(reads="archive product_photos uploads", edits="archive")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_midjourney.describe.service.submit_response import SubmitOutcome
-    from airflow_midjourney.describe.storage.objects import ListedImage, StoredImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage, StoredImage
     from airflow_midjourney.describe.table.database import Database
 
 

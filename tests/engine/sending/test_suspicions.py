@@ -17,7 +17,7 @@ from tests.support.sending import ACCOUNT, Scene, sent_before
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_midjourney.describe.storage.objects import ListedImage, StoredImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage, StoredImage
     from airflow_midjourney.describe.table.database import Database
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_midjourney.describe.exports.selection import LeftOut
 from airflow_midjourney.describe.model.errors import ImageRejectedError
-from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.storage.listed_images import ListedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

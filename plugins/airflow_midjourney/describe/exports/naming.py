@@ -12,7 +12,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES
+from airflow_midjourney.describe.storage.suffixes import DEFAULT_SUFFIXES
 
 if TYPE_CHECKING:
     from airflow_midjourney.describe.model.batch import Scope

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from airflow_midjourney.describe.model.batch import BatchOptions
 from airflow_midjourney.describe.queries.owners import DagIds, belongs_to, was_sent_by
-from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.storage.listed_images import ListedImage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,8 @@ from airflow_midjourney.describe.model.batch import Position
 from airflow_midjourney.describe.model.errors import StorageDeniedError, StorageError, StorageUnavailableError
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.storage.objects import ImageStore, ListedImage, Page
+    from airflow_midjourney.describe.storage.listed_images import ListedImage, Page
+    from airflow_midjourney.describe.storage.objects import ImageStore
 
 #: Pages in a row without a new key after which a server that goes on promising more is given up.
 MOST_EMPTY_PAGES: Final = 100

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from datetime import UTC
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from botocore.exceptions import ClientError
@@ -30,49 +28,31 @@ from airflow_midjourney.describe.storage.errors import (
     translated,
 )
 from airflow_midjourney.describe.storage.etags import plain_etag
+from airflow_midjourney.describe.storage.listed_images import (
+    ListedImage,
+    Page,
+    StoredImage,
+    from_head,
+    from_listing,
+    has_a_size,
+    is_wanted,
+)
 from airflow_midjourney.describe.storage.reading_time import LISTING_BYTES, ReadingTime, bound_requests
 from airflow_midjourney.describe.storage.redirects import refuse_redirects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
 
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
         GetObjectOutputTypeDef,
-        HeadObjectOutputTypeDef,
         ListObjectsV2OutputTypeDef,
-        ObjectTypeDef,
     )
-
-#: Keys with these endings are images unless the user says otherwise. HEIC is among them whether it can be
-#: read here or not: a row that says ``unsupported_format`` is better than an image that is left out in silence.
-DEFAULT_SUFFIXES: Final = frozenset(
-    {
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".avif",
-        ".heic",
-        ".heif",
-    }
-)
 
 DEFAULT_MAX_BYTES: Final = 100 * 1024 * 1024
 
-#: Only these need a restore before they can be read; GLACIER_IR is read like any other.
-_ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-
 _READ_ATTEMPTS: Final = 3
-
-#: What the column of sizes can hold.
-_LARGEST_SIZE: Final = 2**63 - 1
 
 #: A worker that dies while it holds so many bytes of an object may have died of them.
 _LARGE_BYTES: Final = 8 * 1024 * 1024
@@ -89,73 +69,6 @@ class _Start(TypedDict, total=False):
 
 class _Range(TypedDict, total=False):
     Range: str
-
-
-@dataclass(frozen=True, slots=True)
-class ListedImage:
-    """One version of one object, as S3 lists it.
-
-    :param bucket: the bucket.
-    :param key: the key, raw: any character that S3 allows.
-    :param etag: the ETag without its quotes. Opaque: it is no digest for multipart uploads.
-    :param size_bytes: the size in bytes.
-    :param last_modified: when it was written, UTC.
-    :param storage_class: such as ``STANDARD`` or ``DEEP_ARCHIVE``.
-    :param restored: True where a copy of an archived object can be read now.
-    """
-
-    bucket: str
-    key: str
-    etag: str
-    size_bytes: int
-    last_modified: datetime
-    storage_class: str = "STANDARD"
-    restored: bool = False
-
-    @property
-    def uri(self) -> str:
-        """``s3://bucket/key``, the key raw."""
-        return f"s3://{self.bucket}/{self.key}"
-
-    @property
-    def needs_restore(self) -> bool:
-        """Whether it lies in an archive, out of which a person has to restore it before it can be read."""
-        return self.storage_class in _ARCHIVES and not self.restored
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a listing, as the server gave it; see :mod:`airflow_midjourney.describe.storage.listing`.
-
-    :param images: what is wanted of it, in the order of the keys.
-    :param keys: all its keys, the unwanted among them, in the order of the server.
-    :param is_last: True where nothing follows.
-    :param continuation: what asks for the next page in the order of the server; empty where it gave nothing.
-    """
-
-    images: tuple[ListedImage, ...]
-    keys: tuple[str, ...]
-    is_last: bool
-    continuation: str = ""
-
-    @property
-    def seen(self) -> int:
-        """How many keys the page has."""
-        return len(self.keys)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredImage:
-    """The bytes of an image, surely those of the version that was listed.
-
-    :param image: what was asked for.
-    :param body: the bytes.
-    :param version_id: the version's id in a versioned bucket, ``null`` where it dates from before; else None.
-    """
-
-    image: ListedImage
-    body: bytes = field(repr=False)
-    version_id: str | None
 
 
 def _ignore() -> None:
@@ -222,7 +135,8 @@ class ImageStore:
         :param prefix: the prefix, raw; empty for the whole bucket.
         :param after: the key that the page starts after.
         :param continuation: what the page before gave to be gone on with; instead of ``after``.
-        :param suffixes: the wanted endings, as :func:`normalise_suffixes` gives them; None for all keys.
+        :param suffixes: the wanted endings, as :func:`~airflow_midjourney.describe.storage.suffixes.normalise_suffixes`
+            gives them; None for all keys.
         :param page_size: keys per page, at most 1,000.
         :raises SettingsError: no key below the prefix can be within ``allowed_uris``.
         :raises StorageError: S3 cannot be read, or the answer is no listing of this prefix.
@@ -246,9 +160,9 @@ class ImageStore:
             )
         entries = answer.get("Contents", [])
         self._check_entries(answer, bucket, prefix)
-        wanted = (entry for entry in entries if _is_wanted(entry, suffixes))
+        wanted = (entry for entry in entries if is_wanted(entry, suffixes))
         with translated(place):
-            images = [_listed(bucket, entry, self._name) for entry in wanted]
+            images = [from_listing(bucket, entry, self._name) for entry in wanted]
         goes_on = answer.get("NextContinuationToken", "")
         return Page(
             images=tuple(image for image in images if self.allows(image.uri)),
@@ -270,7 +184,7 @@ class ImageStore:
             trouble = "groups keys to folders, though it was not asked to, and so hides the images in them"
         elif any(not entry.get("Key") or not entry.get("LastModified") for entry in entries):
             trouble = "lists objects without a key or a time"
-        elif sizeless := next((entry["Key"] for entry in entries if not _has_a_size(entry)), None):
+        elif sizeless := next((entry["Key"] for entry in entries if not has_a_size(entry)), None):
             trouble = f"lists objects without a size, or with one that cannot be, such as {sizeless!r}"
         elif strange := next((entry["Key"] for entry in entries if not entry["Key"].startswith(prefix)), None):
             trouble = f"lists keys outside the prefix, such as {strange!r}"
@@ -301,7 +215,7 @@ class ImageStore:
             self._ask_why_denied(place, key)
             raise
         with translated(place):
-            return _looked_up(bucket, key, answer)
+            return from_head(bucket, key, answer)
 
     def _ask_why_denied(self, place: Place, key: str) -> None:
         """Let S3 say why it denies an object: its answer to HEAD has no body, so old credentials look like one key."""
@@ -452,69 +366,12 @@ class ImageStore:
             self._client.head_bucket(Bucket=bucket)
 
 
-def normalise_suffixes(suffixes: str | Iterable[str] | None) -> frozenset[str] | None:
-    """Bring the file name endings that a user gave into one form.
-
-    :param suffixes: such as ``["PNG", ".jpg", "*.webp"]`` or ``"png, jpg"``; None for all keys.
-    :return: lower case with the dot, as in ``.png``; None for all keys.
-    :raises SettingsError: there is none, or one that is not an ending.
-    """
-    if suffixes is None:
-        return None
-    given = suffixes.split(",") if isinstance(suffixes, str) else list(suffixes)
-    names = {suffix.strip().removeprefix("*").removeprefix(".").lower() for suffix in given}
-    if not names or any(not name or set(name) & set("/*? ") for name in names):
-        msg = f"suffixes: {suffixes!r} must be file name endings, such as ['.png', '.jpg'], or None."
-        raise SettingsError(msg)
-    return frozenset(f".{name}" for name in names)
-
-
 def _patient(time_left: ReadingTime) -> Retrying:
     return Retrying(
         retry=retry_if_exception_type(BROKEN_STREAM),
         stop=stop_after_attempt(_READ_ATTEMPTS) | stop_after_delay(time_left.seconds),
         wait=wait_random_exponential(multiplier=0.2, max=2),
         reraise=True,
-    )
-
-
-def _is_wanted(entry: ObjectTypeDef, suffixes: frozenset[str] | None) -> bool:
-    key = entry["Key"]
-    if key.endswith("/") and not entry.get("Size"):
-        return False
-    return suffixes is None or key.lower().endswith(tuple(suffixes))
-
-
-def _has_a_size(entry: ObjectTypeDef) -> bool:
-    return 0 <= entry.get("Size", 0 if entry["Key"].endswith("/") else -1) <= _LARGEST_SIZE
-
-
-def _listed(bucket: str, entry: ObjectTypeDef, name: str) -> ListedImage:
-    etag, uri = plain_etag(entry.get("ETag", "")), f"s3://{bucket}/{entry['Key']}"
-    if not etag:
-        message = f"The S3 server of connection {name!r} lists no ETag for {uri!r}, so versions cannot be told apart."
-        raise StorageError(message, image_uri=uri)
-    return ListedImage(
-        bucket=bucket,
-        key=entry["Key"],
-        etag=etag,
-        size_bytes=entry.get("Size", 0),
-        last_modified=entry["LastModified"].astimezone(UTC),
-        storage_class=entry.get("StorageClass", "STANDARD"),
-        restored="RestoreExpiryDate" in entry.get("RestoreStatus", {}),
-    )
-
-
-def _looked_up(bucket: str, key: str, answer: HeadObjectOutputTypeDef) -> ListedImage:
-    return ListedImage(
-        bucket=bucket,
-        key=key,
-        etag=plain_etag(answer["ETag"]),
-        size_bytes=answer["ContentLength"],
-        last_modified=answer["LastModified"].astimezone(UTC),
-        # HEAD leaves the class out where it is the usual one.
-        storage_class=answer.get("StorageClass") or "STANDARD",
-        restored='ongoing-request="false"' in answer.get("Restore", ""),
     )
 
 

@@ -16,7 +16,7 @@ from airflow_midjourney.describe.table.schema import has_status
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from airflow_midjourney.describe.storage.objects import ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
     from airflow_midjourney.describe.table.database import Transaction
     from airflow_midjourney.describe.table.schema import Tables
 

@@ -13,7 +13,7 @@ from airflow_midjourney.describe.model.batch import Listed, Origin
 from airflow_midjourney.describe.model.events import Event, EventKind
 from airflow_midjourney.describe.model.status import DEPENDS_ON_THE_READER, NOT_THE_IMAGES_CONTENT, Reason, Status
 from airflow_midjourney.describe.model.text import storable
-from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.storage.listed_images import ListedImage
 from airflow_midjourney.describe.table.orders.seen_rows import SeenRow, name_submission, still_the_same
 from airflow_midjourney.describe.table.tombstones import erased_versions, forget_erasures
 from airflow_midjourney.describe.table.transitions import ListingMove, OrderMove

@@ -19,7 +19,7 @@ from airflow_midjourney.describe.model.text import storable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_midjourney.describe.storage.objects import ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
     from airflow_midjourney.describe.table.database import Transaction
 
 #: What the digests begin with, where a URI, a key or a digest of bytes stood. No URI and no SHA-256 begins so.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_midjourney.describe.engine.context import Worker
-    from airflow_midjourney.describe.storage.objects import StoredImage
+    from airflow_midjourney.describe.storage.listed_images import StoredImage
     from airflow_midjourney.describe.table.leases import ReservedImage
 
 #: Images about to be decoded, claims, and answers to POSTs, that are committed together.

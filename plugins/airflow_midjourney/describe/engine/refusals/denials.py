@@ -17,7 +17,7 @@ from airflow_midjourney.describe.model.errors import (
     StorageUnavailableError,
 )
 from airflow_midjourney.describe.model.status import Reason
-from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.storage.listed_images import ListedImage
 from airflow_midjourney.describe.table import leases
 
 if TYPE_CHECKING:

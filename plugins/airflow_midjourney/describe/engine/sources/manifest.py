@@ -11,9 +11,9 @@ from airflow_midjourney.describe.engine.sources.named_keys import Found, LookedU
 from airflow_midjourney.describe.model.batch import Position
 from airflow_midjourney.describe.model.errors import ImageRejectedError, ManifestError, ObjectDeniedError
 from airflow_midjourney.describe.model.text import presentable, storable
+from airflow_midjourney.describe.storage.listed_images import ListedImage
 from airflow_midjourney.describe.storage.manifest.reader import EXAMPLES, ManifestReader, first_line
 from airflow_midjourney.describe.storage.manifest.spellings import other_spellings
-from airflow_midjourney.describe.storage.objects import ListedImage
 from airflow_midjourney.describe.table.batches import disputed_keys, restart_listing
 
 if TYPE_CHECKING:

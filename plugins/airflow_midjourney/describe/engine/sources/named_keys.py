@@ -13,7 +13,7 @@ from airflow_midjourney.describe.model.errors import (
     StorageDeniedError,
 )
 from airflow_midjourney.describe.model.status import Reason
-from airflow_midjourney.describe.storage.objects import ListedImage
+from airflow_midjourney.describe.storage.listed_images import ListedImage
 from airflow_midjourney.describe.table.matching import UnreadKey
 
 if TYPE_CHECKING:

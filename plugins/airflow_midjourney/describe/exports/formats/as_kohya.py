@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from airflow_midjourney.describe.exports.format import ExportFormat, Names
 from airflow_midjourney.describe.exports.selection import Prompt
 from airflow_midjourney.describe.model.errors import SettingsError
-from airflow_midjourney.describe.storage.objects import DEFAULT_SUFFIXES
+from airflow_midjourney.describe.storage.suffixes import DEFAULT_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from airflow_midjourney.describe.model.errors import ManifestError
 from airflow_midjourney.describe.storage.manifest.entries import Columns, named_columns
 
 if TYPE_CHECKING:
-    from airflow_midjourney.describe.storage.objects import ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
 
 _ARN: Final = "arn:"
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from airflow_midjourney.describe.storage.objects import ImageStore, ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
+    from airflow_midjourney.describe.storage.objects import ImageStore
 
 #: Bytes of one request, and of what is kept in memory of an object.
 PART: Final = 1024 * 1024

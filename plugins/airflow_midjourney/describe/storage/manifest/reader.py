@@ -31,7 +31,8 @@ from airflow_midjourney.describe.storage.manifest.lines import lines_of, open_co
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_midjourney.describe.storage.objects import ImageStore, ListedImage
+    from airflow_midjourney.describe.storage.listed_images import ListedImage
+    from airflow_midjourney.describe.storage.objects import ImageStore
 
 #: Lines of a page whose objects have to be looked up one by one, and of one that says what a listing would.
 LINES_TO_LOOK_UP: Final = 100
