@@ -224,6 +224,23 @@ def test_what_is_not_understood_stops_nothing_and_is_quoted(database: Database, 
     ]
 
 
+@pytest.mark.parametrize("odd", ["a\x00b", "a\ud800b", "a" * 5000, "🚤"])
+def test_text_that_no_database_holds_stops_nothing(database: Database, tmp_path: Path, odd: str) -> None:
+    fill(database, [described("a"), described("b"), described("c")])
+    tasks = exported(tmp_path, database)
+    strange = [
+        annotated({"data": {**tasks["a"]["data"], name: f"s3://{BUCKET}/{odd}" if name == "image_uri" else odd}}, one)
+        for one in [annotation(chosen("rejected"))]
+        for name in ("image_uri", "image_version", "answer")
+    ]
+    named = annotated(tasks["b"], annotation(written(odd), by={"email": odd}))
+
+    counts = taken(database, [*strange, named, annotated(tasks["c"], annotation(chosen("rejected")))])
+
+    assert (counts["entries"], counts["added"]) == (5, 2)
+    assert captions(database)["b"][0] == "approved"
+
+
 def test_a_file_of_which_nothing_is_understood_is_an_error_that_says_how_it_has_to_look(database: Database) -> None:
     with pytest.raises(SettingsError, match=r"None of 2 entries could be understood: entry 1 .*as JSON or JSON-MIN"):
         import_reviews(database, ALL, [{"a": 1}, {"b": 2}])
