@@ -34,7 +34,8 @@ class Target(Protocol):
     def parts(self, name: str) -> Iterator[bytes]:
         """Read a file of any length, part by part.
 
-        :raises StorageError: if it cannot be read, or there is none; the subclass says why.
+        :raises SettingsError: if there is none.
+        :raises StorageError: if S3 cannot be read; the subclass says why.
         """
 
     def names(self, below: str) -> Iterator[str]:
