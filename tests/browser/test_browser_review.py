@@ -239,6 +239,34 @@ def test_a_count_that_is_older_than_the_last_decision_is_asked_for_again(
     expect(page.locator("[data-progress]")).to_contain_text("1 of 1 decided")
 
 
+def test_a_decision_that_was_counted_before_its_answer_came_is_counted_once(
+    many: list[int], open_page: Callable[..., Page]
+) -> None:
+    page = open_page("midjourney/review?dag_id=dag&prefix=s3://photos/in/00.jpg")
+    shown_key(page)
+    page.wait_for_load_state("networkidle")
+    decisions: list[Route] = []
+    asked: list[Route] = []
+    page.route("**/api/review", lambda route: decisions.append(route))
+    page.route("**/api/review/next**", lambda route: asked.append(route))
+    page.keyboard.press("1")
+    while not (decisions and asked):
+        page.wait_for_timeout(20)
+
+    written = decisions[0].fetch()
+    counted = asked[0].fetch()
+    page.unroute("**/api/review/next**")
+    with page.expect_response("**/api/review/next**"):
+        asked[0].fulfill(response=counted)
+    expect(page.locator("[data-progress]")).to_contain_text("1 of 1 decided")
+    with page.expect_response("**/api/review/next**"):
+        decisions[0].fulfill(response=written)
+
+    assert counted.json()["decided"] == 1
+    expect(page.locator("[data-progress]")).to_contain_text("1 of 1 decided")
+    expect(page.locator("[data-progress]")).not_to_contain_text("not saved")
+
+
 def test_a_refusal_is_said_and_not_taken_for_a_server_that_is_away(
     many: list[int], open_page: Callable[..., Page], complaints: list[str]
 ) -> None:

@@ -219,7 +219,7 @@ def _paid_once(site: CrashSite, bodies: list[bytes], point: str, occurrence: int
     assert errand.run_and_die(point, occurrence) or _is_uncertain(point, occurrence)
     errand.run()
 
-    assert site.statuses(errand) == [Status.SUCCEEDED] * (IMAGES + 1) + [Status.REJECTED]
+    assert site.statuses(errand) == [Status.SUCCEEDED] * (IMAGES + 1) + [Status.REJECTED], site.story(errand)
     assert site.billed() == [1] * IMAGES, site.story(errand)
 
 

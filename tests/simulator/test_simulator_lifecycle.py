@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from simulator_client import picture
 
@@ -54,6 +55,20 @@ def test_a_task_passes_through_all_stages(simulate: Running, dialect: str) -> No
     done = client.until(task_id, "SUCCESS")
     assert seen[0] in {"NOT_START", "SUBMITTED"}
     assert done["submitTime"] <= done["startTime"] <= done["finishTime"]
+
+
+def test_tasks_can_be_made_older(simulate: Running) -> None:
+    client = simulate("novicezk", latency=0.0)
+    old = client.until(client.submitted(picture(0)), "SUCCESS")
+    client.sim.age(60)
+    young = client.until(client.submitted(picture(1)), "SUCCESS")
+
+    aged = client.until(old["id"], "SUCCESS")
+    times = ("submitTime", "startTime", "finishTime")
+    assert [old[name] - aged[name] for name in times] == [60_000] * 3
+    assert young["submitTime"] - aged["submitTime"] >= 60_000
+    with pytest.raises(httpx.HTTPStatusError):
+        client.sim.age("long")  # type: ignore[arg-type]
 
 
 def test_who_waits_is_served_when_there_is_room(simulate: Running) -> None:

@@ -196,7 +196,7 @@ class CrashSite:
     def prepare(self, bodies: Sequence[bytes], **changes: Any) -> Errand:
         """Give an errand over a new prefix with these images, for an account of its own.
 
-        The service has a task of another user already: a list with it proves something of the errand's submissions.
+        The service has an old task of another user: a list with it proves something of the errand's submissions.
         """
         self.simulator.reset()
         self._submit_for_another()
@@ -270,6 +270,8 @@ class CrashSite:
         picture = base64.b64encode(jpeg(10_000)).decode()
         body = {"base64": f"data:image/jpeg;base64,{picture}", "state": "another's"}
         httpx.post(f"{self.simulator.url}/submit/describe", json=body, timeout=60).raise_for_status()
+        # The service's clock tells whole seconds, and on a busy machine those of a while ago.
+        self.simulator.age(PATIENTLY)
         self._of_others.update(self.simulator.counters()["images"])
 
 

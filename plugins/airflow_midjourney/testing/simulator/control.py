@@ -30,6 +30,7 @@ def control_routes(service: SimulatedService) -> list[Route]:
         Route("/_simulator/scenario", control.set_scenarios, methods=["POST"]),
         Route("/_simulator/settings", control.change_settings, methods=["POST"]),
         Route("/_simulator/restart", control.restart, methods=["POST"]),
+        Route("/_simulator/age", control.age, methods=["POST"]),
         Route("/_simulator/hurry", control.hurry, methods=["POST"]),
         Route("/_simulator/reset", control.reset, methods=["POST"]),
         Route("/_simulator/ephemeral-attachments/{channel}/{task_id}/{name}", control.attachment),
@@ -106,6 +107,14 @@ class ControlPlane:
         """Restarts the simulated service."""
         self._service.restart()
         return _json({"restarts": self._service.restarts})
+
+    async def age(self, request: Request) -> Response:
+        """``{"seconds": 60}`` makes all tasks so much older."""
+        try:
+            self._service.age(float((await _fields(request))["seconds"]))
+        except (KeyError, TypeError, ValueError) as error:
+            return _json({"error": str(error)}, 400)
+        return _json({"ok": True})
 
     async def hurry(self, request: Request) -> Response:
         """Lets tasks and answers that are under way come to their end at once."""

@@ -139,3 +139,10 @@ class SimulatedTask:
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.status in ENDED
+
+    def move_back(self, milliseconds: int) -> None:
+        """Have all that has happened to it happen earlier."""
+        self.submit_time -= milliseconds
+        for name in ("start_time", "finish_time"):
+            if (moment := getattr(self, name)) is not None:
+                setattr(self, name, moment - milliseconds)

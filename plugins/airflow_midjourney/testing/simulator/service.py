@@ -149,6 +149,11 @@ class SimulatedService:
             self._was_full = False
             self.counters.closed.end()
 
+    def age(self, seconds: float) -> None:
+        """Have all tasks of by now happen so much earlier."""
+        for task in self.tasks.values():
+            task.move_back(round(seconds * 1000))
+
     def restart(self) -> None:
         """Behave as the service does when it is started again."""
         self.restarts += 1

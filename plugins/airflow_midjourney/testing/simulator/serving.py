@@ -147,6 +147,10 @@ class RunningSimulator:
         """Let the simulated service start again; this simulator goes on."""
         self._ask("POST", "/restart")
 
+    def age(self, seconds: float) -> None:
+        """Make all tasks of by now so much older."""
+        self._ask("POST", "/age", {"seconds": seconds})
+
     def hurry(self) -> None:
         """Let tasks and answers that are under way come to their end at once."""
         self._ask("POST", "/hurry")

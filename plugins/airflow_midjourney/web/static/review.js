@@ -15,6 +15,8 @@
   let asking = false;
   let sending = false;
   let settled = 0;
+  // Whether a decision was on its way while the server counted: the count may have it or not.
+  let miscounted = false;
   let counts = { decided: 0, all: 0 };
   const decisions = [];
 
@@ -116,6 +118,7 @@
     }
     asking = true;
     const settledBefore = settled;
+    const sendingBefore = sending;
     let waited;
     try {
       const answer = await post(`api/review/next${window.location.search}`, { after: last });
@@ -142,9 +145,9 @@
       return;
     }
     isBack();
-    if (settled !== settledBefore) {
-      // Whether the server counted the decisions that were written meanwhile is not known.
-      void ask();
+    miscounted = sendingBefore || sending || settled !== settledBefore;
+    if (!sending) {
+      askForCount();
     }
     if (waited) {
       show();
@@ -152,6 +155,12 @@
       // The reviewer is at an image, and may be writing: it stays as it is.
       showProgress();
       loadAhead();
+    }
+  };
+
+  const askForCount = () => {
+    if (miscounted) {
+      void ask();
     }
   };
 
@@ -214,6 +223,7 @@
       showProgress();
     }
     sending = false;
+    askForCount();
     const image = images[place];
     if (image) {
       find("decision").textContent = wordsOf(image.newest, image.outdated);
